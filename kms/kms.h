@@ -1,0 +1,247 @@
+/*
+ * kms: the key management service, as the store and the tools see it.
+ *
+ * One small interface with providers behind it (now: the embedded keystore).
+ * Every call passes one gate: principal, policy hook, key state, provider,
+ * audit record (allowed and denied alike).  The audit record of a data-key
+ * call is in memory when the call returns and on disk after kms_flush();
+ * of a key-changing call, on disk when the call returns.
+ *
+ * A keystore may be opened by several processes at once; a key's state set by
+ * one is in force for all as soon as the call that set it returns (see
+ * kms_watch).  All functions are thread-safe.
+ *
+ * Key names: an id (UUID text), an ARN
+ * (arn:aws:kms:REGION:TENANT:key/UUID), an alias ("alias/NAME") or an alias
+ * ARN.  NULL or "" means the tenant's default key, which also answers to
+ * alias/ssefs/default, obs/default, alias/acs/oss and alias/aws/s3; it is
+ * made at its first use, once.  KMS_SERVICE_KEY names the service-managed key
+ * of the AES256 method, which rotates by itself.
+ */
+#ifndef KMS_KMS_H
+#define KMS_KMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/secret.h"
+#include "lib/base/err.h"
+
+#define KMS_ID_MAX 37          /* UUID text with its NUL */
+#define KMS_ARN_MAX 320        /* any ARN with its NUL */
+#define KMS_ALIAS_MAX 257      /* "alias/…" with its NUL */
+#define KMS_NAME_MAX 65        /* tenant or user name with its NUL */
+#define KMS_BLOB_MAX 512       /* wrapped data key of any provider here */
+#define KMS_CONTEXT_MAX 8192   /* canonical encryption context */
+#define KMS_DESC_MAX 1025      /* description with its NUL */
+#define KMS_REGION_DEFAULT "us-east-1"
+#define KMS_TENANT_DEFAULT "000000000000"
+#define KMS_SERVICE_KEY "service/aes256"
+
+struct kms;
+
+/* Who asks. */
+struct kms_who {
+	const char *tenant; /* NULL: KMS_TENANT_DEFAULT */
+	const char *user;   /* "root", or -o user=NAME; never NULL */
+	const char *agent;  /* "mount", "cli", …: audit only; never NULL */
+};
+
+/* One pair of the encryption context. */
+struct kms_pair {
+	const char *key, *value; /* UTF-8 */
+};
+
+enum kms_state {
+	KMS_ENABLED,
+	KMS_DISABLED,
+	KMS_PENDING_IMPORT,
+	KMS_PENDING_DELETION,
+	KMS_UNAVAILABLE
+};
+
+struct kms_desc {
+	char id[KMS_ID_MAX];
+	char arn[KMS_ARN_MAX];
+	char tenant[KMS_NAME_MAX];
+	char description[KMS_DESC_MAX];
+	enum kms_state state;
+	uint32_t version;   /* current material version, from 1 */
+	int64_t created;    /* seconds since 1970 */
+	int64_t rotated;    /* when the current version was made */
+	bool is_default;    /* a tenant's default key */
+	bool is_service;    /* the AES256 method's key */
+	uint64_t calls;     /* data-key calls made under it, ever (flushed) */
+};
+
+/* "Enabled", "Disabled", …; static storage. */
+const char *kms_state_name(enum kms_state s);
+
+/* ---- Life of a keystore ------------------------------------------------ */
+
+enum kms_root_kind {
+	KMS_ROOT_FILE,       /* 0600 key file */
+	KMS_ROOT_PASSPHRASE, /* Argon2id */
+	KMS_ROOT_CREDENTIAL  /* $CREDENTIALS_DIRECTORY/NAME */
+};
+
+/* Where the root key comes from. */
+struct kms_root {
+	enum kms_root_kind kind;
+	const char *path;     /* key file; or the credential's NAME */
+	const char *pass;     /* passphrase; NUL-terminated, never logged */
+};
+
+/*
+ * kms_create_store(path, root, region):
+ * Make a keystore at ${path} (a file that must not exist), its master key
+ * random and sealed in one slot by ${root}.  For KMS_ROOT_FILE the key file
+ * is created, mode 0600, 32 random bytes, when absent.
+ * Returns OK; ERR_EXIST; ERR_ROOTKEY (with detail); ERR_IO, ERR_NOSPC.
+ */
+enum err kms_create_store(const char *path, const struct kms_root *root,
+    const char *region) MUSTCHECK;
+
+/*
+ * kms_open(path, root, &ret):
+ * Open and unlock.  ${root} NULL: try what the slots say (the recorded key
+ * file's path, then the credential), in that order.  A key file that others
+ * than its owner can read is refused.
+ * Returns OK; ERR_NOENT; ERR_ROOTKEY (wrong, absent or readable by others;
+ * detail says which and what to do); ERR_VERSION; ERR_CORRUPT; ERR_IO.
+ */
+enum err kms_open(const char *path, const struct kms_root *root,
+    struct kms **ret) MUSTCHECK;
+/* Flush audit and counters, wipe, free.  NULL is fine. */
+void kms_close(struct kms *k);
+
+/* Add a slot that unlocks by ${root} too; remove slot ${n} (ERR_PERM for the
+ * last one). */
+enum err kms_slot_add(struct kms *k, const struct kms_who *who,
+    const struct kms_root *root) MUSTCHECK;
+enum err kms_slot_remove(struct kms *k, const struct kms_who *who,
+    unsigned n) MUSTCHECK;
+/* The slots as JSON-free lines: cb(arg, n, kind, path or "", created). */
+enum err kms_slot_list(struct kms *k,
+    void (*cb)(void *arg, unsigned n, enum kms_root_kind kind,
+	const char *path, int64_t created), void *arg) MUSTCHECK;
+
+/*
+ * Audit records so far become durable.  ERR_IO, ERR_NOSPC: nothing was lost
+ * from the chain in memory, a later call tries again; until it succeeds,
+ * data-key calls are refused with ERR_IO (fail closed).
+ */
+enum err kms_flush(struct kms *k) MUSTCHECK;
+
+/* ---- Data keys ---------------------------------------------------------- */
+
+/*
+ * kms_data_key(k, who, keyname, ctx, nctx, ret_dek, ret_blob, ret_bloblen,
+ *     ret_arn):
+ * A fresh random data key, in clear and wrapped under ${keyname} with the
+ * context bound in.  ${ret_blob} has room for KMS_BLOB_MAX bytes.
+ * Returns OK; ERR_NOKEY; ERR_KEYREVOKED (disabled, pending deletion);
+ * ERR_KEYSTATE; ERR_ACCESS (policy, other tenant); ERR_INVAL (malformed name,
+ * context over KMS_CONTEXT_MAX, duplicate context keys); ERR_TIMEDOUT; ERR_IO.
+ */
+enum err kms_data_key(struct kms *k, const struct kms_who *who,
+    const char *keyname, const struct kms_pair *ctx, size_t nctx,
+    struct key *ret_dek, uint8_t *ret_blob, size_t *ret_bloblen,
+    char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
+
+/*
+ * kms_unwrap(k, who, blob, bloblen, ctx, nctx, ret_dek):
+ * The data key of a blob.  Errors as above; ERR_AUTH for an altered blob,
+ * another context, another keystore.
+ */
+enum err kms_unwrap(struct kms *k, const struct kms_who *who,
+    const uint8_t *blob, size_t bloblen, const struct kms_pair *ctx,
+    size_t nctx, struct key *ret_dek) MUSTCHECK;
+
+/* The same data key wrapped anew: under ${keyname} (NULL: the current version
+ * of the key it is under), bound to the context ${nctx}/${newctx}. */
+enum err kms_rewrap(struct kms *k, const struct kms_who *who,
+    const uint8_t *blob, size_t bloblen, const struct kms_pair *ctx,
+    size_t nctx, const char *keyname, const struct kms_pair *newctx,
+    size_t nnewctx, uint8_t *ret_blob, size_t *ret_bloblen,
+    char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
+
+/*
+ * kms_check(k, who, arn):
+ * May ${who} use the key ${arn} to decrypt now?  The same gate as kms_unwrap
+ * (and the same audit record, "Decrypt"), without a blob: for callers that
+ * still hold the data key's contexts.
+ */
+enum err kms_check(struct kms *k, const struct kms_who *who, const char *arn)
+    MUSTCHECK;
+
+/* ---- Keys --------------------------------------------------------------- */
+
+enum err kms_key_create(struct kms *k, const struct kms_who *who,
+    const char *description, struct kms_desc *ret) MUSTCHECK;
+enum err kms_key_describe(struct kms *k, const struct kms_who *who,
+    const char *keyname, struct kms_desc *ret) MUSTCHECK;
+/* Resolve any name to the key's ARN without an audit record. Does not make
+ * default keys (ERR_NOKEY when not made yet). */
+enum err kms_key_resolve(struct kms *k, const char *tenant,
+    const char *keyname, char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
+/* The state of the key with this ARN, without an audit record. */
+enum err kms_key_state(struct kms *k, const char *arn, enum kms_state *ret)
+    MUSTCHECK;
+/* cb for every key of the tenant, oldest first; stops when it returns false. */
+enum err kms_key_list(struct kms *k, const struct kms_who *who,
+    bool (*cb)(void *arg, const struct kms_desc *d), void *arg) MUSTCHECK;
+/* The default key and the service key cannot be disabled: ERR_PERM is for the
+ * service key only; a default key may be disabled by its tenant here. */
+enum err kms_key_enable(struct kms *k, const struct kms_who *who,
+    const char *keyname) MUSTCHECK;
+enum err kms_key_disable(struct kms *k, const struct kms_who *who,
+    const char *keyname) MUSTCHECK;
+/* New material version; old ones decrypt for ever. */
+enum err kms_key_rotate(struct kms *k, const struct kms_who *who,
+    const char *keyname) MUSTCHECK;
+/* Aliases: "alias/" is added when missing.  ERR_PERM for reserved prefixes
+ * (alias/aws/, alias/acs/, alias/ssefs/, obs/), ERR_EXIST, ERR_NOENT. */
+enum err kms_alias_create(struct kms *k, const struct kms_who *who,
+    const char *alias, const char *keyname) MUSTCHECK;
+enum err kms_alias_delete(struct kms *k, const struct kms_who *who,
+    const char *alias) MUSTCHECK;
+enum err kms_alias_list(struct kms *k, const struct kms_who *who,
+    bool (*cb)(void *arg, const char *alias, const char *arn), void *arg)
+    MUSTCHECK;
+
+/* ---- Changes made by other processes ------------------------------------ */
+
+/*
+ * kms_epoch(k):
+ * A counter that rises with every change of a key's state or of a policy, in
+ * whichever process; a few nanoseconds.
+ */
+uint64_t kms_epoch(struct kms *k);
+
+/*
+ * kms_watch(k, cb, arg):
+ * Start a thread that calls cb(arg) after every rise of the epoch.  The
+ * process that made the change waits (5 s at most, then it says so) until the
+ * callbacks of all watchers have returned: a key is out of use when
+ * "ssefs key disable" comes back.  One watcher per struct kms; kms_close()
+ * ends it.
+ */
+enum err kms_watch(struct kms *k, void (*cb)(void *arg), void *arg) MUSTCHECK;
+
+/* ---- Policy hook --------------------------------------------------------- */
+
+/* Asked for every call; returns OK or ERR_ACCESS.  NULL (default) allows all.
+ * ${action} is as "kms:GenerateDataKey", ${arn} the key's or "*". */
+struct kms_question {
+	const struct kms_who *who;
+	const char *action;
+	const char *arn;
+	const struct kms_pair *ctx;
+	size_t nctx;
+};
+typedef enum err kms_policy_fn(void *arg, const struct kms_question *q);
+void kms_set_policy(struct kms *k, kms_policy_fn *fn, void *arg);
+
+#endif
