@@ -136,6 +136,8 @@ struct store_new {
 			       the store */
 	uint32_t rdev;
 	const char *target; /* symlinks */
+	const char *sse;    /* regular files: as store_default_set's text,
+			       overrides the directory's; NULL: does not */
 };
 /*
  * store_make(st, who, dir, name, len, new, ret, ret_file):
