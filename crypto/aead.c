@@ -1,0 +1,207 @@
+/*
+ * aead: a key lends its cipher contexts through a few slots.  A slot is taken
+ * and given back by one atomic exchange, so that no thread waits for another;
+ * when all are out, a new context is made, and freed if no slot wants it.
+ */
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "crypto/aead.h"
+#include "crypto/rand.h"
+
+#define SLOTS 8
+
+/*
+ * All of it is in key memory, which is zero in a forked child: ${alive} is
+ * then false and every call fails, where it would otherwise go on under a key
+ * of zeroes.
+ */
+struct aead {
+	uint8_t key[KEY_LEN];
+	_Atomic(EVP_CIPHER_CTX *) slot[SLOTS];
+	bool alive;
+};
+_Static_assert(sizeof(struct aead) <= 128, "one small block of key memory");
+
+static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+static EVP_CIPHER *gcm; /* set once; lives as long as the process */
+
+static void
+fetch(void)
+{
+	gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+}
+
+enum err
+aead_new(const uint8_t key[static KEY_LEN], struct aead **ret)
+{
+	/* No context yet: most keys of a listing are never used. */
+	struct aead *a = secret_alloc(sizeof(*a));
+
+	if (a == NULL)
+		return err_fail(ERR_NOMEM, "no key memory left");
+	memcpy(a->key, key, KEY_LEN);
+	a->alive = true;
+	*ret = a;
+	return OK;
+}
+
+void
+aead_free(struct aead *a)
+{
+	if (a == NULL)
+		return;
+	for (size_t i = 0; i < SLOTS; i++)
+		EVP_CIPHER_CTX_free(atomic_load(&a->slot[i]));
+	secret_free(a);
+}
+
+/* A failure of OpenSSL; its own queue of reasons is not ours to fill. */
+static enum err
+failed(enum err e)
+{
+	ERR_clear_error();
+	return e;
+}
+
+static enum err
+context_new(const struct aead *a, EVP_CIPHER_CTX **ret)
+{
+	(void)pthread_once(&fetch_once, fetch);
+	if (gcm == NULL || !a->alive)
+		return failed(ERR_CRYPTO);
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	if (c == NULL)
+		return failed(ERR_NOMEM);
+	if (EVP_CipherInit_ex2(c, gcm, a->key, NULL, 1, NULL) != 1) {
+		EVP_CIPHER_CTX_free(c);
+		return failed(ERR_CRYPTO);
+	}
+	*ret = c;
+	return OK;
+}
+
+static enum err
+borrow(struct aead *a, EVP_CIPHER_CTX **ret)
+{
+	for (size_t i = 0; i < SLOTS; i++) {
+		/* Looked at first: a plain load does not take the cache line
+		 * from the threads that use the other slots. */
+		if (atomic_load_explicit(&a->slot[i], memory_order_relaxed) ==
+		    NULL)
+			continue;
+		*ret = atomic_exchange_explicit(
+		    &a->slot[i], NULL, memory_order_acquire);
+		if (*ret != NULL)
+			return OK;
+	}
+	return context_new(a, ret);
+}
+
+static void
+give_back(struct aead *a, EVP_CIPHER_CTX *c)
+{
+	for (size_t i = 0; i < SLOTS; i++) {
+		EVP_CIPHER_CTX *none = NULL;
+		if (atomic_load_explicit(&a->slot[i], memory_order_relaxed) !=
+		    NULL)
+			continue;
+		if (atomic_compare_exchange_strong_explicit(&a->slot[i], &none,
+			c, memory_order_release, memory_order_relaxed))
+			return;
+	}
+	EVP_CIPHER_CTX_free(c);
+}
+
+/* Nonce, associated data and text, in the direction ${enc}. */
+static bool
+process(EVP_CIPHER_CTX *c, int enc, const uint8_t *nonce, const void *ad,
+    size_t adlen, const void *in, size_t len, void *out)
+{
+	int n = 0;
+
+	if (EVP_CipherInit_ex2(c, NULL, NULL, nonce, enc, NULL) != 1)
+		return false;
+	if (adlen > 0 && EVP_CipherUpdate(c, NULL, &n, ad, (int)adlen) != 1)
+		return false;
+	return len == 0 || EVP_CipherUpdate(c, out, &n, in, (int)len) == 1;
+}
+
+enum err
+aead_seal(struct aead *a, const uint8_t nonce[static AEAD_NONCELEN],
+    const void *ad, size_t adlen, const void *in, size_t len, void *ret_out,
+    uint8_t ret_tag[static AEAD_TAGLEN])
+{
+	EVP_CIPHER_CTX *c = NULL;
+	uint8_t none[AEAD_TAGLEN];
+	int n = 0;
+
+	if (adlen > INT_MAX || len > INT_MAX)
+		return err_fail(ERR_CRYPTO, "message too large to seal");
+	TRY(borrow(a, &c));
+	if (!process(c, 1, nonce, ad, adlen, in, len, ret_out) ||
+	    EVP_CipherFinal_ex(c, none, &n) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(
+		c, EVP_CTRL_AEAD_GET_TAG, AEAD_TAGLEN, ret_tag) != 1) {
+		EVP_CIPHER_CTX_free(c);
+		return failed(ERR_CRYPTO);
+	}
+	give_back(a, c);
+	return OK;
+}
+
+enum err
+aead_open(struct aead *a, const uint8_t nonce[static AEAD_NONCELEN],
+    const void *ad, size_t adlen, const void *in, size_t len,
+    const uint8_t tag[static AEAD_TAGLEN], void *ret_out)
+{
+	EVP_CIPHER_CTX *c = NULL;
+	uint8_t want[AEAD_TAGLEN], none[AEAD_TAGLEN];
+	int n = 0;
+
+	if (adlen > INT_MAX || len > INT_MAX)
+		return err_fail(ERR_CRYPTO, "message too large to open");
+	TRY(borrow(a, &c));
+	memcpy(want, tag, sizeof(want)); /* OpenSSL's argument is not const */
+	if (!process(c, 0, nonce, ad, adlen, in, len, ret_out) ||
+	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, AEAD_TAGLEN, want) !=
+		1) {
+		secret_wipe(ret_out, len);
+		EVP_CIPHER_CTX_free(c);
+		return failed(ERR_CRYPTO);
+	}
+	const bool good = EVP_CipherFinal_ex(c, none, &n) == 1;
+	give_back(a, c);
+	if (!good) {
+		secret_wipe(ret_out, len);
+		return failed(ERR_AUTH);
+	}
+	return OK;
+}
+
+enum err
+aead_seal_msg(struct aead *a, const void *ad, size_t adlen, const void *in,
+    size_t len, uint8_t *ret_msg)
+{
+	uint8_t *text = ret_msg + AEAD_NONCELEN;
+
+	rand_bytes(ret_msg, AEAD_NONCELEN);
+	return aead_seal(a, ret_msg, ad, adlen, in, len, text, text + len);
+}
+
+enum err
+aead_open_msg(struct aead *a, const void *ad, size_t adlen, const uint8_t *msg,
+    size_t msglen, uint8_t *ret_out)
+{
+	if (msglen < AEAD_OVERHEAD)
+		return ERR_AUTH;
+	const size_t len = msglen - AEAD_OVERHEAD;
+	const uint8_t *text = msg + AEAD_NONCELEN;
+	return aead_open(a, msg, ad, adlen, text, len, text + len, ret_out);
+}
