@@ -110,7 +110,8 @@ enum stmt {
  *       DESC, so that the directory comes first when both exist
  *     ST_DENT_ADD, ST_DENT_SET (parent, name, ino): insert; change the inode
  *     ST_DENT_DEL (parent, name)
- *     ST_DENT_NEXT (parent, after, limit) -> name, ino of names > after
+ *     ST_DENT_NEXT (parent, after, limit) -> name, ino, mode (NULL when the
+ *       inode has no row yet) of names > after
  *     ST_DENT_NEXT_ATTR: the same joined with inode: name, ino, then the
  *       columns of ST_INODE_GET
  *     ST_DENT_ANY (parent) -> 1 when it holds any name
@@ -163,6 +164,7 @@ enum err db_sync(struct store *st) MUSTCHECK;
  * transactions (st->db held); else from the checkpoint connection, no lock
  * needed, one thread only. */
 enum err db_checkpoint(struct store *st, bool full) MUSTCHECK;
+/* Bytes of the WAL in use; 0 when all of it is home. */
 uint64_t db_wal_bytes(struct store *st);
 /* The enum err of an SQLite result code. */
 enum err db_err(int rc);
@@ -180,6 +182,10 @@ enum err db_err(int rc);
 enum err vfs_register(void) MUSTCHECK;
 /* fdatasync the WAL that belongs to the open database ${path}. */
 enum err vfs_wal_sync(const char *path) MUSTCHECK;
+/* Make room on the disk for ${bytes} more of that WAL, counted from its end
+ * or, when SQLite will begin it anew, from its start.  ERR_NOSPC. */
+enum err vfs_wal_reserve(const char *path, bool from_start, uint64_t bytes)
+    MUSTCHECK;
 
 /* ---- Slots (store/alloc.c) --------------------------------------------------- */
 

@@ -97,12 +97,12 @@ rwlock_drop_cleanup(struct rwlock **l)
 /* Hold ${l} until the end of the enclosing block. */
 #define LOCK_SCOPE(l) \
 	struct lock *LOCK_CAT_(lock_scope_, __LINE__) \
-	    CLEANUP(lock_drop_cleanup) = (lock_take(l), (l))
+	    CLEANUP(lock_drop_cleanup) UNUSED = (lock_take(l), (l))
 #define RWLOCK_READ_SCOPE(l) \
 	struct rwlock *LOCK_CAT_(lock_scope_, __LINE__) \
-	    CLEANUP(rwlock_drop_cleanup) = (rwlock_read(l), (l))
+	    CLEANUP(rwlock_drop_cleanup) UNUSED = (rwlock_read(l), (l))
 #define RWLOCK_WRITE_SCOPE(l) \
 	struct rwlock *LOCK_CAT_(lock_scope_, __LINE__) \
-	    CLEANUP(rwlock_drop_cleanup) = (rwlock_write(l), (l))
+	    CLEANUP(rwlock_drop_cleanup) UNUSED = (rwlock_write(l), (l))
 
 #endif

@@ -1,0 +1,520 @@
+/*
+ * db: meta.db, its statements and its transactions.
+ *
+ * One connection does all the work, under st->db; a second one brings WAL
+ * frames home while the first goes on.  The WAL is synced by the committer
+ * (db_sync) after it has let go of every lock, therefore synchronous=NORMAL:
+ * SQLite itself syncs only around a checkpoint.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/sys.h"
+#include "store/schema.h"
+#include "store/store_internal.h"
+
+#define PAGE 8192
+#define FRAME (PAGE + 24) /* a page in the WAL */
+#define BUSY_MS 5000
+
+/* Room kept ahead in the WAL when a transaction begins, what one change is
+ * taken to need, and how many changes go by between two looks. */
+#define ROOM_MIN ((uint64_t)4 << 20)
+#define ROOM_LEAST ((uint64_t)1 << 20)
+#define ROOM_CHANGE 2048u
+#define ROOM_EVERY 512u
+
+struct db {
+	sqlite3 *main;
+	sqlite3 *ckpt; /* NULL when the store is open for reading only */
+	char *path;
+	sqlite3_stmt *stmt[ST_COUNT_];
+	uint64_t changes;  /* db_begin() calls of the open transaction */
+	uint64_t room_for; /* changes that the WAL has room for */
+	uint64_t last_txn; /* bytes that the last transaction wrote */
+	/* Frames in the WAL, and how many of them are home. */
+	atomic_uint_fast64_t wal_frames, wal_home;
+};
+
+enum err
+db_err(int rc)
+{
+	if (rc == SQLITE_IOERR_NOMEM)
+		return (ERR_NOMEM);
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return (OK);
+	case SQLITE_NOMEM:
+		return (ERR_NOMEM);
+	case SQLITE_FULL:
+		return (ERR_NOSPC);
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CONSTRAINT:
+	case SQLITE_FORMAT:
+	case SQLITE_SCHEMA:
+	case SQLITE_MISMATCH:
+		return (ERR_CORRUPT);
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN:
+	case SQLITE_PROTOCOL:
+		return (ERR_IO);
+	case SQLITE_READONLY:
+		return (ERR_ROFS);
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return (ERR_ACCESS);
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return (ERR_BUSY);
+	case SQLITE_TOOBIG:
+		return (ERR_2BIG);
+	default:
+		return (ERR_INTERNAL);
+	}
+}
+
+/* ---- Connections ------------------------------------------------------------ */
+
+static void
+conn_close(sqlite3 **c)
+{
+	(void)sqlite3_close_v2(*c);
+	*c = NULL;
+}
+
+static void
+stmt_close(sqlite3_stmt **s)
+{
+	(void)sqlite3_finalize(*s);
+}
+
+static enum err
+sql(sqlite3 *c, const char *text)
+{
+	const int rc = sqlite3_exec(c, text, NULL, NULL, NULL);
+
+	if (rc != SQLITE_OK)
+		return (err_fail(db_err(rc), "meta.db: %s", sqlite3_errmsg(c)));
+	return (OK);
+}
+
+static enum err
+conn_open(const char *path, int flags, size_t cache, sqlite3 **ret)
+{
+	sqlite3 *c CLEANUP(conn_close) = NULL;
+	char text[64];
+	int rc;
+
+	TRY(vfs_register());
+	rc = sqlite3_open_v2(path, &c,
+	    flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, VFS_NAME);
+	if (rc != SQLITE_OK)
+		return (err_fail(db_err(rc), "%s: cannot be opened: %s", path,
+		    c != NULL ? sqlite3_errmsg(c) : sqlite3_errstr(rc)));
+	(void)sqlite3_busy_timeout(c, BUSY_MS);
+	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	TRY(sql(c, "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
+		   "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
+		   "PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
+		   "PRAGMA secure_delete=FAST; PRAGMA wal_autocheckpoint=0;"));
+	(void)snprintf(
+	    text, sizeof(text), "PRAGMA cache_size=-%zu", cache / 1024);
+	TRY(sql(c, text));
+	*ret = steal(c);
+	return (OK);
+}
+
+/* The answer of a query with one row and one column is ${want}. */
+static enum err
+expect(sqlite3 *c, const char *text, const char *want)
+{
+	sqlite3_stmt *s CLEANUP(stmt_close) = NULL;
+	const unsigned char *got;
+	int rc;
+
+	rc = sqlite3_prepare_v2(c, text, -1, &s, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(s);
+	if (rc != SQLITE_ROW)
+		return (err_fail(rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc),
+		    "meta.db: %s", sqlite3_errmsg(c)));
+	got = sqlite3_column_text(s, 0);
+	if (got == NULL || strcmp((const char *)got, want) != 0)
+		return (err_fail(
+		    ERR_NOTSTORE, "meta.db: not the database of a store"));
+	return (OK);
+}
+
+/* ---- Making -------------------------------------------------------------------- */
+
+static enum err
+add_super(sqlite3 *c, const uint8_t uuid[static UUID_LEN])
+{
+	sqlite3_stmt *s CLEANUP(stmt_close) = NULL;
+	int rc;
+
+	rc = sqlite3_prepare_v2(c, SCHEMA_SUPER_ADD, -1, &s, NULL);
+	if (rc != SQLITE_OK)
+		return (db_err(rc));
+	(void)sqlite3_bind_int(s, 1, STORE_FORMAT);
+	(void)sqlite3_bind_blob(s, 2, uuid, UUID_LEN, SQLITE_STATIC);
+	(void)sqlite3_bind_int64(s, 3, STORE_ROOT + 1);
+	(void)sqlite3_bind_int64(s, 4, clock_wall().tv_sec);
+	return (db_err(sqlite3_step(s)));
+}
+
+/* The directory of buckets belongs to whoever made the store. */
+static enum err
+add_root(sqlite3 *c)
+{
+	sqlite3_stmt *s CLEANUP(stmt_close) = NULL;
+	const struct timespec now = clock_wall();
+	uint8_t times[48];
+	int i, rc;
+
+	rc = sqlite3_prepare_v2(c, stmt_sql[ST_INODE_PUT], -1, &s, NULL);
+	if (rc != SQLITE_OK)
+		return (db_err(rc));
+	for (i = 0; i < 4; i++) {
+		put_u64(times + 12 * i, (uint64_t)now.tv_sec);
+		put_u32(times + 12 * i + 8, (uint32_t)now.tv_nsec);
+	}
+	for (i = 6; i <= 13; i++)
+		(void)sqlite3_bind_int(s, i, 0);
+	(void)sqlite3_bind_int64(s, 1, STORE_ROOT);
+	(void)sqlite3_bind_int64(s, 2, S_IFDIR | 0755);
+	(void)sqlite3_bind_int(s, 3, 2);
+	(void)sqlite3_bind_int64(s, 4, getuid());
+	(void)sqlite3_bind_int64(s, 5, getgid());
+	(void)sqlite3_bind_int64(s, 7, 4096);
+	(void)sqlite3_bind_blob(s, 9, times, sizeof(times), SQLITE_STATIC);
+	(void)sqlite3_bind_int64(s, 10, STORE_ROOT);
+	return (db_err(sqlite3_step(s)));
+}
+
+enum err
+db_create(const char *path, const uint8_t uuid[static UUID_LEN])
+{
+	sqlite3 *c CLEANUP(conn_close) = NULL;
+
+	TRY(conn_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+	    (size_t)1 << 20, &c));
+	TRY(sql(c, "PRAGMA page_size=8192"));
+	TRY(expect(c, "PRAGMA journal_mode=WAL", "wal"));
+	TRY(sql(c, "BEGIN IMMEDIATE"));
+	TRY(sql(c, schema_sql));
+	TRY(add_super(c, uuid));
+	TRY(add_root(c));
+	TRY(sql(c, "COMMIT"));
+	return (db_err(sqlite3_wal_checkpoint_v2(
+	    c, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL)));
+}
+
+/* ---- Opening ---------------------------------------------------------------------- */
+
+/* Called after each commit with the number of frames in the WAL. */
+static int
+on_commit(void *arg, sqlite3 *c, const char *name, int frames)
+{
+	struct db *const db = arg;
+	const uint64_t before = atomic_load(&db->wal_frames);
+	const uint64_t now = (uint64_t)frames;
+
+	(void)c;
+	(void)name;
+	db->last_txn = (now >= before ? now - before : now) * FRAME;
+	if (now < before)
+		atomic_store(&db->wal_home, 0);
+	atomic_store(&db->wal_frames, now);
+	return (SQLITE_OK);
+}
+
+static enum err
+check_super(struct store *st, sqlite3_stmt *s)
+{
+	const sqlite3_int64 format = sqlite3_column_int64(s, 0);
+
+	if (format > STORE_FORMAT)
+		return (err_fail(ERR_VERSION,
+		    "the store has format %lld, this "
+		    "program (" SSEFS_VERSION ") knows formats up to %d",
+		    (long long)format, STORE_FORMAT));
+	if (format < 1 || sqlite3_column_bytes(s, 1) != UUID_LEN ||
+	    sqlite3_column_int64(s, 2) < 0 ||
+	    sqlite3_column_int64(s, 3) <= STORE_ROOT ||
+	    sqlite3_column_int64(s, 4) < 1)
+		return (err_fail(ERR_CORRUPT, "meta.db: super is damaged"));
+	memcpy(st->uuid, sqlite3_column_blob(s, 1), UUID_LEN);
+	uuid_format(st->uuid, st->uuid_text);
+	st->committed_epoch = (uint64_t)sqlite3_column_int64(s, 2);
+	st->durable_epoch = st->committed_epoch;
+	st->epoch_no = st->committed_epoch + 1;
+	st->next_ino = (uint64_t)sqlite3_column_int64(s, 3);
+	st->next_seg = (uint64_t)sqlite3_column_int64(s, 4);
+	return (OK);
+}
+
+/* The format is looked at before any other table: a newer one may lack them. */
+static enum err
+load_super(struct store *st, sqlite3 *c)
+{
+	sqlite3_stmt *s CLEANUP(stmt_close) = NULL;
+	int rc;
+
+	rc = sqlite3_prepare_v2(c, stmt_sql[ST_SUPER_GET], -1, &s, NULL);
+	if (rc == SQLITE_ERROR)
+		return (
+		    err_fail(ERR_NOTSTORE, "meta.db: %s", sqlite3_errmsg(c)));
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(s);
+	if (rc != SQLITE_ROW)
+		return (err_fail(rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc),
+		    "meta.db: %s", sqlite3_errmsg(c)));
+	return (check_super(st, s));
+}
+
+static enum err
+prepare_all(struct db *db)
+{
+	int i, rc;
+
+	for (i = 0; i < ST_COUNT_; i++) {
+		rc = sqlite3_prepare_v3(db->main, stmt_sql[i], -1,
+		    SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL);
+		if (rc == SQLITE_ERROR)
+			return (err_fail(ERR_CORRUPT, "meta.db: %s",
+			    sqlite3_errmsg(db->main)));
+		if (rc != SQLITE_OK)
+			return (err_fail(db_err(rc), "meta.db: %s",
+			    sqlite3_errmsg(db->main)));
+	}
+	return (OK);
+}
+
+static void
+db_free(struct db **p)
+{
+	struct db *const db = *p;
+	int i;
+
+	if (db == NULL)
+		return;
+	for (i = 0; i < ST_COUNT_; i++)
+		(void)sqlite3_finalize(db->stmt[i]);
+	conn_close(&db->ckpt);
+	conn_close(&db->main);
+	free(db->path);
+	free(db);
+	*p = NULL;
+}
+
+static enum err
+check_file(const char *path)
+{
+	struct stat sb;
+
+	if (sys->stat(path, &sb) == 0 && S_ISREG(sb.st_mode))
+		return (OK);
+	return (err_fail(ERR_NOTSTORE, "%s: no such file", path));
+}
+
+enum err
+db_open(struct store *st)
+{
+	struct db *db CLEANUP(db_free) = calloc(1, sizeof(*db));
+	const int flags =
+	    st->readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+
+	if (db == NULL || asprintf(&db->path, "%s/meta.db", st->dir) < 0)
+		return (ERR_NOMEM);
+	TRY(check_file(db->path));
+	TRY(conn_open(db->path, flags, st->opts.db_cache, &db->main));
+	TRY(expect(db->main, "PRAGMA application_id", SCHEMA_APP_ID));
+	TRY(load_super(st, db->main));
+	TRY(expect(db->main, "PRAGMA journal_mode", "wal"));
+	TRY(prepare_all(db));
+	(void)sqlite3_wal_hook(db->main, on_commit, db);
+	if (!st->readonly) {
+		TRY(conn_open(db->path, flags, 65536, &db->ckpt));
+		/* A connection that never read does not know of the WAL. */
+		TRY(expect(db->ckpt, "PRAGMA application_id", SCHEMA_APP_ID));
+	}
+	st->sql = steal(db);
+	/* What a crash left in the WAL goes home before anything else. */
+	if (!st->readonly)
+		TRY(db_checkpoint(st, true));
+	return (OK);
+}
+
+void
+db_close(struct store *st)
+{
+	if (st->sql == NULL)
+		return;
+	if (st->in_txn)
+		(void)sqlite3_step(db_stmt(st, ST_ROLLBACK));
+	else if (!st->readonly && !atomic_load(&st->stopped) &&
+		 db_checkpoint(st, true) != OK)
+		log_warn("meta.db: the last checkpoint failed; the next start "
+			 "reads the WAL");
+	st->in_txn = false;
+	db_free(&st->sql);
+}
+
+/* ---- Statements --------------------------------------------------------------------- */
+
+sqlite3_stmt *
+db_stmt(struct store *st, enum stmt s)
+{
+	sqlite3_stmt *const p = st->sql->stmt[s];
+
+	(void)sqlite3_reset(p);
+	(void)sqlite3_clear_bindings(p);
+	return (p);
+}
+
+enum err
+db_run(struct store *st, enum stmt s)
+{
+	sqlite3_stmt *const p = st->sql->stmt[s];
+	const int rc = sqlite3_step(p);
+	enum err e;
+
+	if (rc == SQLITE_DONE) {
+		(void)sqlite3_reset(p);
+		return (OK);
+	}
+	e = rc == SQLITE_ROW ? ERR_INTERNAL : db_err(rc);
+	e = epoch_stop(st, e, sqlite3_errmsg(st->sql->main));
+	(void)sqlite3_reset(p);
+	return (e);
+}
+
+enum err
+db_row(struct store *st, enum stmt s)
+{
+	sqlite3_stmt *const p = st->sql->stmt[s];
+	const int rc = sqlite3_step(p);
+	enum err e;
+
+	if (rc == SQLITE_ROW)
+		return (OK);
+	e = rc == SQLITE_DONE ? ERR_NOENT
+			      : err_fail(db_err(rc), "meta.db: %s",
+				    sqlite3_errmsg(st->sql->main));
+	(void)sqlite3_reset(p);
+	return (e);
+}
+
+void
+db_done(struct store *st, enum stmt s)
+{
+	(void)sqlite3_reset(st->sql->stmt[s]);
+}
+
+/* ---- Transactions ------------------------------------------------------------------- */
+
+/*
+ * A full disk must be an error of the change that comes too late, not of the
+ * commit: the WAL is given room for what the transaction will write.  A little
+ * room left is enough to go on with, so that files can still be removed.
+ */
+static enum err
+keep_room(struct db *db)
+{
+	const uint64_t used = db->changes * ROOM_CHANGE;
+	/* SQLite begins the WAL anew once all of it is home. */
+	const bool anew = db->changes == 0 && atomic_load(&db->wal_frames) ==
+						  atomic_load(&db->wal_home);
+	enum err e;
+
+	if (db->changes < db->room_for)
+		return (OK);
+	e = vfs_wal_reserve(db->path, anew, used + 2 * db->last_txn + ROOM_MIN);
+	if (e == ERR_NOSPC)
+		e = vfs_wal_reserve(db->path, anew, used + ROOM_LEAST);
+	if (e == OK)
+		db->room_for = db->changes + ROOM_EVERY;
+	return (e);
+}
+
+enum err
+db_begin(struct store *st)
+{
+	struct db *const db = st->sql;
+
+	TRY(keep_room(db));
+	db->changes++;
+	if (st->in_txn)
+		return (OK);
+	(void)db_stmt(st, ST_BEGIN);
+	TRY(db_run(st, ST_BEGIN));
+	st->in_txn = true;
+	st->changed = true;
+	return (OK);
+}
+
+enum err
+db_commit(struct store *st)
+{
+	if (!st->in_txn)
+		return (OK);
+	(void)db_stmt(st, ST_COMMIT);
+	TRY(db_run(st, ST_COMMIT));
+	st->in_txn = false;
+	st->sql->changes = 0;
+	st->sql->room_for = 0;
+	return (OK);
+}
+
+enum err
+db_sync(struct store *st)
+{
+	return (vfs_wal_sync(st->sql->path));
+}
+
+enum err
+db_checkpoint(struct store *st, bool full)
+{
+	struct db *const db = st->sql;
+	sqlite3 *const c = full ? db->main : db->ckpt;
+	int rc, frames = -1, home = -1;
+
+	if (c == NULL)
+		return (ERR_ROFS);
+	rc = sqlite3_wal_checkpoint_v2(
+	    c, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &home);
+	/* Busy: the other connection is at it. */
+	if (rc == SQLITE_BUSY)
+		return (OK);
+	if (rc != SQLITE_OK)
+		return (err_fail(
+		    db_err(rc), "meta.db: checkpoint: %s", sqlite3_errmsg(c)));
+	if (full && frames >= 0)
+		atomic_store(&db->wal_frames, (uint64_t)frames);
+	if (home >= 0)
+		atomic_store(&db->wal_home, (uint64_t)home);
+	return (OK);
+}
+
+uint64_t
+db_wal_bytes(struct store *st)
+{
+	const uint64_t frames = atomic_load(&st->sql->wal_frames);
+
+	if (frames == atomic_load(&st->sql->wal_home))
+		return (0);
+	return (frames * FRAME);
+}

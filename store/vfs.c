@@ -1,0 +1,572 @@
+/*
+ * vfs: SQLite's door to the disk.
+ *
+ * Everything passes through lib/base/sys, so that a simulated disk or a fault
+ * point sees the database exactly as it sees the arenas.  The WAL is grown in
+ * steps ahead of its use and never shrinks: writing again into blocks that the
+ * file owns makes a commit's fdatasync about three times cheaper than growing
+ * the file does.  What lies behind the end of the log, zeros or frames of an
+ * earlier round, carries other salts, and recovery stops there.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/rand.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/sys.h"
+#include "store/store_internal.h"
+#include "store/vfs_internal.h"
+
+#define WAL_STEP ((uint64_t)4 << 20)
+#define SECTOR 4096
+
+struct lock vfs_lock;
+
+static struct vfs_node *nodes;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_rc = SQLITE_ERROR;
+
+static struct vfs_file *
+file_of(sqlite3_file *f)
+{
+	return ((struct vfs_file *)(void *)f);
+}
+
+static int
+rc_of_errno(int errnum, int ioerr)
+{
+	if (errnum == ENOSPC || errnum == EDQUOT)
+		return (SQLITE_FULL);
+	if (errnum == ENOMEM)
+		return (SQLITE_IOERR_NOMEM);
+	return (ioerr);
+}
+
+/* ---- Nodes -------------------------------------------------------------------- */
+
+static struct vfs_node *
+node_find(const char *path)
+{
+	struct vfs_node *n;
+
+	for (n = nodes; n != NULL; n = n->next)
+		if (!n->unlinked && strcmp(n->path, path) == 0)
+			return (n);
+	return (NULL);
+}
+
+/* Drop a reference, with vfs_lock held. */
+static void
+node_put(struct vfs_node *n)
+{
+	struct vfs_node **p;
+
+	if (--n->refs > 0)
+		return;
+	for (p = &nodes; *p != n; p = &(*p)->next)
+		continue;
+	*p = n->next;
+	(void)sys->close(n->fd);
+	free(n->path);
+	free(n);
+}
+
+/* Open ${path}; *ret_new when it was made, *ret_ro when it only can be read. */
+static int
+open_fd(const char *path, int flags, bool *ret_new, bool *ret_ro)
+{
+	const int common = O_CLOEXEC | O_NOFOLLOW;
+	int fd = -1;
+
+	*ret_new = false;
+	*ret_ro = (flags & SQLITE_OPEN_READWRITE) == 0;
+	if (!*ret_ro)
+		fd = sys->open(path, O_RDWR | common, 0600);
+	if (fd < 0 && !*ret_ro && errno == ENOENT &&
+	    (flags & SQLITE_OPEN_CREATE) != 0) {
+		fd = sys->open(path, O_RDWR | O_CREAT | common, 0600);
+		*ret_new = fd >= 0;
+	}
+	if (fd < 0 && (*ret_ro || errno == EACCES || errno == EROFS)) {
+		*ret_ro = true;
+		fd = sys->open(path, O_RDONLY | common, 0);
+	}
+	return (fd);
+}
+
+static int
+node_make(const char *path, int flags, struct vfs_node **ret)
+{
+	struct vfs_node *n CLEANUP_FREE = calloc(1, sizeof(*n));
+	char *copy CLEANUP_FREE = strdup(path);
+	struct stat sb;
+	bool fresh;
+
+	if (n == NULL || copy == NULL)
+		return (SQLITE_NOMEM);
+	n->fd = open_fd(path, flags, &fresh, &n->readonly);
+	if (n->fd < 0)
+		return (rc_of_errno(errno, SQLITE_CANTOPEN));
+	if (sys->fstat(n->fd, &sb) != 0) {
+		(void)sys->close(n->fd);
+		return (SQLITE_IOERR_FSTAT);
+	}
+	n->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
+	atomic_init(&n->dir_new, fresh);
+	atomic_init(&n->failed, false);
+	atomic_init(&n->have, (uint64_t)sb.st_size);
+	atomic_init(&n->used, (uint64_t)sb.st_size);
+	atomic_init(&n->pos, (uint64_t)sb.st_size);
+	n->path = steal(copy);
+	n->next = nodes;
+	nodes = n;
+	*ret = steal(n);
+	return (SQLITE_OK);
+}
+
+/* ---- Methods of a file ----------------------------------------------------------- */
+
+static int x_delete(sqlite3_vfs *vfs, const char *path, int sync_dir);
+
+static int
+x_close(sqlite3_file *file)
+{
+	struct vfs_file *const f = file_of(file);
+	char *gone CLEANUP_FREE = NULL;
+
+	(void)vfs_x_shm_unmap(file, 0);
+	(void)vfs_x_unlock(file, SQLITE_LOCK_NONE);
+	if (f->delete_at_end)
+		gone = strdup(f->node->path);
+	lock_take(&vfs_lock);
+	node_put(f->node);
+	f->node = NULL;
+	lock_drop(&vfs_lock);
+	if (gone != NULL)
+		(void)x_delete(NULL, gone, 0);
+	return (SQLITE_OK);
+}
+
+static int
+x_read(sqlite3_file *file, void *buf, int len, sqlite3_int64 off)
+{
+	const struct vfs_node *const n = file_of(file)->node;
+	uint8_t *const p = buf;
+	size_t done = 0;
+
+	while (done < (size_t)len) {
+		const ssize_t r = sys->pread(n->fd, p + done,
+		    (size_t)len - done, (off_t)off + (off_t)done);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return (SQLITE_IOERR_READ);
+		if (r == 0)
+			break;
+		done += (size_t)r;
+	}
+	if (done == (size_t)len)
+		return (SQLITE_OK);
+	memset(p + done, 0, (size_t)len - done);
+	return (SQLITE_IOERR_SHORT_READ);
+}
+
+/* Make the WAL own at least ${want} bytes: a step more when there is room. */
+static int
+wal_grow(struct vfs_node *n, uint64_t want)
+{
+	const uint64_t have = atomic_load(&n->have);
+	uint64_t end = (want + WAL_STEP - 1) / WAL_STEP * WAL_STEP;
+	int r;
+
+	if (want <= have)
+		return (SQLITE_OK);
+	r = sys->fallocate(n->fd, 0, (off_t)have, (off_t)(end - have));
+	if (r != 0 && errno == ENOSPC) {
+		end = want;
+		r = sys->fallocate(n->fd, 0, (off_t)have, (off_t)(end - have));
+	}
+	if (r != 0) {
+		/* A filesystem without fallocate grows the file as it is
+		 * written. */
+		if (errno != EOPNOTSUPP && errno != ENOSYS)
+			return (rc_of_errno(errno, SQLITE_IOERR_WRITE));
+		end = want;
+	}
+	atomic_store(&n->have, end);
+	return (SQLITE_OK);
+}
+
+static int
+x_write(sqlite3_file *file, const void *buf, int len, sqlite3_int64 off)
+{
+	struct vfs_node *const n = file_of(file)->node;
+	const uint64_t end = (uint64_t)off + (uint64_t)len;
+	enum err e;
+	int rc;
+
+	if (n->is_wal) {
+		rc = wal_grow(n, end);
+		if (rc != SQLITE_OK)
+			return (rc);
+	}
+	e = sys_pwrite_full(n->fd, buf, (size_t)len, (uint64_t)off);
+	if (e != OK)
+		return (e == ERR_NOSPC ? SQLITE_FULL : SQLITE_IOERR_WRITE);
+	if (n->is_wal) {
+		atomic_store(&n->pos, end);
+		if (end > atomic_load(&n->used))
+			atomic_store(&n->used, end);
+	}
+	return (SQLITE_OK);
+}
+
+static int
+x_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+	struct vfs_node *const n = file_of(file)->node;
+
+	if (n->is_wal)
+		return (SQLITE_OK);
+	if (sys->ftruncate(n->fd, (off_t)size) != 0)
+		return (rc_of_errno(errno, SQLITE_IOERR_TRUNCATE));
+	return (SQLITE_OK);
+}
+
+/* The directory that holds ${path}, into ${ret} of PATH_MAX bytes. */
+static void
+dir_of(const char *path, char *ret)
+{
+	char *slash;
+
+	(void)snprintf(ret, PATH_MAX, "%s", path);
+	slash = strrchr(ret, '/');
+	if (slash == ret)
+		slash++;
+	if (slash != NULL)
+		*slash = '\0';
+}
+
+/*
+ * After a failed fdatasync the kernel calls the pages clean and the next one
+ * succeeds without having written them.  So the first failure stays.
+ */
+static int
+node_sync(struct vfs_node *n)
+{
+	char dir[PATH_MAX];
+
+	if (atomic_load(&n->failed))
+		return (SQLITE_IOERR_FSYNC);
+	if (sys->fdatasync(n->fd) != 0) {
+		atomic_store(&n->failed, true);
+		log_error("%s: a sync failed: %s", n->path, strerror(errno));
+		return (SQLITE_IOERR_FSYNC);
+	}
+	if (!atomic_exchange(&n->dir_new, false))
+		return (SQLITE_OK);
+	dir_of(n->path, dir);
+	if (sys_sync_dir(dir) == OK)
+		return (SQLITE_OK);
+	atomic_store(&n->failed, true);
+	return (SQLITE_IOERR_DIR_FSYNC);
+}
+
+static int
+x_sync(sqlite3_file *file, int flags)
+{
+	(void)flags;
+	return (node_sync(file_of(file)->node));
+}
+
+static int
+x_file_size(sqlite3_file *file, sqlite3_int64 *ret)
+{
+	const struct vfs_node *const n = file_of(file)->node;
+	struct stat sb;
+
+	if (n->is_wal) {
+		*ret = (sqlite3_int64)atomic_load(&n->used);
+		return (SQLITE_OK);
+	}
+	if (sys->fstat(n->fd, &sb) != 0)
+		return (SQLITE_IOERR_FSTAT);
+	*ret = sb.st_size;
+	return (SQLITE_OK);
+}
+
+static int
+x_file_control(sqlite3_file *file, int op, void *arg)
+{
+	(void)file;
+	if (op != SQLITE_FCNTL_PERSIST_WAL)
+		return (SQLITE_NOTFOUND);
+	/* The WAL stays when the last connection closes. */
+	*(int *)arg = 1;
+	return (SQLITE_OK);
+}
+
+static int
+x_sector_size(sqlite3_file *file)
+{
+	(void)file;
+	return (SECTOR);
+}
+
+static int
+x_device(sqlite3_file *file)
+{
+	(void)file;
+	return (SQLITE_IOCAP_POWERSAFE_OVERWRITE);
+}
+
+static const sqlite3_io_methods methods = {
+	.iVersion = 2,
+	.xClose = x_close,
+	.xRead = x_read,
+	.xWrite = x_write,
+	.xTruncate = x_truncate,
+	.xSync = x_sync,
+	.xFileSize = x_file_size,
+	.xLock = vfs_x_lock,
+	.xUnlock = vfs_x_unlock,
+	.xCheckReservedLock = vfs_x_check_reserved,
+	.xFileControl = x_file_control,
+	.xSectorSize = x_sector_size,
+	.xDeviceCharacteristics = x_device,
+	.xShmMap = vfs_x_shm_map,
+	.xShmLock = vfs_x_shm_lock,
+	.xShmBarrier = vfs_x_shm_barrier,
+	.xShmUnmap = vfs_x_shm_unmap,
+};
+
+/* ---- Methods of the VFS ------------------------------------------------------------ */
+
+static int
+x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
+    int *ret_flags)
+{
+	struct vfs_file *const f = file_of(file);
+	struct vfs_node *n;
+	int rc;
+
+	(void)vfs;
+	memset(f, 0, sizeof(*f));
+	/* Nothing temporary reaches a disk: temp_store is MEMORY, and whatever
+	 * asks all the same is refused. */
+	if (path == NULL ||
+	    (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL |
+			 SQLITE_OPEN_WAL)) == 0)
+		return (SQLITE_CANTOPEN);
+	LOCK_SCOPE(&vfs_lock);
+	n = node_find(path);
+	if (n == NULL) {
+		rc = node_make(path, flags, &n);
+		if (rc != SQLITE_OK)
+			return (rc);
+	}
+	n->refs++;
+	f->node = n;
+	f->delete_at_end = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
+	f->base.pMethods = &methods;
+	if (ret_flags != NULL && n->readonly)
+		flags =
+		    (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) |
+		    SQLITE_OPEN_READONLY;
+	if (ret_flags != NULL)
+		*ret_flags = flags;
+	return (SQLITE_OK);
+}
+
+static int
+x_delete(sqlite3_vfs *vfs, const char *path, int sync_dir)
+{
+	struct vfs_node *n;
+	char dir[PATH_MAX];
+
+	(void)vfs;
+	lock_take(&vfs_lock);
+	n = node_find(path);
+	if (n != NULL)
+		n->unlinked = true;
+	lock_drop(&vfs_lock);
+	if (sys->unlink(path) != 0)
+		return (errno == ENOENT ? SQLITE_IOERR_DELETE_NOENT
+					: SQLITE_IOERR_DELETE);
+	if (!sync_dir)
+		return (SQLITE_OK);
+	dir_of(path, dir);
+	return (sys_sync_dir(dir) == OK ? SQLITE_OK : SQLITE_IOERR_DIR_FSYNC);
+}
+
+static int
+x_access(sqlite3_vfs *vfs, const char *path, int flags, int *ret)
+{
+	struct stat sb;
+
+	(void)vfs;
+	*ret = 0;
+	if (sys->stat(path, &sb) != 0) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return (SQLITE_OK);
+		return (SQLITE_IOERR_ACCESS);
+	}
+	/* An empty journal or WAL counts as none. */
+	*ret = flags != SQLITE_ACCESS_EXISTS || !S_ISREG(sb.st_mode) ||
+	       sb.st_size > 0;
+	return (SQLITE_OK);
+}
+
+static int
+x_full_pathname(sqlite3_vfs *vfs, const char *path, int size, char *ret)
+{
+	char cwd[PATH_MAX] = "";
+	int n;
+
+	(void)vfs;
+	if (path[0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
+		return (SQLITE_CANTOPEN);
+	n = snprintf(
+	    ret, (size_t)size, "%s%s%s", cwd, path[0] == '/' ? "" : "/", path);
+	return (n < size ? SQLITE_OK : SQLITE_CANTOPEN);
+}
+
+static int
+x_randomness(sqlite3_vfs *vfs, int len, char *ret)
+{
+	(void)vfs;
+	rand_bytes(ret, (size_t)len);
+	return (len);
+}
+
+static int
+x_sleep(sqlite3_vfs *vfs, int us)
+{
+	const struct timespec ts = { us / 1000000,
+		(long)(us % 1000000) * 1000 };
+
+	(void)vfs;
+	(void)nanosleep(&ts, NULL);
+	return (us);
+}
+
+/* Milliseconds since the Julian epoch. */
+static int
+x_time64(sqlite3_vfs *vfs, sqlite3_int64 *ret)
+{
+	const struct timespec ts = clock_wall();
+
+	(void)vfs;
+	*ret = (sqlite3_int64)210866760000000 +
+	       (sqlite3_int64)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (SQLITE_OK);
+}
+
+static int
+x_time(sqlite3_vfs *vfs, double *ret)
+{
+	sqlite3_int64 ms;
+
+	(void)x_time64(vfs, &ms);
+	*ret = (double)ms / 86400000.0;
+	return (SQLITE_OK);
+}
+
+static int
+x_last_error(sqlite3_vfs *vfs, int size, char *ret)
+{
+	(void)vfs;
+	(void)size;
+	(void)ret;
+	return (errno);
+}
+
+static sqlite3_vfs vfs_ops = {
+	.iVersion = 2,
+	.szOsFile = sizeof(struct vfs_file),
+	.mxPathname = PATH_MAX - 1,
+	.zName = VFS_NAME,
+	.xOpen = x_open,
+	.xDelete = x_delete,
+	.xAccess = x_access,
+	.xFullPathname = x_full_pathname,
+	.xRandomness = x_randomness,
+	.xSleep = x_sleep,
+	.xCurrentTime = x_time,
+	.xGetLastError = x_last_error,
+	.xCurrentTimeInt64 = x_time64,
+};
+
+static void
+register_once(void)
+{
+	lock_init(&vfs_lock, RANK_VFS, "vfs");
+	/* Counting its memory would cost SQLite a lock per allocation.  It
+	 * refuses when it already runs; then it counts. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	once_rc = sqlite3_vfs_register(&vfs_ops, 0);
+}
+
+enum err
+vfs_register(void)
+{
+	(void)pthread_once(&once, register_once);
+	return (db_err(once_rc));
+}
+
+/* ---- The WAL, from outside SQLite ------------------------------------------------------ */
+
+/* The node of ${path}'s WAL with a reference, or NULL. */
+static struct vfs_node *
+wal_get(const char *path)
+{
+	char name[PATH_MAX];
+	struct vfs_node *n;
+
+	if (snprintf(name, sizeof(name), "%s-wal", path) >= (int)sizeof(name))
+		return (NULL);
+	LOCK_SCOPE(&vfs_lock);
+	n = node_find(name);
+	if (n != NULL)
+		n->refs++;
+	return (n);
+}
+
+static void
+wal_put(struct vfs_node **n)
+{
+	if (*n == NULL)
+		return;
+	lock_take(&vfs_lock);
+	node_put(*n);
+	lock_drop(&vfs_lock);
+}
+
+enum err
+vfs_wal_sync(const char *path)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+
+	if (n == NULL)
+		return (ERR_IO);
+	return (db_err(node_sync(n)));
+}
+
+enum err
+vfs_wal_reserve(const char *path, bool from_start, uint64_t bytes)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+
+	if (n == NULL)
+		return (ERR_IO);
+	if (from_start)
+		atomic_store(&n->pos, 0);
+	return (db_err(wal_grow(n, atomic_load(&n->pos) + bytes)));
+}
