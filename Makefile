@@ -4,7 +4,7 @@
 #   make check    the same set-up, then every test
 #
 # DEV=1 makes warnings errors; V=1 shows commands; SAN=address,undefined (with
-# its own O=) builds with sanitizers; CC=clang works.
+# its own O=) builds with sanitizers; CC=clang works; JOBS=N runs N at a time.
 
 O       ?= build
 CC      ?= gcc
@@ -16,9 +16,11 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 BINDIR  ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
+MANDIR  ?= $(PREFIX)/share/man
 SAN     ?=
 DEV     ?=
 V       ?=
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
@@ -82,7 +84,8 @@ HARDEN += -fcf-protection
 endif
 
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0)
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# Asked when a command runs, not before: the packages may come with "deps".
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(OPT) \
 	$(WARN) $(HARDEN) -fPIE -fno-common -fvisibility=hidden -pthread \
 	-DSSEFS_VERSION='"$(VERSION)"' $(PKG_CFLAGS) $(CFLAGS)
@@ -92,14 +95,25 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread \
 # ---- The program ------------------------------------------------------------
 
 .PHONY: all
-all: deps $(O)/ssefs
+all: $(O)/ssefs
 
 # Installs missing packages when root, else names them in one line.
-.PHONY: deps
+.PHONY: deps deps-test deps-bench deps-fuzz
 deps:
 	@sh tools/deps.sh build
+deps-test deps-bench deps-fuzz: deps-%:
+	@sh tools/deps.sh $*
 
-$(O)/%.o: %.c
+# Objects are made anew when the compiler or its flags change.
+FLAGS_NOW := $(CC) $(OPT) $(SAN) $(CFLAGS) $(VERSION)
+ifneq ($(file <$(O)/.flags),$(FLAGS_NOW))
+.PHONY: $(O)/.flags
+endif
+$(O)/.flags:
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(FLAGS_NOW)' >$@
+
+$(O)/%.o: %.c $(O)/.flags | deps
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -120,8 +134,10 @@ $(O)/ssefs: $(call objects,$(call sources,tools)) $(PROG_LIBS)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
 	    $(shell pkg-config --libs $(PKGS)) -ldl
 
-# ---- Unit tests: tests/unit/<room>_<file>.c, linked with its room and below --
+# ---- Test programs ----------------------------------------------------------
 
+# tests/unit/<room>_<file>.c is linked with its room and those below, so that
+# an upward call does not link.
 room_of = $(strip $(foreach r,$(ROOMS),$(if $(filter $(call under,$(r))_%,$(1)),$(r))))
 UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*.c)))
 define unit
@@ -131,11 +147,115 @@ $(O)/tests/unit/$(1): $(O)/tests/unit/$(1).o $(libs_$(call under,$(call room_of,
 	    $$(shell pkg-config --libs cmocka $(pkgs_$(call under,$(call room_of,$(1)))) $(foreach r,$(below_$(call under,$(call room_of,$(1)))),$(pkgs_$(call under,$(r))))) -ldl
 endef
 $(foreach u,$(UNIT),$(eval $(call unit,$(u))))
-.PHONY: unit
+
+# Every file of these folders is a program of its own, linked with all rooms.
+PROGS := $(patsubst %.c,%,$(sort $(wildcard tests/model/*.c tests/crash/*.c \
+	tests/fault/*.c tests/bench/*.c)))
+MODEL := $(filter tests/model/%,$(PROGS))
+$(PROGS:%=$(O)/%): $(O)/%: $(O)/%.o $(PROG_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
+	    $(shell pkg-config --libs $(PKGS) cmocka) -ldl
+
+# tests/fuzz/<name>.c has LLVMFuzzerTestOneInput.  "make check" replays the
+# corpus through driver.c; "make fuzz" searches, with clang.
+FUZZ := $(filter-out tests/fuzz/driver,$(patsubst %.c,%,$(sort $(wildcard tests/fuzz/*.c))))
+FUZZ_MAIN = $(if $(findstring fuzzer,$(SAN)),,$(O)/tests/fuzz/driver.o)
+$(FUZZ:%=$(O)/%): $(O)/%: $(O)/%.o $(FUZZ_MAIN) $(PROG_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer) \
+	    -o $@ $^ $(shell pkg-config --libs $(PKGS)) -ldl
+
+.PHONY: unit model progs replay
 unit: $(UNIT:%=$(O)/tests/unit/%)
+model: $(MODEL:%=$(O)/%)
+progs: $(PROGS:%=$(O)/%)
+replay: $(FUZZ:%=$(O)/%)
+
+# ---- Targets ----------------------------------------------------------------
+
+.PHONY: help
+help:
+	@echo 'make                the program, $(O)/ssefs'
+	@echo 'make run            build, then show an encrypted mount (DEMO=dir)'
+	@echo 'make check          every test; ends with passed, failed, skipped'
+	@echo 'make unit           build the unit tests'
+	@echo 'make cases          run the shell cases (CASES=tests/cases/keys)'
+	@echo 'make check-asan     unit and model tests under ASan and UBSan'
+	@echo 'make tsan           unit and model tests under TSan'
+	@echo 'make check-layers   rooms include only what stands below them'
+	@echo 'make bench          speed beside gocryptfs, securefs, passthrough'
+	@echo 'make fuzz           search with each fuzzer (T=name, SECONDS=60)'
+	@echo 'make lint           cppcheck and shellcheck'
+	@echo 'make format-check   clang-format on tracked C files'
+	@echo 'make install        to DESTDIR and PREFIX ($(PREFIX)); uninstall'
+	@echo 'make clean          remove build and build-*'
+
+.PHONY: run
+run: all
+	@SSEFS='$(O)/ssefs' DEMO='$(if $(DEMO),$(DEMO),$(O)/demo)' sh tools/demo.sh
+
+# The sums of all parts are printed by tests/run, last.
+.PHONY: check
+check: deps-test
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run all
+
+.PHONY: cases
+cases: deps-test all
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' CASES='$(CASES)' sh tests/run cases
+
+.PHONY: check-asan
+check-asan: deps-test
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run asan
+
+.PHONY: tsan
+tsan: deps-test
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run tsan
+
+.PHONY: check-layers
+check-layers:
+	@sh tools/check-layers.sh
+
+.PHONY: bench
+bench: deps-bench all progs
+	@O='$(O)' SSEFS='$(abspath $(O))/ssefs' sh tests/bench/run.sh
+
+.PHONY: fuzz
+fuzz: deps-fuzz
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' T='$(T)' SECONDS='$(SECONDS)' \
+	    sh tests/run fuzz
+
+.PHONY: lint
+lint:
+	cppcheck --quiet --enable=warning,portability --inline-suppr \
+	    --error-exitcode=1 --std=c11 -I. -D_GNU_SOURCE \
+	    -DSSEFS_VERSION='"$(VERSION)"' --suppress=unknownMacro \
+	    $(ROOMS) tools
+	shellcheck -S warning tools/*.sh tests/run .ci/run
+
+.PHONY: format-check
+format-check:
+	git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run --Werror
+
+# To a temporary name first: a program that runs is never written to.
+.PHONY: install
+install: all
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)' \
+	    '$(DESTDIR)$(MANDIR)/man1'
+	install -m 755 $(O)/ssefs '$(DESTDIR)$(BINDIR)/.ssefs.new'
+	mv -f '$(DESTDIR)$(BINDIR)/.ssefs.new' '$(DESTDIR)$(BINDIR)/ssefs'
+	ln -sfn '$(BINDIR)/ssefs' '$(DESTDIR)$(SBINDIR)/mount.ssefs'
+	install -m 644 docs/man/ssefs.1 '$(DESTDIR)$(MANDIR)/man1/ssefs.1'
+
+.PHONY: uninstall
+uninstall:
+	rm -f '$(DESTDIR)$(BINDIR)/ssefs' '$(DESTDIR)$(SBINDIR)/mount.ssefs' \
+	    '$(DESTDIR)$(MANDIR)/man1/ssefs.1'
 
 .PHONY: clean
 clean:
+	@! grep -qs ' $(abspath $(O))/' /proc/mounts || \
+	    { echo 'something below $(O) is still mounted; unmount it first' >&2; exit 1; }
 	rm -rf build build-*
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

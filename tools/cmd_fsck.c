@@ -1,0 +1,210 @@
+/*
+ * cmd_fsck: check a store's structure (fsck) and its content (scrub).
+ */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "tools/cmd.h"
+
+/* A store that cannot even be opened for damage has problems left; any other
+ * reason says nothing about it. */
+static int
+not_opened(enum err e)
+{
+	return (e == ERR_CORRUPT || e == ERR_AUTH ? EXIT_LEFT : EXIT_UNCHECKED);
+}
+
+static void
+show_problem(void *arg, const struct store_problem *p)
+{
+	struct json *j = arg;
+
+	if (j != NULL) {
+		json_object(j, NULL);
+		json_str(j, "invariant", p->invariant);
+		json_u64(j, "ino", p->ino);
+		json_bool(j, "repaired", p->repaired);
+		json_str(j, "what", p->what);
+		json_close(j, '}');
+		return;
+	}
+	(void)printf("%s", p->invariant);
+	if (p->ino != 0)
+		(void)printf(" inode %" PRIu64, p->ino);
+	(void)printf(": ");
+	cmd_put_name(stdout, p->what);
+	(void)printf("%s\n", p->repaired ? " (repaired)" : "");
+}
+
+static int
+fsck_code(const struct store_check_result *r)
+{
+	if (r->problems > r->repaired)
+		return (EXIT_LEFT);
+	return (r->repaired > 0 ? EXIT_REPAIRED : EXIT_DONE);
+}
+
+static void
+fsck_json(struct json *j, const struct store_check_result *r)
+{
+	json_close(j, ']');
+	json_bool(j, "clean", r->problems == 0);
+	json_u64(j, "problems", r->problems);
+	json_u64(j, "repaired", r->repaired);
+	json_u64(j, "inodes", r->inodes);
+	json_u64(j, "names", r->names);
+	json_u64(j, "blocks", r->blocks);
+	json_close(j, '}');
+}
+
+int
+cmd_fsck(const struct args *a)
+{
+	const bool as_json = a->opt[OPT_JSON] != NULL;
+	struct store_check_result r = { .problems = 0 };
+	struct store *st;
+	struct json j;
+	int code;
+	enum err e;
+
+	if (!cmd_open_store(a, &st, &e))
+		return (not_opened(e));
+	json_begin(&j);
+	if (as_json) {
+		json_object(&j, NULL);
+		json_array(&j, "list");
+	}
+	e = store_check(st, a->opt[OPT_REPAIR] != NULL, show_problem,
+	    as_json ? &j : NULL, &r);
+	code = fsck_code(&r);
+	if (as_json) {
+		fsck_json(&j, &r);
+		if (cmd_json_end(&j) != EXIT_DONE)
+			code = EXIT_UNCHECKED;
+	} else if (e == OK) {
+		(void)printf("%" PRIu64 " inodes, %" PRIu64 " names, %" PRIu64
+			     " blocks: ",
+		    r.inodes, r.names, r.blocks);
+		if (r.problems == 0)
+			(void)printf("clean\n");
+		else
+			(void)printf("%" PRIu64 " problems, %" PRIu64
+				     " repaired\n",
+			    r.problems, r.repaired);
+	}
+	if (e != OK) {
+		(void)cmd_fail(e, "store: could not be checked to the end");
+		code = EXIT_UNCHECKED;
+	}
+	return (cmd_close_store(st, 0) == EXIT_DONE ? code : EXIT_UNCHECKED);
+}
+
+struct scrub_show {
+	struct json *j;
+	bool terminal;
+};
+
+static bool
+show_progress(void *arg, uint64_t done, uint64_t total)
+{
+	const struct scrub_show *s = arg;
+
+	if (s->terminal)
+		(void)fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " MiB  ",
+		    done >> 20, total >> 20);
+	return (true);
+}
+
+static void
+show_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
+{
+	const struct scrub_show *s = arg;
+
+	if (s->j != NULL) {
+		json_object(s->j, NULL);
+		json_u64(s->j, "ino", ino);
+		json_u64(s->j, "offset", off);
+		json_str(s->j, "error", err_name(e));
+		json_str(s->j, "what", what);
+		json_close(s->j, '}');
+		return;
+	}
+	(void)printf("inode %" PRIu64 " at %" PRIu64 ": ", ino, off);
+	cmd_put_name(stdout, what);
+	(void)putchar('\n');
+}
+
+static void
+scrub_json(struct json *j, const struct store_scrub_result *r)
+{
+	json_close(j, ']');
+	json_bool(j, "clean", r->bad == 0);
+	json_u64(j, "bad", r->bad);
+	json_u64(j, "files", r->files);
+	json_u64(j, "blocks", r->blocks);
+	json_u64(j, "bytes", r->bytes);
+	json_u64(j, "skipped", r->skipped);
+	json_close(j, '}');
+}
+
+static void
+scrub_text(const struct store_scrub_result *r)
+{
+	(void)printf("%" PRIu64 " files, %" PRIu64 " blocks, %" PRIu64
+		     " bytes: ",
+	    r->files, r->blocks, r->bytes);
+	if (r->bad == 0)
+		(void)printf("clean");
+	else
+		(void)printf("%" PRIu64 " damaged places", r->bad);
+	if (r->skipped != 0)
+		(void)printf(", %" PRIu64 " files skipped: their keys are out "
+			     "of use",
+		    r->skipped);
+	(void)putchar('\n');
+}
+
+int
+cmd_scrub(const struct args *a)
+{
+	const bool as_json = a->opt[OPT_JSON] != NULL;
+	struct scrub_show s = { .terminal = isatty(STDERR_FILENO) == 1 };
+	struct store_scrub_opts o = { .keys = a->opt[OPT_KEYS] != NULL,
+		.who = &cmd_who,
+		.progress = show_progress,
+		.bad = show_bad,
+		.arg = &s };
+	struct store_scrub_result r = { .bad = 0 };
+	struct store *st;
+	struct json j;
+	int code;
+	enum err e;
+
+	if (a->opt[OPT_RATE] != NULL &&
+	    args_size(a->opt[OPT_RATE], &o.rate) != OK)
+		return (cmd_usage(a->cmd, "--rate: %s", err_detail(ERR_INVAL)));
+	if (!cmd_open_store(a, &st, &e))
+		return (not_opened(e));
+	json_begin(&j);
+	if (as_json) {
+		json_object(&j, NULL);
+		json_array(&j, "list");
+		s.j = &j;
+	}
+	e = store_scrub(st, &o, &r);
+	code = r.bad == 0 ? EXIT_DONE : EXIT_LEFT;
+	if (s.terminal)
+		(void)fputc('\n', stderr);
+	if (as_json) {
+		scrub_json(&j, &r);
+		if (cmd_json_end(&j) != EXIT_DONE)
+			code = EXIT_UNCHECKED;
+	} else if (e == OK) {
+		scrub_text(&r);
+	}
+	if (e != OK) {
+		(void)cmd_fail(e, "store: could not be read to the end");
+		code = EXIT_UNCHECKED;
+	}
+	return (cmd_close_store(st, 0) == EXIT_DONE ? code : EXIT_UNCHECKED);
+}

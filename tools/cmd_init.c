@@ -1,0 +1,114 @@
+/*
+ * cmd_init: make a store.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cmd.h"
+
+/* Where the key file stands when none was named: beside the store. */
+static enum err
+default_key(const char *dir, struct buf *ret)
+{
+	size_t len = strlen(dir);
+
+	while (len > 1 && dir[len - 1] == '/')
+		len--;
+	return (buf_printf(ret, "%.*s.key", (int)len, dir));
+}
+
+static void
+say_key(const struct root *root, const char *key_path)
+{
+	if (root->given && root->root.kind == KMS_ROOT_PASSPHRASE) {
+		(void)printf("It opens with the passphrase only.  Keep it: "
+			     "without it, all is lost.\n");
+		return;
+	}
+	if (root->given && root->root.kind == KMS_ROOT_CREDENTIAL) {
+		(void)printf("It opens with the systemd credential \"%s\".  "
+			     "Keep a copy: without it, all is lost.\n",
+		    key_path);
+		return;
+	}
+	(void)printf("root key   %s\n"
+		     "Copy the root key to a safe place apart from the store.  "
+		     "Whoever has both reads\n"
+		     "everything; without the root key, everything in the "
+		     "store is lost.\n",
+	    key_path);
+}
+
+static int
+say_json(const char *dir, const char *region, const struct root *root,
+    const char *key_path, bool no_kms)
+{
+	static const char *const kinds[] = {
+		[KMS_ROOT_FILE] = "file",
+		[KMS_ROOT_PASSPHRASE] = "passphrase",
+		[KMS_ROOT_CREDENTIAL] = "credential",
+	};
+	const enum kms_root_kind kind =
+	    root->given ? root->root.kind : KMS_ROOT_FILE;
+	struct json j;
+
+	json_begin(&j);
+	json_object(&j, NULL);
+	json_str(&j, "store", dir);
+	json_bool(&j, "kms", !no_kms);
+	if (!no_kms) {
+		json_str(&j, "region", region);
+		json_str(&j, "rootKey", kinds[kind]);
+		json_str(&j, "rootKeyPath",
+		    kind == KMS_ROOT_PASSPHRASE ? NULL : key_path);
+	}
+	json_close(&j, '}');
+	return (cmd_json_end(&j));
+}
+
+int
+cmd_init(const struct args *a)
+{
+	struct root root CLEANUP_ROOT = { .given = false };
+	struct buf beside CLEANUP_BUF;
+	const char *dir = cmd_store_dir(a);
+	const bool no_kms = a->opt[OPT_NO_KMS] != NULL;
+	struct store_init in = {
+		.dir = dir, .no_kms = no_kms, .region = a->opt[OPT_REGION]
+	};
+	const char *region = in.region != NULL ? in.region : KMS_REGION_DEFAULT;
+	enum err e;
+
+	buf_init(&beside, PATH_MAX);
+	if (dir == NULL)
+		return (EXIT_USAGE);
+	e = default_key(dir, &beside);
+	if (e == OK)
+		e = root_get(a, true, &root);
+	if (e == OK && no_kms && root.given)
+		return (cmd_usage(a->cmd, "--no-kms needs no root key"));
+	if (e == OK) {
+		in.root = root.given ? &root.root : NULL;
+		e = store_create_dir(&in);
+	}
+	if (e != OK)
+		return (cmd_fail(e, "store \"%s\": cannot be made", dir));
+
+	const char *key_path =
+	    root.given ? root.root.path : (const char *)beside.p;
+
+	if (a->opt[OPT_JSON] != NULL)
+		return (say_json(dir, region, &root, key_path, no_kms));
+	(void)printf("store      %s\n", dir);
+	if (no_kms) {
+		(void)printf("It has no keystore: nothing in it can be "
+			     "encrypted.\n");
+		return (EXIT_DONE);
+	}
+	(void)printf("region     %s\n", region);
+	say_key(&root, key_path);
+	(void)printf("Next: ssefs bucket create NAME, then: "
+		     "ssefs mount NAME DIR\n");
+	return (EXIT_DONE);
+}

@@ -1,0 +1,298 @@
+/*
+ * ssefs: the program.  One table of subcommands; from it come dispatch, help
+ * and usage errors.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/secret.h"
+#include "fs/mount.h"
+#include "tools/cmd.h"
+
+#define B(o) OPT_BIT(OPT_##o)
+/* Commands on a store that exists. */
+#define STORE (B(STORE) | OPTS_ROOT)
+
+static int cmd_help(const struct args *a);
+static int cmd_version(const struct args *a);
+
+static const struct cmd cmds[] = {
+	{ "init", "", 0, 0, STORE | B(REGION) | B(NO_KMS), "make a store",
+	    "The root key is a new file beside the store, DIR.key, unless "
+	    "--root-key,\n--passphrase, --passphrase-file or --credential "
+	    "names another.",
+	    cmd_init },
+	{ "mount", "BUCKET DIR", 0, INT32_MAX, STORE | B(PASS),
+	    "mount a bucket, or / for all of them",
+	    "Comes back when the mount works.  -f stays in the foreground.  "
+	    "The options at the\nend are given as -o NAME=VALUE,... or as "
+	    "--name VALUE.",
+	    cmd_mount },
+	{ "umount", "DIR", 1, 1, B(STORE) | B(TIMEOUT) | B(LAZY),
+	    "unmount and wait until the store is closed", NULL, cmd_umount },
+	{ "bucket create", "NAME", 1, 1, STORE | B(SSE), "make a bucket",
+	    "New files are encrypted as --sse says; KMS when not given.",
+	    cmd_bucket_create },
+	{ "bucket ls", "", 0, 0, STORE, "list buckets", NULL, cmd_bucket_ls },
+	{ "bucket rm", "NAME", 1, 1, STORE, "remove an empty bucket", NULL,
+	    cmd_bucket_rm },
+	{ "bucket encryption get", "NAME", 1, 1, STORE,
+	    "show how new files are encrypted", NULL,
+	    cmd_bucket_encryption_get },
+	{ "bucket encryption set", "NAME MODE", 2, 2, STORE,
+	    "choose how new files are encrypted",
+	    "MODE is None, AES256, KMS or KMS:KEY.  Files that exist keep "
+	    "what they have.\nOn a mount: setfattr -n user.sse.default -v "
+	    "MODE DIR.",
+	    cmd_bucket_encryption_set },
+	{ "key create", "", 0, 0, STORE | B(DESCRIPTION) | B(ALIAS),
+	    "make a master key and print its id", NULL, cmd_key_create },
+	{ "key ls", "", 0, 0, STORE, "list master keys", NULL, cmd_key_ls },
+	{ "key describe", "KEY", 1, 1, STORE, "show one master key",
+	    "KEY is an id, an ARN or an alias.", cmd_key_describe },
+	{ "key enable", "KEY", 1, 1, STORE, "bring a disabled key back", NULL,
+	    cmd_key_enable },
+	{ "key disable", "KEY", 1, 1, STORE,
+	    "take a key out of use, at once, on every mount", NULL,
+	    cmd_key_disable },
+	{ "key rotate", "KEY", 1, 1, STORE,
+	    "new material for new files; the old still decrypts", NULL,
+	    cmd_key_rotate },
+	{ "key alias create", "ALIAS KEY", 2, 2, STORE,
+	    "give a key another name", NULL, cmd_alias_create },
+	{ "key alias rm", "ALIAS", 1, 1, STORE, "remove an alias", NULL,
+	    cmd_alias_rm },
+	{ "key alias ls", "", 0, 0, STORE, "list aliases", NULL, cmd_alias_ls },
+	{ "key slot add", "", 0, 0,
+	    STORE | B(NEW_ROOT_KEY) | B(NEW_PASSPHRASE) |
+		B(NEW_PASSPHRASE_FILE) | B(NEW_CREDENTIAL),
+	    "add a way to open the store", NULL, cmd_slot_add },
+	{ "key slot rm", "SLOT", 1, 1, STORE, "remove a way to open the store",
+	    NULL, cmd_slot_rm },
+	{ "key slot ls", "", 0, 0, STORE, "list the ways to open the store",
+	    NULL, cmd_slot_ls },
+	{ "stat", "PATH...", 1, INT32_MAX, 0,
+	    "show a path's encryption: status, algorithm, key", NULL,
+	    cmd_stat },
+	{ "ls", "[PATH...]", 0, INT32_MAX, B(LS_SSE) | B(ALL),
+	    "list directories, with encryption when asked", NULL, cmd_ls },
+	{ "audit show", "", 0, 0, STORE | B(SKIP) | B(LAST),
+	    "print the log of every use of a key", NULL, cmd_audit_show },
+	{ "audit verify", "", 0, 0, STORE,
+	    "check that no record was changed or removed",
+	    "Exit 0: intact; 1: altered; 8: could not be verified.",
+	    cmd_audit_verify },
+	{ "fsck", "", 0, 0, STORE | B(REPAIR), "check the store's structure",
+	    "Exit 0: clean; 1: repaired; 4: problems are left; 8: could not "
+	    "be checked.",
+	    cmd_fsck },
+	{ "scrub", "", 0, 0, STORE | B(KEYS) | B(RATE),
+	    "read every block and verify it",
+	    "Exit 0: clean; 4: damage was found; 8: could not be read.",
+	    cmd_scrub },
+	{ "help", "[COMMAND]", 0, 3, 0, "show help", NULL, cmd_help },
+	{ "version", "", 0, 0, 0, "print the version", NULL, cmd_version },
+};
+
+static const struct cmd mount_helper = { "mount.ssefs", "SOURCE DIR", 2, 2,
+	B(OPTIONS) | B(FAKE) | B(SLOPPY) | B(VERBOSE) | B(NO_MTAB) |
+	    B(READONLY) | B(TYPE) | B(NAMESPACE),
+	"mount from fstab or mount(8)",
+	"A line of fstab: docs /mnt ssefs store=/srv/store,nofail 0 0.  How "
+	"the "
+	"store opens,\nwhen not by its key file: passphrase_file=FILE, "
+	"root_key=FILE, credential=NAME.",
+	cmd_mount_helper };
+
+/* How many of ${argv}'s words make up ${c}'s name; 0: it is not that one. */
+static int
+name_words(const struct cmd *c, int argc, char **argv)
+{
+	const char *p = c->name;
+
+	for (int i = 0; i < argc; i++) {
+		const size_t len = strlen(argv[i]);
+
+		if (strncmp(p, argv[i], len) != 0 ||
+		    (p[len] != ' ' && p[len] != '\0'))
+			return (0);
+		if (p[len] == '\0')
+			return (i + 1);
+		p += len + 1;
+	}
+	return (0);
+}
+
+static void
+help_all(FILE *f)
+{
+	(void)fprintf(f,
+	    "ssefs " SSEFS_VERSION ": buckets as directories, every file "
+	    "encrypted under a KMS key\n\n"
+	    "usage: ssefs [--store DIR] [--json] COMMAND [ARGUMENT...]\n\n");
+	for (size_t i = 0; i < COUNTOF(cmds); i++)
+		(void)fprintf(f, "  %-23s %s\n", cmds[i].name, cmds[i].brief);
+	(void)fprintf(f,
+	    "\nssefs help COMMAND tells more.  SSEFS_STORE names the store "
+	    "when --store does not.\n");
+}
+
+static void
+help_one(FILE *f, const struct cmd *c)
+{
+	(void)fprintf(f, "usage: %s%s [OPTION...]%s%s\n\n%c%s.\n",
+	    c == &mount_helper ? "" : "ssefs ", c->name,
+	    c->usage[0] != '\0' ? " " : "", c->usage, c->brief[0] - 'a' + 'A',
+	    c->brief + 1);
+	if (c->help != NULL)
+		(void)fprintf(f, "%s\n", c->help);
+	(void)fputc('\n', f);
+	args_help(f, c);
+	if (c->run == cmd_mount || c->run == cmd_mount_helper)
+		(void)fprintf(f, "\nmount options:\n%s", fs_opts_help());
+}
+
+/* Help on the commands whose names begin with these words; false: none. */
+static bool
+help_on(int argc, char **argv)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < COUNTOF(cmds); i++)
+		if (name_words(&cmds[i], argc, argv) == argc) {
+			help_one(stdout, &cmds[i]);
+			return (true);
+		}
+	for (size_t i = 0; i < COUNTOF(cmds); i++) {
+		char words[64];
+		size_t len = 0;
+
+		for (int w = 0; w < argc && len < sizeof(words); w++)
+			len += (size_t)snprintf(
+			    words + len, sizeof(words) - len, "%s ", argv[w]);
+		if (len < sizeof(words) &&
+		    strncmp(cmds[i].name, words, len) == 0) {
+			(void)printf("  ssefs %-22s %-12s %s\n", cmds[i].name,
+			    cmds[i].usage, cmds[i].brief);
+			any = true;
+		}
+	}
+	return (any);
+}
+
+static int
+cmd_help(const struct args *a)
+{
+	if (a->npos == 0)
+		help_all(stdout);
+	else if (!help_on(a->npos, a->pos))
+		return (
+		    cmd_usage(NULL, "there is no command \"%s\"", a->pos[0]));
+	return (EXIT_DONE);
+}
+
+static int
+cmd_version(const struct args *a)
+{
+	struct json j;
+
+	if (a->opt[OPT_JSON] == NULL) {
+		(void)printf(
+		    "ssefs " SSEFS_VERSION ", store format %d\n", STORE_FORMAT);
+		return (EXIT_DONE);
+	}
+	json_begin(&j);
+	json_object(&j, NULL);
+	json_str(&j, "version", SSEFS_VERSION);
+	json_u64(&j, "format", STORE_FORMAT);
+	json_close(&j, '}');
+	return (cmd_json_end(&j));
+}
+
+static int
+run(struct args *a, int argc, char **argv)
+{
+	int code = args_parse(a, argc, argv);
+	enum err e;
+
+	if (code != EXIT_DONE)
+		return (code);
+	if (a->opt[OPT_HELP] != NULL) {
+		help_one(stdout, a->cmd);
+		return (EXIT_DONE);
+	}
+	if ((a->cmd->opts & STORE) == STORE && a->cmd->run != cmd_mount &&
+	    cmd_store_dir(a) == NULL)
+		return (EXIT_USAGE);
+	/* Before anything else touches the cryptographic library. */
+	e = secret_init();
+	if (e != OK)
+		return (cmd_fail(e, "key memory"));
+	return (a->cmd->run(a));
+}
+
+/* The command's words, after the common options that stand before them. */
+static int
+dispatch(int argc, char **argv)
+{
+	static char help[] = "help", version[] = "version";
+	struct args a = { .cmd = NULL };
+	int lead = 0, code;
+
+	while (lead < argc && argv[lead][0] == '-') {
+		const int n = args_common(argv[lead]);
+
+		if (n == 0 || lead + n > argc)
+			break;
+		if (strcmp(argv[lead], "--json") == 0)
+			a.opt[OPT_JSON] = "";
+		else
+			a.opt[OPT_STORE] =
+			    n == 2 ? argv[lead + 1] : argv[lead] + 8;
+		lead += n;
+	}
+	argc -= lead;
+	argv += lead;
+	if (argc == 0) {
+		help_all(stderr);
+		return (EXIT_USAGE);
+	}
+	if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
+		argv[0] = help;
+	else if (strcmp(argv[0], "--version") == 0)
+		argv[0] = version;
+	for (size_t i = 0; i < COUNTOF(cmds); i++) {
+		const int words = name_words(&cmds[i], argc, argv);
+
+		if (words == 0)
+			continue;
+		a.cmd = &cmds[i];
+		code = run(&a, argc - words, argv + words);
+		args_release(&a);
+		return (code);
+	}
+	if (argv[0][0] != '-' && help_on(1, argv))
+		return (EXIT_USAGE);
+	return (cmd_usage(NULL, "there is no command \"%s\"", argv[0]));
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	const char *name = slash != NULL ? slash + 1 : argv[0];
+	int code;
+
+	if (argc > 0 && strcmp(name, "mount.ssefs") == 0) {
+		struct args a = { .cmd = &mount_helper };
+
+		code = run(&a, argc - 1, argv + 1);
+		args_release(&a);
+	} else {
+		code = dispatch(argc > 0 ? argc - 1 : 0, argv + 1);
+	}
+	/* Output that was lost is a failure, whatever the command says. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
+		code = EXIT_FAILED;
+	return (code);
+}
