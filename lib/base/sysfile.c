@@ -185,9 +185,11 @@ open_tmp(const char *tmp, mode_t mode, int *ret_fd)
 		/* Another writer may have taken ours for a stale one in the
 		 * moment before it was locked. */
 		if (sys->lock(fd) != 0) {
-			if (errno != EAGAIN)
-				return fail_path("cannot lock", tmp);
-			continue;
+			if (errno == EAGAIN)
+				continue;
+			const enum err e = fail_path("cannot lock", tmp);
+			(void)sys->unlink(tmp);
+			return e;
 		}
 		if (is_at(fd, tmp)) {
 			*ret_fd = fd;
