@@ -54,7 +54,7 @@ fails "an empty number" "$SSEFS" mount docs "$M" -o commit=
 
 start_mount docs -o uid=1234,gid=2345,umask=027
 is "uid and gid" "$(stat -c %u:%g "$M/f")" 1234:2345
-is "umask" "$(stat -c %a "$M/f")" 640
+is "umask" "$(stat -c %a "$M/f")" 750
 stop_mount
 start_mount docs -o commit=1,user=alice
 echo x >"$M/a"
