@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,10 @@
 
 struct pool {
 	int64_t slept_ns; /* boot-time minus monotonic clock at refill */
+	int64_t tick_ns;  /* coarse clock when that was last looked at */
 	uint32_t gen;     /* fork_gen at refill */
 	uint32_t left;    /* unused bytes, at the end of ${b} */
-	uint8_t b[POOL_LEN - 16];
+	uint8_t b[POOL_LEN - 24];
 };
 _Static_assert(sizeof(struct pool) == POOL_LEN, "one block of key memory");
 
@@ -76,14 +78,48 @@ from_kernel(void *p, size_t len)
 }
 
 static int64_t
+read_clock(clockid_t id)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Nanoseconds that the machine was suspended since it started. */
+static int64_t
 slept_ns(void)
 {
-	struct timespec boot, mono;
+	const int64_t mono = read_clock(CLOCK_MONOTONIC);
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &mono);
-	(void)clock_gettime(CLOCK_BOOTTIME, &boot);
-	return (int64_t)(boot.tv_sec - mono.tv_sec) * 1000000000 +
-	       (boot.tv_nsec - mono.tv_nsec);
+	return read_clock(CLOCK_BOOTTIME) - mono;
+}
+
+/*
+ * True when the machine was suspended since ${p} was filled.  It is what is
+ * left in the pool that must not outlive a suspension, so a refill is too late
+ * to look; the exact clocks cost as much as the draw, so they are read once in
+ * a tick of the coarse one.
+ */
+static bool
+resumed(struct pool *p)
+{
+	const int64_t tick = read_clock(CLOCK_MONOTONIC_COARSE);
+
+	if (tick == p->tick_ns)
+		return false;
+	p->tick_ns = tick;
+	return slept_ns() - p->slept_ns > JUMP_NS;
+}
+
+static void
+refill(struct pool *p)
+{
+	p->slept_ns = slept_ns();
+	p->tick_ns = read_clock(CLOCK_MONOTONIC_COARSE);
+	p->gen = fork_gen;
+	from_kernel(p->b, sizeof(p->b));
+	p->left = sizeof(p->b);
 }
 
 /* This thread's pool, or NULL when there is no key memory left. */
@@ -113,16 +149,8 @@ rand_bytes(void *ret, size_t len)
 		from_kernel(ret, len);
 		return;
 	}
-	/* Looked at for every draw, not only at a refill: it is what is left
-	 * in the pool that must not outlive a suspension. */
-	const int64_t now = slept_ns();
-	if (p->left < len || p->gen != fork_gen ||
-	    now - p->slept_ns > JUMP_NS) {
-		from_kernel(p->b, sizeof(p->b));
-		p->left = sizeof(p->b);
-		p->gen = fork_gen;
-		p->slept_ns = now;
-	}
+	if (p->left < len || p->gen != fork_gen || resumed(p))
+		refill(p);
 	uint8_t *from = p->b + sizeof(p->b) - p->left;
 	memcpy(ret, from, len);
 	explicit_bzero(from, len);

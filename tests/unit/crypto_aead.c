@@ -1,0 +1,237 @@
+/* crypto/aead: published vectors, every bit flip, threads, forked children. */
+#include "tests/unit/crypto_vectors.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "crypto/aead.h"
+#include "crypto/rand.h"
+
+static struct aead *
+key_of(uint8_t fill)
+{
+	uint8_t key[KEY_LEN];
+	struct aead *a = NULL;
+
+	memset(key, fill, sizeof(key));
+	assert_int_equal(aead_new(key, &a), OK);
+	return a;
+}
+
+static void
+check_zero(const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(p[i], 0);
+}
+
+static void
+gcm_case(char *const f[VECTOR_FIELDS])
+{
+	struct bytes key CLEANUP_BYTES = vector_bytes(f[2]);
+	struct bytes nonce CLEANUP_BYTES = vector_bytes(f[3]);
+	struct bytes ad CLEANUP_BYTES = vector_bytes(f[4]);
+	struct bytes msg CLEANUP_BYTES = vector_bytes(f[5]);
+	struct bytes ct CLEANUP_BYTES = vector_bytes(f[6]);
+	struct bytes tag CLEANUP_BYTES = vector_bytes(f[7]);
+	uint8_t *out CLEANUP_FREE = malloc(ct.len + 1);
+	uint8_t got[AEAD_TAGLEN];
+	struct aead *a CLEANUP_AEAD = NULL;
+
+	assert_non_null(out);
+	assert_int_equal(aead_new(key.p, &a), OK);
+	const enum err e =
+	    aead_open(a, nonce.p, ad.p, ad.len, ct.p, ct.len, tag.p, out);
+	if (!vector_valid(f)) {
+		assert_int_equal(e, ERR_AUTH);
+		check_zero(out, ct.len);
+		return;
+	}
+	assert_int_equal(e, OK);
+	assert_memory_equal(out, msg.p, msg.len);
+	assert_int_equal(
+	    aead_seal(a, nonce.p, ad.p, ad.len, msg.p, msg.len, out, got), OK);
+	assert_memory_equal(out, ct.p, ct.len);
+	assert_memory_equal(got, tag.p, AEAD_TAGLEN);
+}
+
+static void
+test_vectors(void **state UNUSED)
+{
+	assert_int_equal(vectors_each("aes_gcm.txt", 8, gcm_case), 66);
+}
+
+static void
+test_messages(void **state UNUSED)
+{
+	static uint8_t in[5000], msg[5000 + AEAD_OVERHEAD], out[5000];
+	struct aead *a CLEANUP_AEAD = key_of(1);
+	struct aead *b CLEANUP_AEAD = key_of(2);
+
+	rand_bytes(in, sizeof(in));
+	for (size_t len = 0; len <= sizeof(in); len += len < 70 ? 1 : 493) {
+		assert_int_equal(aead_seal_msg(a, "ad", 2, in, len, msg), OK);
+		assert_int_equal(
+		    aead_open_msg(a, "ad", 2, msg, len + AEAD_OVERHEAD, out),
+		    OK);
+		assert_memory_equal(in, out, len);
+		assert_int_equal(
+		    aead_open_msg(b, "ad", 2, msg, len + AEAD_OVERHEAD, out),
+		    ERR_AUTH);
+		check_zero(out, len);
+	}
+	for (size_t len = 0; len < AEAD_OVERHEAD; len++)
+		assert_int_equal(
+		    aead_open_msg(a, "ad", 2, msg, len, out), ERR_AUTH);
+}
+
+/* Any one bit of nonce, text, tag or associated data; any cut. */
+static void
+test_every_bit(void **state UNUSED)
+{
+	uint8_t in[100], ad[20], msg[100 + AEAD_OVERHEAD], out[100];
+	struct aead *a CLEANUP_AEAD = key_of(3);
+
+	rand_bytes(in, sizeof(in));
+	rand_bytes(ad, sizeof(ad));
+	assert_int_equal(aead_seal_msg(a, ad, 20, in, 100, msg), OK);
+	for (size_t i = 0; i < sizeof(msg) * 8; i++) {
+		memset(out, 0xff, sizeof(out));
+		msg[i / 8] ^= (uint8_t)(1u << i % 8);
+		assert_int_equal(
+		    aead_open_msg(a, ad, 20, msg, sizeof(msg), out), ERR_AUTH);
+		check_zero(out, sizeof(out));
+		msg[i / 8] ^= (uint8_t)(1u << i % 8);
+	}
+	for (size_t i = 0; i < sizeof(ad) * 8; i++) {
+		ad[i / 8] ^= (uint8_t)(1u << i % 8);
+		assert_int_equal(
+		    aead_open_msg(a, ad, 20, msg, sizeof(msg), out), ERR_AUTH);
+		ad[i / 8] ^= (uint8_t)(1u << i % 8);
+	}
+	for (size_t len = 0; len < sizeof(msg); len++)
+		assert_int_equal(
+		    aead_open_msg(a, ad, 20, msg, len, out), ERR_AUTH);
+	assert_int_equal(
+	    aead_open_msg(a, ad, 19, msg, sizeof(msg), out), ERR_AUTH);
+	assert_int_equal(
+	    aead_open_msg(a, NULL, 0, msg, sizeof(msg), out), ERR_AUTH);
+	/* And the key still works. */
+	assert_int_equal(aead_open_msg(a, ad, 20, msg, sizeof(msg), out), OK);
+	assert_memory_equal(in, out, sizeof(in));
+}
+
+static void
+test_in_place_and_empty(void **state UNUSED)
+{
+	static const uint8_t nonce[AEAD_NONCELEN] = { 7 };
+	uint8_t in[64], p[64], tag[AEAD_TAGLEN], mac[AEAD_TAGLEN];
+	struct aead *a CLEANUP_AEAD = key_of(4);
+
+	rand_bytes(in, sizeof(in));
+	memcpy(p, in, sizeof(p));
+	assert_int_equal(aead_seal(a, nonce, NULL, 0, p, 64, p, tag), OK);
+	assert_memory_not_equal(p, in, 64);
+	assert_int_equal(aead_open(a, nonce, NULL, 0, p, 64, tag, p), OK);
+	assert_memory_equal(p, in, 64);
+	tag[0] ^= 1;
+	assert_int_equal(aead_open(a, nonce, NULL, 0, p, 64, tag, p), ERR_AUTH);
+	check_zero(p, 64);
+	/* Nothing to encrypt: a MAC. */
+	assert_int_equal(aead_seal(a, nonce, "x", 1, NULL, 0, NULL, mac), OK);
+	assert_int_equal(aead_open(a, nonce, "x", 1, NULL, 0, mac, NULL), OK);
+	assert_int_equal(
+	    aead_open(a, nonce, "y", 1, NULL, 0, mac, NULL), ERR_AUTH);
+	assert_int_equal(aead_seal(a, nonce, NULL, 0, NULL, 0, NULL, mac), OK);
+	assert_int_equal(aead_open(a, nonce, NULL, 0, NULL, 0, mac, NULL), OK);
+	aead_free(NULL);
+}
+
+#define THREADS 12
+
+static void *
+work(void *arg)
+{
+	struct aead *a = arg;
+	uint8_t in[600], msg[600 + AEAD_OVERHEAD], out[600];
+
+	for (uint32_t i = 0; i < 2000; i++) {
+		const size_t len = i % 600;
+		memset(in, (int)i, len);
+		if (aead_seal_msg(a, &i, sizeof(i), in, len, msg) != OK ||
+		    aead_open_msg(a, &i, sizeof(i), msg, len + AEAD_OVERHEAD,
+			out) != OK ||
+		    memcmp(in, out, len) != 0)
+			return arg;
+		msg[i % (len + AEAD_OVERHEAD)] ^= 1;
+		if (aead_open_msg(a, &i, sizeof(i), msg, len + AEAD_OVERHEAD,
+			out) != ERR_AUTH)
+			return arg;
+	}
+	return NULL;
+}
+
+static void
+test_threads(void **state UNUSED)
+{
+	struct aead *a CLEANUP_AEAD = key_of(5);
+	pthread_t t[THREADS];
+
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, work, a), 0);
+	for (size_t i = 0; i < THREADS; i++) {
+		void *bad = NULL;
+		assert_int_equal(pthread_join(t[i], &bad), 0);
+		assert_null(bad);
+	}
+}
+
+/* A child has no key left: it must fail, not seal under zeroes. */
+static void
+test_fork(void **state UNUSED)
+{
+	uint8_t msg[1 + AEAD_OVERHEAD];
+	struct aead *a CLEANUP_AEAD = key_of(6);
+	int status = 0;
+
+	assert_int_equal(aead_seal_msg(a, NULL, 0, "x", 1, msg), OK);
+	const pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct aead *mine = NULL;
+		const uint8_t key[KEY_LEN] = { 9 };
+		if (aead_seal_msg(a, NULL, 0, "x", 1, msg) != ERR_CRYPTO)
+			_exit(1);
+		if (aead_new(key, &mine) != OK ||
+		    aead_seal_msg(mine, NULL, 0, "x", 1, msg) != OK)
+			_exit(2);
+		aead_free(mine);
+		aead_free(a);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(aead_seal_msg(a, NULL, 0, "x", 1, msg), OK);
+}
+
+static int
+setup(void **state UNUSED)
+{
+	return secret_init() == OK ? 0 : -1;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_every_bit),
+		cmocka_unit_test(test_in_place_and_empty),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_fork),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
