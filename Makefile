@@ -98,10 +98,10 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread \
 all: $(O)/ssefs
 
 # Installs missing packages when root, else names them in one line.
-.PHONY: deps deps-test deps-bench deps-fuzz
+.PHONY: deps deps-run deps-test deps-bench deps-fuzz
 deps:
 	@sh tools/deps.sh build
-deps-test deps-bench deps-fuzz: deps-%:
+deps-run deps-test deps-bench deps-fuzz: deps-%:
 	@sh tools/deps.sh $*
 
 # Objects are made anew when the compiler or its flags change.
@@ -192,7 +192,7 @@ help:
 	@echo 'make clean          remove build and build-*'
 
 .PHONY: run
-run: all
+run: deps-run all
 	@SSEFS='$(O)/ssefs' DEMO='$(if $(DEMO),$(DEMO),$(O)/demo)' sh tools/demo.sh
 
 # The sums of all parts are printed by tests/run, last.
@@ -222,7 +222,7 @@ bench: deps-bench all progs
 
 .PHONY: fuzz
 fuzz: deps-fuzz
-	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' T='$(T)' SECONDS='$(SECONDS)' \
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' T='$(T)' FUZZ_SECONDS='$(SECONDS)' \
 	    sh tests/run fuzz
 
 .PHONY: lint

@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh build|test|bench|fuzz...: what these targets need, as Debian packages.
+# deps.sh build|run|test|bench|fuzz...: what these targets need, as Debian packages.
 #
 # Nothing missing: one dpkg-query and silence, no network.  Something missing:
 # installed when we are root, else named in one line.
@@ -9,6 +9,7 @@ build='gcc libc6-dev make pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-de
 libargon2-dev libjansson-dev'
 test="$build libcmocka-dev attr acl rsync git sqlite3 perl python3 strace jq
 e2fsprogs util-linux mount procps"
+run="$build attr"
 bench="$build fio gocryptfs securefs jq python3 git"
 fuzz="$build clang libclang-rt-dev"
 
@@ -16,11 +17,12 @@ want=
 for group; do
 	case $group in
 	build) want="$want $build" ;;
+	run) want="$want $run" ;;
 	test) want="$want $test" ;;
 	bench) want="$want $bench" ;;
 	fuzz) want="$want $fuzz" ;;
 	*)
-		echo "usage: deps.sh build|test|bench|fuzz" >&2
+		echo "usage: deps.sh build|run|test|bench|fuzz" >&2
 		exit 2
 		;;
 	esac

@@ -154,13 +154,13 @@ help_one(FILE *f, const struct cmd *c)
 
 /* Help on the commands whose names begin with these words; false: none. */
 static bool
-help_on(int argc, char **argv)
+help_on(FILE *f, int argc, char **argv)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < COUNTOF(cmds); i++)
 		if (name_words(&cmds[i], argc, argv) == argc) {
-			help_one(stdout, &cmds[i]);
+			help_one(f, &cmds[i]);
 			return (true);
 		}
 	for (size_t i = 0; i < COUNTOF(cmds); i++) {
@@ -172,8 +172,8 @@ help_on(int argc, char **argv)
 			    words + len, sizeof(words) - len, "%s ", argv[w]);
 		if (len < sizeof(words) &&
 		    strncmp(cmds[i].name, words, len) == 0) {
-			(void)printf("  ssefs %-22s %-12s %s\n", cmds[i].name,
-			    cmds[i].usage, cmds[i].brief);
+			(void)fprintf(f, "  ssefs %-22s %-12s %s\n",
+			    cmds[i].name, cmds[i].usage, cmds[i].brief);
 			any = true;
 		}
 	}
@@ -185,7 +185,7 @@ cmd_help(const struct args *a)
 {
 	if (a->npos == 0)
 		help_all(stdout);
-	else if (!help_on(a->npos, a->pos))
+	else if (!help_on(stdout, a->npos, a->pos))
 		return (
 		    cmd_usage(NULL, "there is no command \"%s\"", a->pos[0]));
 	return (EXIT_DONE);
@@ -271,9 +271,10 @@ dispatch(int argc, char **argv)
 		args_release(&a);
 		return (code);
 	}
-	if (argv[0][0] != '-' && help_on(1, argv))
-		return (EXIT_USAGE);
-	return (cmd_usage(NULL, "there is no command \"%s\"", argv[0]));
+	code = cmd_usage(NULL, "there is no command \"%s%s%s\"", argv[0],
+	    argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+	(void)help_on(stderr, 1, argv);
+	return (code);
 }
 
 int

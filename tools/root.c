@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,10 +49,23 @@ read_pass(int fd, const char *name, char *ret)
 	return (OK);
 }
 
+/* /dev/fd/N is taken by its number: key memory made this process one whose
+ * /proc its own user cannot look into. */
+static int
+open_pass(const char *path)
+{
+	uint64_t n;
+
+	if (strncmp(path, "/dev/fd/", 8) == 0 &&
+	    args_number(path + 8, &n) == OK && n < INT_MAX)
+		return (fcntl((int)n, F_DUPFD_CLOEXEC, 3));
+	return (open(path, O_RDONLY | O_CLOEXEC));
+}
+
 static enum err
 from_file(const char *path, char **ret)
 {
-	int fd CLEANUP_CLOSE = open(path, O_RDONLY | O_CLOEXEC);
+	int fd CLEANUP_CLOSE = open_pass(path);
 	struct stat sb;
 	char *pass;
 	enum err e;
