@@ -26,7 +26,7 @@ _Static_assert(_Alignof(SHA256_CTX) <= _Alignof(struct sha256_ctx) &&
 static SHA256_CTX *
 sha(struct sha256_ctx *c)
 {
-	return (SHA256_CTX *)(void *)c->opaque;
+	return (SHA256_CTX *)(void *)c;
 }
 
 void
@@ -124,7 +124,7 @@ hmac_sha256(const void *key, size_t keylen, const void *p, size_t len,
 static MD5_CTX *
 md5(struct md5_ctx *c)
 {
-	return (MD5_CTX *)(void *)c->opaque;
+	return (MD5_CTX *)(void *)c;
 }
 
 void

@@ -69,7 +69,7 @@ bool
 secret_protect(void *p, size_t len)
 {
 	(void)madvise(p, len, MADV_DONTDUMP);
-	return mlock2(p, len, MLOCK_ONFAULT) == 0 || mlock(p, len) == 0;
+	return mlock2(p, len, MLOCK_ONFAULT) == 0;
 }
 
 void

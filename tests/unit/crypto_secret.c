@@ -377,16 +377,77 @@ test_wipe_and_cmp(void **state UNUSED)
 	}
 }
 
+/* As an ordinary user who may lock ${limit} bytes: everything works, one
+ * warning tells of the rest. */
 static int
-setup(void **state UNUSED)
+work_unlocked(rlim_t limit)
 {
-	return secret_init() == OK && secret_init() == OK ? 0 : -1;
+	const struct rlimit rl = { limit, limit };
+	static void *p[1000];
+
+	if (setrlimit(RLIMIT_MEMLOCK, &rl) != 0 ||
+	    (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0))
+		return 1;
+	if (secret_init() != OK)
+		return 2;
+	struct key *k = key_new();
+	if (k == NULL || !digest_works())
+		return 3;
+	/* OpenSSL's memory outgrows the limit. */
+	for (size_t i = 0; i < COUNTOF(p); i++) {
+		p[i] = OPENSSL_malloc(4000);
+		if (p[i] == NULL)
+			return 4;
+	}
+	for (size_t i = 0; i < COUNTOF(p); i++)
+		OPENSSL_free(p[i]);
+	if (strstr(mapping_of(p[0]).flags, " dd") == NULL)
+		return 5;
+	key_free(k);
+	return secret_locked() ? 6 : 0;
+}
+
+/* Runs before this process has used OpenSSL, so that its children may call
+ * secret_init() for the first time. */
+static void
+test_lock_limits(void **state UNUSED)
+{
+	static const rlim_t limits[] = { 0, 65536, (rlim_t)6 << 20 };
+
+	for (size_t i = 0; i < COUNTOF(limits); i++) {
+		char out[1000] = { 0 };
+		int fds[2], status = 0;
+
+		assert_int_equal(pipe(fds), 0);
+		const pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			(void)dup2(fds[1], STDERR_FILENO);
+			_exit(work_unlocked(limits[i]));
+		}
+		(void)close(fds[1]);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_true(read(fds[0], out, sizeof(out) - 1) > 0);
+		(void)close(fds[0]);
+		assert_non_null(strstr(out, "could not all be locked"));
+		assert_ptr_equal(strchr(out, '\n'), out + strlen(out) - 1);
+	}
+}
+
+static void
+test_init(void **state UNUSED)
+{
+	assert_int_equal(secret_init(), OK);
+	assert_int_equal(secret_init(), OK);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lock_limits),
+		cmocka_unit_test(test_init),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_wiped_when_freed),
 		cmocka_unit_test(test_exhaustion),
@@ -399,5 +460,5 @@ main(void)
 		cmocka_unit_test(test_wipe_and_cmp),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
