@@ -20,16 +20,15 @@ struct opt_row {
 static const struct opt_row opts[OPT_COUNT_] = {
 	[OPT_HELP] = { "help", 'h', NULL, "show this help" },
 	[OPT_JSON] = { "json", 0, NULL, "print JSON, for scripts" },
-	[OPT_STORE] = { "store", 0, "DIR",
-	    "the store (else the environment's SSEFS_STORE)" },
+	[OPT_STORE] = { "store", 0, "DIR", "the store (else $SSEFS_STORE)" },
 	[OPT_ROOT_KEY] = { "root-key", 0, "FILE", "the root key's file" },
 	[OPT_PASSPHRASE] = { "passphrase", 0, NULL,
 	    "ask for the passphrase on the terminal" },
 	[OPT_PASSPHRASE_FILE] = { "passphrase-file", 0, "FILE",
-	    "read the passphrase from a file, or /dev/fd/N (else from\n"
-	    "the file that SSEFS_PASSPHRASE_FILE names)" },
+	    "read the passphrase from a file or /dev/fd/N\n"
+	    "(else from $SSEFS_PASSPHRASE_FILE)" },
 	[OPT_CREDENTIAL] = { "credential", 0, "NAME",
-	    "a systemd credential of this name holds the root key" },
+	    "a systemd credential holds the root key" },
 	[OPT_REGION] = { "region", 0, "REGION",
 	    "the region in the keys' ARNs (" KMS_REGION_DEFAULT ")" },
 	[OPT_NO_KMS] = { "no-kms", 0, NULL,

@@ -29,7 +29,7 @@ static void
 lead(struct json *j, const char *key)
 {
 	if (j->comma)
-		keep(j, buf_put_str(&j->b, ","));
+		keep(j, buf_put_str(&j->b, j->depth == 1 ? "," : ", "));
 	if (j->depth == 1)
 		keep(j, buf_put_str(&j->b, "\n "));
 	j->comma = true;

@@ -24,9 +24,8 @@ static const struct cmd cmds[] = {
 	    cmd_init },
 	{ "mount", "BUCKET DIR", 0, INT32_MAX, STORE | B(PASS),
 	    "mount a bucket, or / for all of them",
-	    "Comes back when the mount works.  -f stays in the foreground.  "
-	    "The options at the\nend are given as -o NAME=VALUE,... or as "
-	    "--name VALUE.",
+	    "Comes back when the mount works.  -f stays in the foreground.\n"
+	    "Mount options are given as -o NAME=VALUE,... or as --name VALUE.",
 	    cmd_mount },
 	{ "umount", "DIR", 1, 1, B(STORE) | B(TIMEOUT) | B(LAZY),
 	    "unmount and wait until the store is closed", NULL, cmd_umount },
@@ -83,8 +82,7 @@ static const struct cmd cmds[] = {
 	    "Exit 0: intact; 1: altered; 8: could not be verified.",
 	    cmd_audit_verify },
 	{ "fsck", "", 0, 0, STORE | B(REPAIR), "check the store's structure",
-	    "Exit 0: clean; 1: repaired; 4: problems are left; 8: could not "
-	    "be checked.",
+	    "Exit 0: clean; 1: repaired; 4: problems left; 8: not checked.",
 	    cmd_fsck },
 	{ "scrub", "", 0, 0, STORE | B(KEYS) | B(RATE),
 	    "read every block and verify it",
