@@ -113,6 +113,9 @@ enum err kms_create_store(const char *path, const struct kms_root *root,
  */
 enum err kms_open(const char *path, const struct kms_root *root,
     struct kms **ret) MUSTCHECK;
+/* The SQLite VFS used by keystores opened or made from now on (${name} is
+ * copied); NULL the default.  For the start of a process. */
+void kms_set_vfs(const char *name);
 /* Flush audit and counters, wipe, free.  NULL is fine. */
 void kms_close(struct kms *k);
 

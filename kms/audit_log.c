@@ -1,0 +1,398 @@
+/*
+ * The audit log on disk.
+ *
+ * A line is
+ *	{"seq":N,BODY,"mac":"64 hexadecimal digits"}
+ * and its mac is HMAC-SHA-256 under the chain key (derived from the keystore
+ * master key, label "ssefs audit chain v1") of
+ *	 0 32  mac of the line before, zeros for the first
+ *	32  8  seq, big-endian
+ *	40 32  SHA-256 of {"seq":N,BODY}
+ *
+ * Order: the lines are written and synced, then the head (seq, size of the
+ * log, mac) goes into the keystore.  The write transaction that holds the
+ * head is the lock between processes.  The head's commit need not be synced:
+ * after a power failure it is behind a log that is whole, and lines behind
+ * the head with an unbroken chain are taken in (audit_recover).  What follows
+ * them was never acknowledged and is cut off.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/sys.h"
+
+#include "kms/audit_log.h"
+#include "kms/kms_internal.h"
+
+#define CHUNK 65536
+#define SEQ_START "{\"seq\":"
+
+static void
+sys_close_cleanup(int *fd)
+{
+
+	if (*fd >= 0)
+		(void)sys->close(*fd);
+}
+
+enum err
+audit_log_open(struct kms *k, int *ret_fd)
+{
+	char path[PATH_MAX + 16];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s-audit.log", k->path);
+	*ret_fd =
+	    sys->open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (*ret_fd < 0)
+		return err_fail(
+		    err_from_errno(errno), "%s: %s", path, strerror(errno));
+	if (sys->fstat(*ret_fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		(void)sys->close(*ret_fd);
+		*ret_fd = -1;
+		return err_fail(ERR_IO, "%s is not a regular file", path);
+	}
+	return OK;
+}
+
+/* ---- The head ----------------------------------------------------------- */
+
+/*
+ * The head in the keystore (48 bytes), integers big-endian:
+ *	 0  8  seq of the last line
+ *	 8  8  size of the log up to its end
+ *	16 32  its mac
+ */
+#define HEAD_LEN 48
+
+_Static_assert(8 + 8 + SHA256_LEN == HEAD_LEN, "audit head");
+
+enum err
+audit_head_load(struct kms *k, struct audit_head *ret)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	uint8_t raw[HEAD_LEN];
+	bool row = false;
+
+	TRY(db_query(&k->db, &st, "SELECT v FROM meta WHERE k = 'audit'", ""));
+	TRY(db_step(&k->db, st, &row));
+	if (!row)
+		return err_fail(ERR_CORRUPT, "keystore: no audit head");
+	TRY(db_col_blob(st, 0, raw, sizeof(raw)));
+	ret->seq = get_u64(raw);
+	ret->size = get_u64(raw + 8);
+	memcpy(ret->mac, raw + 16, SHA256_LEN);
+	return OK;
+}
+
+static enum err
+head_store(struct kms *k, const struct audit_head *h)
+{
+	uint8_t raw[HEAD_LEN];
+
+	put_u64(raw, h->seq);
+	put_u64(raw + 8, h->size);
+	memcpy(raw + 16, h->mac, SHA256_LEN);
+	return db_run(&k->db, "UPDATE meta SET v = ? WHERE k = 'audit'", "b",
+	    (const void *)raw, sizeof(raw));
+}
+
+/* ---- Lines -------------------------------------------------------------- */
+
+/* The mac of the line after ${h}, whose bytes up to the mac are given. */
+static void
+line_mac(const struct hmac_key *chain, const struct audit_head *h, uint64_t seq,
+    const void *p, size_t len, uint8_t ret[static SHA256_LEN])
+{
+	struct sha256_ctx s;
+	struct hmac_ctx c;
+	uint8_t number[8], digest[SHA256_LEN];
+
+	sha256_begin(&s);
+	sha256_add(&s, p, len);
+	sha256_add(&s, "}", 1);
+	sha256_end(&s, digest);
+	put_u64(number, seq);
+	hmac_begin(&c, chain);
+	hmac_add(&c, h->mac, SHA256_LEN);
+	hmac_add(&c, number, sizeof(number));
+	hmac_add(&c, digest, sizeof(digest));
+	hmac_end(&c, ret);
+	secret_wipe(&c, sizeof(c));
+}
+
+/* Split {"seq":N,…,"mac":"…"} ; ${ret_body} bytes stand before the mac. */
+static bool
+line_split(const char *line, size_t len, uint64_t *ret_seq,
+    uint8_t ret_mac[static SHA256_LEN], size_t *ret_body)
+{
+	const size_t start = sizeof(SEQ_START) - 1;
+	const size_t tail = AUDIT_MAC_MEMBER + 1;
+	size_t i = start;
+	uint64_t seq = 0;
+
+	if (len < start + 2 + tail || memcmp(line, SEQ_START, start) != 0)
+		return false;
+	for (; i < start + 19 && line[i] >= '0' && line[i] <= '9'; i++)
+		seq = seq * 10 + (uint64_t)(line[i] - '0');
+	if (i == start || line[i] != ',' || i > len - tail)
+		return false;
+	*ret_body = len - tail;
+	line += len - tail;
+	*ret_seq = seq;
+	return memcmp(line, ",\"mac\":\"", 8) == 0 &&
+	       memcmp(line + tail - 2, "\"}", 2) == 0 &&
+	       hex_decode(
+		   line + 8, 2 * (size_t)SHA256_LEN, ret_mac, SHA256_LEN) == OK;
+}
+
+bool
+audit_line_check(const struct hmac_key *chain, const char *line, size_t len,
+    struct audit_head *h, const char **what)
+{
+	uint8_t mac[SHA256_LEN], good[SHA256_LEN];
+	uint64_t seq = 0;
+	size_t body = 0;
+
+	if (!line_split(line, len, &seq, mac, &body)) {
+		*what = "it is not an audit record";
+		return false;
+	}
+	if (seq != h->seq + 1) {
+		*what = seq > h->seq ? "a record before it is missing"
+				     : "it is out of order";
+		return false;
+	}
+	line_mac(chain, h, seq, line, body, good);
+	if (secret_cmp(mac, good, SHA256_LEN) != 0) {
+		*what = "it, or the record before it, was changed";
+		return false;
+	}
+	h->seq = seq;
+	h->size += len + 1;
+	memcpy(h->mac, mac, SHA256_LEN);
+	return true;
+}
+
+/* Hand out the whole lines at the start of ${b}; false when cb stopped. */
+static bool
+give_lines(struct buf *b, bool (*cb)(void *arg, const char *line, size_t len),
+    void *arg, uint64_t *off)
+{
+	size_t from = 0;
+	bool on = true;
+
+	while (on && from < b->len) {
+		const uint8_t *nl = memchr(b->p + from, '\n', b->len - from);
+		const size_t len = nl == NULL ? 0 : (size_t)(nl - b->p) - from;
+
+		if (nl == NULL)
+			break;
+		on = cb(arg, (const char *)b->p + from, len);
+		from += len + 1;
+		if (on)
+			*off += len + 1;
+	}
+	if (from > 0) {
+		memmove(b->p, b->p + from, b->len - from);
+		b->len -= from;
+	}
+	return on;
+}
+
+enum err
+audit_lines(int fd, uint64_t off, uint64_t end,
+    bool (*cb)(void *arg, const char *line, size_t len), void *arg,
+    uint64_t *ret_off)
+{
+	struct buf b CLEANUP_BUF = { 0 };
+	uint8_t *chunk CLEANUP_FREE = malloc(CHUNK);
+
+	*ret_off = off;
+	if (chunk == NULL)
+		return ERR_NOMEM;
+	buf_init(&b, AUDIT_LINE_MAX + CHUNK);
+	while (off < end) {
+		const size_t n =
+		    end - off < CHUNK ? (size_t)(end - off) : CHUNK;
+
+		TRY(sys_pread_full(fd, chunk, n, off));
+		off += n;
+		TRY(buf_put(&b, chunk, n));
+		if (!give_lines(&b, cb, arg, ret_off))
+			return OK;
+		/* No record is so long: what follows is no log of ours. */
+		if (b.len > AUDIT_LINE_MAX)
+			return OK;
+	}
+	return OK;
+}
+
+/* ---- Recovery ----------------------------------------------------------- */
+
+struct recovery {
+	const struct hmac_key *chain;
+	struct audit_head h;
+};
+
+static bool
+recover_line(void *arg, const char *line, size_t len)
+{
+	struct recovery *r = arg;
+	const char *what;
+
+	return audit_line_check(r->chain, line, len, &r->h, &what);
+}
+
+/* Bring the log to the length that ${h} gives, ${h} to what is valid behind
+ * it.  Inside the write transaction. */
+static enum err
+catch_up(struct kms *k, int fd, struct audit_head *h)
+{
+	struct recovery r = { k->audit.chain, *h };
+	struct stat st;
+	uint64_t off = 0;
+
+	if (sys->fstat(fd, &st) != 0)
+		return err_from_errno(errno);
+	if ((uint64_t)st.st_size <= h->size) {
+		if ((uint64_t)st.st_size < h->size)
+			log_error("%s-audit.log is shorter than it was; run "
+				  "\"ssefs audit verify\"",
+			    k->path);
+		/* Go on behind what is there: the gap stays to be seen. */
+		h->size = (uint64_t)st.st_size;
+		return OK;
+	}
+	/* Lines of our own failed flush are still in memory: not twice. */
+	if (!k->audit.torn)
+		TRY(audit_lines(
+		    fd, h->size, (uint64_t)st.st_size, recover_line, &r, &off));
+	*h = r.h;
+	if ((uint64_t)st.st_size > h->size) {
+		log_warn("%s-audit.log: %llu bytes that were never "
+			 "acknowledged are cut off",
+		    k->path,
+		    (unsigned long long)st.st_size -
+			(unsigned long long)h->size);
+		if (sys->ftruncate(fd, (off_t)h->size) != 0)
+			return err_from_errno(errno);
+	}
+	return OK;
+}
+
+enum err
+audit_recover(struct kms *k)
+{
+	int fd CLEANUP(sys_close_cleanup) = -1;
+	struct db_tx tx CLEANUP_TX = { NULL };
+	struct audit_head h;
+	struct stat st;
+
+	TRY(audit_log_open(k, &fd));
+	TRY(audit_head_load(k, &h));
+	if (sys->fstat(fd, &st) != 0)
+		return err_from_errno(errno);
+	if ((uint64_t)st.st_size == h.size)
+		return OK;
+	TRY(db_begin(&k->db, &tx));
+	TRY(audit_head_load(k, &h));
+	TRY(catch_up(k, fd, &h));
+	TRY(head_store(k, &h));
+	return db_commit(&tx);
+}
+
+/* ---- Flushing ----------------------------------------------------------- */
+
+/* Turn the bodies in ${in} into lines, moving ${h} on. */
+static enum err
+make_lines(const struct hmac_key *chain, const struct buf *in,
+    struct audit_head *h, struct buf *out)
+{
+	size_t from = 0;
+
+	while (from < in->len) {
+		const uint8_t *body = in->p + from;
+		const uint8_t *nl = memchr(body, '\n', in->len - from);
+		const size_t len = nl == NULL ? 0 : (size_t)(nl - body);
+		const size_t start = out->len;
+		uint8_t mac[SHA256_LEN];
+		char hex[2 * SHA256_LEN + 1];
+
+		if (nl == NULL)
+			return ERR_INTERNAL;
+		TRY(buf_printf(
+		    out, SEQ_START "%llu,", (unsigned long long)h->seq + 1));
+		TRY(buf_put(out, body, len));
+		line_mac(chain, h, h->seq + 1, out->p + start, out->len - start,
+		    mac);
+		hex_encode(mac, sizeof(mac), hex);
+		TRY(buf_printf(out, ",\"mac\":\"%s\"}\n", hex));
+		h->seq++;
+		h->size += out->len - start;
+		memcpy(h->mac, mac, SHA256_LEN);
+		from += len + 1;
+	}
+	return OK;
+}
+
+static enum err
+write_out(struct kms *k)
+{
+	struct buf out CLEANUP_BUF = { 0 };
+	int fd CLEANUP(sys_close_cleanup) = -1;
+	struct db_tx tx CLEANUP_TX = { NULL };
+	struct audit_head h;
+	uint64_t off;
+
+	/* Lines are longer than bodies by less than 128 bytes each. */
+	buf_init(&out, 2 * k->audit.writing.max);
+	TRY(audit_log_open(k, &fd));
+	TRY(db_begin(&k->db, &tx));
+	TRY(audit_head_load(k, &h));
+	TRY(catch_up(k, fd, &h));
+	off = h.size;
+	TRY(make_lines(k->audit.chain, &k->audit.writing, &h, &out));
+	k->audit.torn = true;
+	TRY(sys_pwrite_full(fd, out.p, out.len, off));
+	if (sys->fdatasync(fd) != 0)
+		return err_from_errno(errno);
+	TRY(head_store(k, &h));
+	TRY(db_commit(&tx));
+	k->audit.torn = false;
+	return OK;
+}
+
+enum err
+audit_flush(struct kms *k)
+{
+	struct audit *a = &k->audit;
+	struct buf swap;
+	enum err e;
+
+	lock_assert_held(RANK_KMS);
+	if (a->writing.len == 0) {
+		lock_take(&a->l);
+		swap = a->writing;
+		a->writing = a->pending;
+		a->pending = swap;
+		a->writing_made = atomic_load(&a->made);
+		lock_drop(&a->l);
+	}
+	if (a->writing.len == 0)
+		return OK;
+	TRY(db_exec(&k->db, "PRAGMA synchronous=NORMAL"));
+	e = write_out(k);
+	TRY(db_exec(&k->db, "PRAGMA synchronous=FULL"));
+	if (e != OK)
+		return e;
+	a->writing.len = 0;
+	atomic_store(&a->durable, a->writing_made);
+	/* What a burst needed is not kept. */
+	if (a->writing.cap > CHUNK * 16)
+		buf_release(&a->writing);
+	return OK;
+}

@@ -1,0 +1,77 @@
+/*
+ * audit_log: from a call to its record on disk (the room's own interface; the
+ * readers' is audit.h).
+ *
+ * A record is a line body in memory until audit_flush() gives it its number
+ * and its place in the chain.
+ */
+#ifndef KMS_AUDIT_LOG_H
+#define KMS_AUDIT_LOG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crypto/digest.h"
+#include "kms/kms.h"
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/lock.h"
+
+#define AUDIT_LINE_MAX (256 * 1024)
+#define AUDIT_MAC_MEMBER (9 + 2 * SHA256_LEN) /* ,"mac":"…" */
+
+struct audit {
+	struct lock l;
+	struct buf pending; /* l: bodies, a newline after each */
+	int64_t now;        /* l: second that ${iso} shows */
+	char iso[CLOCK_ISO_LEN + 1];
+	_Atomic uint64_t made;    /* records so far */
+	_Atomic uint64_t durable; /* of these, on disk */
+	atomic_bool failed; /* the last flush; data-key calls are refused */
+	_Atomic uint64_t retried; /* monotonic, of the last failure */
+	uint64_t id_base; /* random; ids of records count on from here */
+	_Atomic uint64_t id_next;
+	/* The rest belongs to the holder of the keystore's connection. */
+	struct buf writing;     /* bodies on their way to the disk */
+	uint64_t writing_made;  /* ${made} when ${writing} was taken over */
+	bool torn;              /* our own write beyond the head failed */
+	struct hmac_key *chain; /* key memory */
+};
+
+struct call;
+
+enum err audit_init(struct audit *a, const struct key *kmk) MUSTCHECK;
+void audit_release(struct audit *a);
+
+/* Note the outcome of a call. */
+enum err audit_record(
+    struct kms *k, const struct call *c, enum err outcome) MUSTCHECK;
+
+/* Write what is pending; with conn held. */
+enum err audit_flush(struct kms *k) MUSTCHECK;
+/* Take in what a crash left behind the head; with conn held. */
+enum err audit_recover(struct kms *k) MUSTCHECK;
+
+/* Where the log stands according to the keystore. */
+struct audit_head {
+	uint64_t seq;
+	uint64_t size; /* bytes of the log up to here */
+	uint8_t mac[SHA256_LEN];
+};
+enum err audit_head_load(struct kms *k, struct audit_head *ret) MUSTCHECK;
+/* Open the log; made when absent. */
+enum err audit_log_open(struct kms *k, int *ret_fd) MUSTCHECK;
+
+/* Check line ${line} (without its newline) as the one after ${h} and move
+ * ${h} on; false, with ${what}, when it is not. */
+bool audit_line_check(const struct hmac_key *chain, const char *line,
+    size_t len, struct audit_head *h, const char **what) MUSTCHECK;
+
+/* cb for every line of ${fd} from ${off} to ${end}; ${cb} false stops.
+ * *ret_off is where the last whole line ended. */
+enum err audit_lines(int fd, uint64_t off, uint64_t end,
+    bool (*cb)(void *arg, const char *line, size_t len), void *arg,
+    uint64_t *ret_off) MUSTCHECK;
+
+#endif

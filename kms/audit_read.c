@@ -1,0 +1,151 @@
+/*
+ * Reading the audit log: for people, and to verify it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/sys.h"
+
+#include "kms/audit.h"
+#include "kms/audit_log.h"
+#include "kms/kms_internal.h"
+
+static void
+sys_close_cleanup(int *fd)
+{
+
+	if (*fd >= 0)
+		(void)sys->close(*fd);
+}
+
+struct show {
+	uint64_t skip;
+	bool (*cb)(void *arg, const char *line, size_t len);
+	void *arg;
+};
+
+static bool
+show_line(void *arg, const char *line, size_t len)
+{
+	struct show *s = arg;
+
+	if (s->skip > 0) {
+		s->skip--;
+		return true;
+	}
+	return s->cb(s->arg, line, len);
+}
+
+enum err
+audit_show(struct kms *k, uint64_t skip,
+    bool (*cb)(void *arg, const char *line, size_t len), void *arg)
+{
+	int fd CLEANUP(sys_close_cleanup) = -1;
+	struct show s = { skip, cb, arg };
+	struct stat st;
+	uint64_t off;
+
+	TRY(kms_flush(k));
+	TRY(audit_log_open(k, &fd));
+	if (sys->fstat(fd, &st) != 0)
+		return err_from_errno(errno);
+	return audit_lines(fd, 0, (uint64_t)st.st_size, show_line, &s, &off);
+}
+
+struct verify {
+	struct kms *k;
+	struct audit_head h;    /* verified up to here */
+	struct audit_head last; /* as the keystore says */
+	struct audit_verdict *v;
+};
+
+static void
+bad(struct audit_verdict *v, uint64_t seq, const char *what)
+{
+
+	v->bad_seq = seq;
+	(void)snprintf(v->what, sizeof(v->what), "%s", what);
+}
+
+static bool
+verify_line(void *arg, const char *line, size_t len)
+{
+	struct verify *y = arg;
+	const char *what = "";
+
+	if (!audit_line_check(y->k->audit.chain, line, len, &y->h, &what)) {
+		bad(y->v, y->h.seq + 1, what);
+		return false;
+	}
+	if (y->h.seq == y->last.seq &&
+	    secret_cmp(y->h.mac, y->last.mac, SHA256_LEN) != 0) {
+		bad(y->v, y->h.seq, "it is not the one the keystore knows");
+		return false;
+	}
+	y->v->records++;
+	return true;
+}
+
+/* Verify what stands in the log between ${y->h} and ${y->last}. */
+static enum err
+verify_to(struct verify *y, int fd)
+{
+	struct stat st;
+	uint64_t off = 0, end;
+
+	if (sys->fstat(fd, &st) != 0)
+		return err_from_errno(errno);
+	end = (uint64_t)st.st_size < y->last.size ? (uint64_t)st.st_size
+						  : y->last.size;
+	TRY(audit_lines(fd, y->h.size, end, verify_line, y, &off));
+	if (y->v->bad_seq == 0 && y->h.seq < y->last.seq)
+		bad(y->v, y->h.seq + 1,
+		    "it is missing: the log ends before it or is damaged "
+		    "there");
+	return OK;
+}
+
+static enum err
+head_now(struct verify *y)
+{
+	LOCK_SCOPE(&y->k->conn);
+
+	return audit_head_load(y->k, &y->last);
+}
+
+/* The rest, with all other writers locked out, to the last byte. */
+static enum err
+verify_end(struct verify *y, int fd)
+{
+	LOCK_SCOPE(&y->k->conn);
+	struct db_tx tx CLEANUP_TX = { NULL };
+	struct stat st;
+
+	TRY(db_begin(&y->k->db, &tx));
+	TRY(audit_head_load(y->k, &y->last));
+	TRY(verify_to(y, fd));
+	if (sys->fstat(fd, &st) != 0)
+		return err_from_errno(errno);
+	if (y->v->bad_seq == 0 && (uint64_t)st.st_size != y->h.size)
+		bad(y->v, y->h.seq + 1,
+		    "it was appended by somebody without the keystore");
+	return OK;
+}
+
+enum err
+audit_verify(struct kms *k, struct audit_verdict *ret)
+{
+	int fd CLEANUP(sys_close_cleanup) = -1;
+	struct verify y = { .k = k, .v = ret };
+
+	memset(ret, 0, sizeof(*ret));
+	TRY(kms_flush(k));
+	TRY(audit_log_open(k, &fd));
+	/* The long part without stopping others, then what they added. */
+	TRY(head_now(&y));
+	TRY(verify_to(&y, fd));
+	if (ret->bad_seq == 0)
+		TRY(verify_end(&y, fd));
+	return OK;
+}

@@ -1,0 +1,112 @@
+/*
+ * The canonical encryption context (bytes: see context.h).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/attrs.h"
+#include "lib/base/buf.h"
+
+#include "kms/context.h"
+#include "kms/name.h"
+
+#define HEAD_LEN 8
+#define FEW_PAIRS 8
+
+static int
+by_key(const void *a, const void *b)
+{
+	const struct kms_pair *x = a, *y = b;
+
+	return strcmp(x->key, y->key);
+}
+
+/* Check each pair and give the length of all. */
+static enum err
+measure(const struct kms_pair *ctx, size_t n, size_t *ret)
+{
+	size_t len = HEAD_LEN;
+
+	if (n > KMS_CONTEXT_MAX / 8)
+		return err_fail(ERR_INVAL, "encryption context too long");
+	for (size_t i = 0; i < n; i++) {
+		if (ctx[i].key == NULL || ctx[i].value == NULL)
+			return err_fail(ERR_INVAL,
+			    "encryption context with a missing string");
+		len += 8 + strnlen(ctx[i].key, KMS_CONTEXT_MAX) +
+		       strnlen(ctx[i].value, KMS_CONTEXT_MAX);
+		if (len > KMS_CONTEXT_MAX)
+			return err_fail(ERR_INVAL,
+			    "encryption context over %d bytes",
+			    KMS_CONTEXT_MAX);
+		if (!name_utf8_ok(ctx[i].key) || !name_utf8_ok(ctx[i].value))
+			return err_fail(
+			    ERR_INVAL, "encryption context is not UTF-8");
+	}
+	*ret = len;
+	return OK;
+}
+
+static uint8_t *
+put_string(uint8_t *p, const char *s)
+{
+	const size_t len = strlen(s);
+
+	put_u32(p, (uint32_t)len);
+	memcpy(p + 4, s, len);
+	return p + 4 + len;
+}
+
+enum err
+context_make(
+    struct context *c, const struct kms_pair *ctx, size_t n, size_t room)
+{
+	struct kms_pair few[FEW_PAIRS];
+	struct kms_pair *many CLEANUP_FREE = NULL;
+	struct kms_pair *sorted = few;
+	size_t len = 0;
+	uint8_t *p;
+
+	c->heap = NULL;
+	TRY(measure(ctx, n, &len));
+	if (n > FEW_PAIRS) {
+		many = calloc(n, sizeof(*many));
+		if (many == NULL)
+			return ERR_NOMEM;
+		sorted = many;
+	}
+	if (n > 0) {
+		memcpy(sorted, ctx, n * sizeof(*ctx));
+		qsort(sorted, n, sizeof(*sorted), by_key);
+	}
+	for (size_t i = 1; i < n; i++)
+		if (strcmp(sorted[i - 1].key, sorted[i].key) == 0)
+			return err_fail(
+			    ERR_INVAL, "encryption context names a key twice");
+	c->p = c->small;
+	if (room + len > sizeof(c->small)) {
+		c->heap = malloc(room + len);
+		if (c->heap == NULL)
+			return ERR_NOMEM;
+		c->p = c->heap;
+	}
+	c->p += room;
+	c->len = len;
+	p = c->p;
+	memcpy(p, "ctx1", 4);
+	put_u32(p + 4, (uint32_t)n);
+	p += HEAD_LEN;
+	for (size_t i = 0; i < n; i++) {
+		p = put_string(p, sorted[i].key);
+		p = put_string(p, sorted[i].value);
+	}
+	return OK;
+}
+
+void
+context_release(struct context *c)
+{
+
+	free(c->heap);
+	c->heap = NULL;
+}

@@ -1,0 +1,191 @@
+/*
+ * Data keys: the calls on the path of every file that is made or opened.
+ * None of them touches SQLite.
+ */
+#include <string.h>
+
+#include "crypto/rand.h"
+#include "lib/base/log.h"
+
+#include "kms/blob.h"
+#include "kms/gate.h"
+#include "kms/kms_internal.h"
+
+/* A provider's arguments. */
+struct data {
+	const uint8_t *blob;
+	size_t bloblen;
+	struct key *dek;
+	uint8_t *ret_blob;
+	size_t *ret_bloblen;
+	/* rewrap only */
+	const char *keyname;
+	const struct kms_pair *ctx;
+	size_t nctx;
+};
+
+static enum err
+seal(struct kms *k, struct keyref *key, const struct kms_pair *ctx, size_t n,
+    struct data *d)
+{
+	struct context c CLEANUP_CONTEXT;
+	struct blob_id id;
+
+	c.heap = NULL;
+	TRY(context_make(&c, ctx, n, BLOB_HEAD));
+	TRY(gate_material(k, key, 0));
+	memcpy(id.uuid, key->uuid, UUID_LEN);
+	id.version = key->version;
+	TRY(blob_seal(&key->mat, &id, &c, d->dek, d->ret_blob));
+	*d->ret_bloblen = BLOB_LEN;
+	return OK;
+}
+
+static enum err
+op_data_key(struct kms *k, struct call *c)
+{
+	struct data *d = c->arg;
+
+	TRY(gate_key(k, c, c->keyname, "kms:GenerateDataKey", &c->key));
+	if (c->key.kind == KEY_SERVICE)
+		TRY(keys_service_rotate(k, c->who));
+	rand_bytes(d->dek->b, KEY_LEN);
+	return seal(k, &c->key, c->ctx, c->nctx, d);
+}
+
+enum err
+kms_data_key(struct kms *k, const struct kms_who *who, const char *keyname,
+    const struct kms_pair *ctx, size_t nctx, struct key *ret_dek,
+    uint8_t *ret_blob, size_t *ret_bloblen, char ret_arn[static KMS_ARN_MAX])
+{
+	struct data d = {
+		.dek = ret_dek, .ret_blob = ret_blob, .ret_bloblen = ret_bloblen
+	};
+	struct call c = { .who = who,
+		.event = "GenerateDataKey",
+		.read_only = true,
+		.crypto = true,
+		.make = true,
+		.keyname = keyname == NULL || *keyname == '\0' ? NAME_DEFAULT
+							       : keyname,
+		.ctx = ctx,
+		.nctx = nctx,
+		.arg = &d };
+	const enum err e = gate_run(k, &c, op_data_key);
+
+	if (e != OK) {
+		secret_wipe(ret_dek, sizeof(*ret_dek));
+		return e;
+	}
+	memcpy(ret_arn, c.key.arn, sizeof(c.key.arn));
+	return OK;
+}
+
+static enum err
+open_blob(struct kms *k, struct call *c, const char *action)
+{
+	struct data *d = c->arg;
+	struct context canon CLEANUP_CONTEXT;
+	struct blob_id id;
+
+	canon.heap = NULL;
+	TRY(blob_parse(d->blob, d->bloblen, &id));
+	TRY(gate_key_id(k, c, id.uuid, action, &c->key));
+	TRY(context_make(&canon, c->ctx, c->nctx, BLOB_HEAD));
+	if (id.version == 0)
+		return err_fail(ERR_AUTH, "the wrapped data key was altered");
+	TRY(gate_material(k, &c->key, id.version));
+	return blob_open(&c->key.mat, d->blob, &canon, d->dek);
+}
+
+static enum err
+op_unwrap(struct kms *k, struct call *c)
+{
+
+	return open_blob(k, c, "kms:Decrypt");
+}
+
+enum err
+kms_unwrap(struct kms *k, const struct kms_who *who, const uint8_t *blob,
+    size_t bloblen, const struct kms_pair *ctx, size_t nctx,
+    struct key *ret_dek)
+{
+	struct data d = { .blob = blob, .bloblen = bloblen, .dek = ret_dek };
+	struct call c = { .who = who,
+		.event = "Decrypt",
+		.read_only = true,
+		.crypto = true,
+		.ctx = ctx,
+		.nctx = nctx,
+		.arg = &d };
+	const enum err e = gate_run(k, &c, op_unwrap);
+
+	if (e != OK)
+		secret_wipe(ret_dek, sizeof(*ret_dek));
+	return e;
+}
+
+static enum err
+op_rewrap(struct kms *k, struct call *c)
+{
+	struct data *d = c->arg;
+
+	TRY(open_blob(k, c, "kms:ReEncryptFrom"));
+	if (d->keyname != NULL)
+		TRY(gate_key(k, c, d->keyname, "kms:ReEncryptTo", &c->target));
+	else
+		TRY(gate_key_id(
+		    k, c, c->key.uuid, "kms:ReEncryptTo", &c->target));
+	return seal(k, &c->target, d->ctx, d->nctx, d);
+}
+
+enum err
+kms_rewrap(struct kms *k, const struct kms_who *who, const uint8_t *blob,
+    size_t bloblen, const struct kms_pair *ctx, size_t nctx,
+    const char *keyname, const struct kms_pair *newctx, size_t nnewctx,
+    uint8_t *ret_blob, size_t *ret_bloblen, char ret_arn[static KMS_ARN_MAX])
+{
+	struct key *dek CLEANUP_KEY = key_new();
+	struct data d = { .blob = blob,
+		.bloblen = bloblen,
+		.dek = dek,
+		.ret_blob = ret_blob,
+		.ret_bloblen = ret_bloblen,
+		.keyname = keyname,
+		.ctx = newctx,
+		.nctx = nnewctx };
+	struct call c = { .who = who,
+		.event = "ReEncrypt",
+		.read_only = true,
+		.crypto = true,
+		.make = true,
+		.keyname = keyname,
+		.ctx = ctx,
+		.nctx = nctx,
+		.arg = &d };
+
+	if (dek == NULL)
+		return ERR_NOMEM;
+	TRY(gate_run(k, &c, op_rewrap));
+	memcpy(ret_arn, c.target.arn, sizeof(c.target.arn));
+	return OK;
+}
+
+static enum err
+op_check(struct kms *k, struct call *c)
+{
+
+	return gate_key(k, c, c->keyname, "kms:Decrypt", &c->key);
+}
+
+enum err
+kms_check(struct kms *k, const struct kms_who *who, const char *arn)
+{
+	struct call c = { .who = who,
+		.event = "Decrypt",
+		.read_only = true,
+		.crypto = true,
+		.keyname = arn };
+
+	return gate_run(k, &c, op_check);
+}

@@ -1,0 +1,222 @@
+/*
+ * The gate.
+ */
+#include <string.h>
+
+#include "crypto/secret.h"
+#include "lib/base/clock.h"
+
+#include "kms/gate.h"
+#include "kms/kms_internal.h"
+
+#define RETRY_NS UINT64_C(1000000000)
+
+static void
+facts(const struct kms *k, const struct tkey *t, struct keyref *ret)
+{
+
+	memcpy(ret->uuid, t->uuid, UUID_LEN);
+	memcpy(ret->tenant, t->tenant, sizeof(ret->tenant));
+	name_arn(k->region, t->tenant, t->uuid, ret->arn);
+	ret->state = t->state;
+	ret->kind = t->kind;
+	ret->version = t->nv;
+}
+
+static bool
+find_now(struct kms *k, const struct name *n, struct keyref *ret)
+{
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const struct tkey *t = table_find(k->tab, n);
+
+	if (t != NULL)
+		facts(k, t, ret);
+	return t != NULL;
+}
+
+enum err
+gate_find(struct kms *k, const struct name *n, struct keyref *ret)
+{
+	bool changed = false;
+
+	TRY(kms_fresh(k));
+	if (find_now(k, n, ret))
+		return OK;
+	/* Somebody may have made it a moment ago. */
+	TRY(kms_fresh_db(k, &changed));
+	if (changed && find_now(k, n, ret))
+		return OK;
+	return err_fail(ERR_NOKEY, "no such key");
+}
+
+enum err
+gate_policy(
+    struct kms *k, const struct call *c, const char *action, const char *arn)
+{
+	const struct kms_question q = { .who = c->who,
+		.action = action,
+		.arn = arn,
+		.ctx = c->ctx,
+		.nctx = c->nctx };
+	kms_policy_fn *fn;
+	void *arg;
+
+	rwlock_read(&k->tab_lock);
+	fn = k->policy;
+	arg = k->policy_arg;
+	rwlock_drop(&k->tab_lock);
+	/* Outside the lock: a policy may well look at keys. */
+	if (fn == NULL || fn(arg, &q) == OK)
+		return OK;
+	return err_fail(
+	    ERR_ACCESS, "%s may not do %s on %s", c->who->user, action, arn);
+}
+
+static enum err
+state_check(const struct keyref *key)
+{
+
+	switch (key->state) {
+	case KMS_ENABLED:
+		return OK;
+	case KMS_DISABLED:
+	case KMS_PENDING_DELETION:
+		return err_fail(ERR_KEYREVOKED, "%s is %s", key->arn,
+		    key->state == KMS_DISABLED ? "disabled"
+					       : "pending deletion");
+	case KMS_PENDING_IMPORT:
+		return err_fail(ERR_KEYSTATE, "%s is pending import", key->arn);
+	case KMS_UNAVAILABLE:
+		return err_fail(ERR_TIMEDOUT, "%s cannot be reached", key->arn);
+	}
+	return ERR_INTERNAL;
+}
+
+/* A tenant's keys are for that tenant, whatever a policy says; all tenants
+ * share the service key. */
+static enum err
+check(struct kms *k, const struct call *c, const char *action,
+    const struct keyref *key)
+{
+
+	if (key->kind != KEY_SERVICE && strcmp(key->tenant, c->tenant) != 0)
+		return err_fail(
+		    ERR_ACCESS, "%s belongs to another tenant", key->arn);
+	TRY(gate_policy(k, c, action, key->arn));
+	return c->crypto ? state_check(key) : OK;
+}
+
+enum err
+gate_key(struct kms *k, struct call *c, const char *keyname, const char *action,
+    struct keyref *ret)
+{
+	struct name n;
+	enum err e;
+
+	TRY(name_parse(keyname, c->tenant, k->region, &n));
+	if (n.has_tenant && strcmp(n.tenant, c->tenant) != 0 &&
+	    strcmp(n.tenant, NAME_SERVICE_TENANT) != 0)
+		return err_fail(ERR_ACCESS,
+		    "the key belongs to the tenant %s, you to %s", n.tenant,
+		    c->tenant);
+	e = gate_find(k, &n, ret);
+	if (e == ERR_NOKEY && c->make &&
+	    (name_is_default(&n) || name_is_service(&n))) {
+		TRY(keys_make(k, c->who, &n));
+		e = gate_find(k, &n, ret);
+	}
+	if (e == ERR_NOKEY)
+		return err_fail(e, "no key named \"%.200s\"",
+		    keyname == NULL ? "" : keyname);
+	TRY(e);
+	if (n.has_tenant && strcmp(n.tenant, ret->tenant) != 0) {
+		ret->arn[0] = '\0';
+		return err_fail(ERR_NOKEY, "no key named \"%.200s\"", keyname);
+	}
+	return check(k, c, action, ret);
+}
+
+enum err
+gate_key_id(struct kms *k, struct call *c, const uint8_t uuid[static UUID_LEN],
+    const char *action, struct keyref *ret)
+{
+	struct name n = { .by_id = true };
+	enum err e;
+
+	memcpy(n.uuid, uuid, UUID_LEN);
+	e = gate_find(k, &n, ret);
+	if (e == ERR_NOKEY)
+		return err_fail(ERR_AUTH,
+		    "the data key was altered, or is of another keystore");
+	TRY(e);
+	return check(k, c, action, ret);
+}
+
+enum err
+gate_material(struct kms *k, struct keyref *key, uint32_t version)
+{
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	struct tkey *t = table_by_id(k->tab, key->uuid);
+
+	if (t == NULL)
+		return err_fail(ERR_NOKEY, "no such key");
+	/* It may have been disabled since. */
+	key->state = t->state;
+	TRY(state_check(key));
+	if (version == 0)
+		version = t->nv;
+	if (version > t->nv)
+		return err_fail(ERR_AUTH, "the wrapped data key was altered");
+	key->version = version;
+	TRY(material_get(k->seal, k->uuid, t, version, &key->mat));
+	(void)atomic_fetch_add_explicit(&t->calls, 1, memory_order_relaxed);
+	return OK;
+}
+
+/* While records cannot be written nothing secret is handed out; one call a
+ * second tries whether the disk is back. */
+static enum err
+audit_ready(struct kms *k)
+{
+	uint64_t last, now;
+
+	if (!atomic_load(&k->audit.failed))
+		return OK;
+	now = clock_mono_ns();
+	last = atomic_load(&k->audit.retried);
+	if (now - last >= RETRY_NS &&
+	    atomic_compare_exchange_strong(&k->audit.retried, &last, now) &&
+	    kms_flush(k) == OK)
+		return OK;
+	return err_fail(ERR_IO,
+	    "the audit log cannot be written, so no data key is given out");
+}
+
+static enum err
+pass(struct kms *k, struct call *c, gate_fn *op)
+{
+
+	if (!name_tenant_ok(c->tenant) || c->who->user == NULL ||
+	    !name_user_ok(c->who->user))
+		return err_fail(ERR_INVAL, "malformed tenant or user name");
+	c->principal_ok = true;
+	if (c->crypto)
+		TRY(audit_ready(k));
+	return op(k, c);
+}
+
+enum err
+gate_run(struct kms *k, struct call *c, gate_fn *op)
+{
+	enum err e, logged;
+
+	c->tenant =
+	    c->who->tenant == NULL ? KMS_TENANT_DEFAULT : c->who->tenant;
+	e = pass(k, c, op);
+	secret_wipe(&c->key.mat, sizeof(c->key.mat));
+	secret_wipe(&c->target.mat, sizeof(c->target.mat));
+	logged = audit_record(k, c, e);
+	if (logged == OK && e == OK && !c->read_only)
+		logged = kms_flush(k);
+	return e == OK ? logged : e;
+}

@@ -1,0 +1,71 @@
+/*
+ * gate: the one way in.  Every call of the interface is a struct call that
+ * passes gate_run(): principal, key, policy hook, key state, provider, audit
+ * record.
+ */
+#ifndef KMS_GATE_H
+#define KMS_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crypto/digest.h"
+#include "kms/kms.h"
+#include "kms/table.h"
+
+/* What the gate found out about a key. */
+struct keyref {
+	uint8_t uuid[UUID_LEN];
+	char tenant[KMS_NAME_MAX];
+	char arn[KMS_ARN_MAX]; /* "" when no key was found */
+	enum kms_state state;
+	enum key_kind kind;
+	uint32_t version;    /* current one */
+	struct hmac_key mat; /* of the version asked for; wiped by the gate */
+};
+
+struct call {
+	const struct kms_who *who;
+	const char *event; /* as "GenerateDataKey" */
+	bool read_only;
+	bool crypto; /* needs an enabled key; refused while audit is stuck */
+	bool make;   /* a default or service key may be made */
+	const char *keyname; /* as the caller spelt it; NULL none */
+	const struct kms_pair *ctx;
+	size_t nctx;
+	void *arg; /* the provider's */
+	/* Filled in by the gate. */
+	const char *tenant;
+	bool principal_ok;
+	struct keyref key, target; /* the second of ReEncrypt only */
+};
+
+typedef enum err gate_fn(struct kms *k, struct call *c);
+
+/* Pass the call, ${op} being the provider, and record what came of it. */
+enum err gate_run(struct kms *k, struct call *c, gate_fn *op) MUSTCHECK;
+
+/*
+ * gate_key(k, c, keyname, action, ret):
+ * For providers: resolve a key for the call, ask the policy hook, check the
+ * state when the call is about data keys.
+ */
+enum err gate_key(struct kms *k, struct call *c, const char *keyname,
+    const char *action, struct keyref *ret) MUSTCHECK;
+/* The same for a key known by its UUID: ERR_AUTH when there is none. */
+enum err gate_key_id(struct kms *k, struct call *c,
+    const uint8_t uuid[static UUID_LEN], const char *action,
+    struct keyref *ret) MUSTCHECK;
+/* Policy hook alone, for calls that name no key. */
+enum err gate_policy(struct kms *k, const struct call *c, const char *action,
+    const char *arn) MUSTCHECK;
+/* Material of a key that passed: version ${version}, 0 the current one
+ * (then set in ${key}); counts the call. */
+enum err gate_material(
+    struct kms *k, struct keyref *key, uint32_t version) MUSTCHECK;
+
+/* The facts about ${n} without any check; OK, ERR_NOKEY. */
+enum err gate_find(
+    struct kms *k, const struct name *n, struct keyref *ret) MUSTCHECK;
+
+#endif

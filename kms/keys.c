@@ -1,0 +1,463 @@
+/*
+ * Master keys and aliases: making, listing, changing.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/rand.h"
+#include "lib/base/clock.h"
+
+#include "kms/gate.h"
+#include "kms/kms_internal.h"
+
+#define SERVICE_ROTATE_S (INT64_C(365) * 24 * 3600)
+#define SERVICE_CHECK_NS (UINT64_C(3600) * 1000000000)
+
+/* ---- Making keys -------------------------------------------------------- */
+
+static enum err
+version_insert(struct kms *k, const uint8_t *uuid, const char *tenant,
+    enum key_kind kind, uint32_t version)
+{
+	const int64_t now = clock_wall().tv_sec;
+	uint8_t sealed[MATERIAL_SEALED];
+
+	TRY(material_seal(
+	    k->seal, k->uuid, uuid, tenant, kind, version, now, sealed));
+	return db_run(&k->db,
+	    "INSERT INTO versions(key, version, created, sealed) "
+	    "VALUES(?,?,?,?)",
+	    "biib", (const void *)uuid, (size_t)UUID_LEN, (int64_t)version, now,
+	    (const void *)sealed, sizeof(sealed));
+}
+
+enum err
+keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
+    const char *description, uint8_t ret_uuid[static UUID_LEN])
+{
+
+	rand_bytes(ret_uuid, UUID_LEN);
+	ret_uuid[6] = (uint8_t)(0x40 | (ret_uuid[6] & 0x0f));
+	ret_uuid[8] = (uint8_t)(0x80 | (ret_uuid[8] & 0x3f));
+	TRY(db_run(&k->db,
+	    "INSERT INTO keys(uuid, tenant, state, kind, created, description) "
+	    "VALUES(?,?,?,?,?,?)",
+	    "btiiit", (const void *)ret_uuid, (size_t)UUID_LEN, tenant,
+	    (int64_t)KMS_ENABLED, (int64_t)kind, (int64_t)clock_wall().tv_sec,
+	    description));
+	return version_insert(k, ret_uuid, tenant, kind, 1);
+}
+
+static enum err
+alias_insert(struct kms *k, const char *tenant, const char *name,
+    const uint8_t uuid[static UUID_LEN])
+{
+
+	return db_run(&k->db,
+	    "INSERT INTO aliases(tenant, name, key, created) VALUES(?,?,?,?)",
+	    "ttbi", tenant, name, (const void *)uuid, (size_t)UUID_LEN,
+	    (int64_t)clock_wall().tv_sec);
+}
+
+struct make {
+	const struct name *n;
+	uint8_t uuid[UUID_LEN];
+};
+
+static enum err
+make_tx(struct kms *k, void *arg)
+{
+	struct make *m = arg;
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	const bool service = name_is_service(m->n);
+	bool row = false;
+
+	TRY(db_query(&k->db, &st,
+	    "SELECT 1 FROM aliases WHERE tenant = ? AND name = ?", "tt",
+	    m->n->tenant, m->n->alias));
+	TRY(db_step(&k->db, st, &row));
+	if (row)
+		return ERR_EXIST;
+	TRY(keys_insert(k, m->n->tenant, service ? KEY_SERVICE : KEY_DEFAULT,
+	    service ? "Service-managed key of the AES256 method"
+		    : "Default key",
+	    m->uuid));
+	return alias_insert(k, m->n->tenant, m->n->alias, m->uuid);
+}
+
+/* A record of what the service did by itself on behalf of ${who}. */
+static enum err
+record_own(struct kms *k, const struct kms_who *who, const char *event,
+    const char *tenant, const uint8_t uuid[static UUID_LEN])
+{
+	struct call c = { .who = who,
+		.event = event,
+		.tenant =
+		    who->tenant == NULL ? KMS_TENANT_DEFAULT : who->tenant,
+		.principal_ok = true };
+
+	name_arn(k->region, tenant, uuid, c.key.arn);
+	(void)snprintf(c.key.tenant, sizeof(c.key.tenant), "%s", tenant);
+	TRY(audit_record(k, &c, OK));
+	return kms_flush(k);
+}
+
+enum err
+keys_make(struct kms *k, const struct kms_who *who, const struct name *n)
+{
+	struct make m = { .n = n };
+	const enum err e = kms_change(k, make_tx, &m, false);
+	bool changed;
+
+	/* Another thread or process was faster. */
+	if (e == ERR_EXIST)
+		return kms_fresh_db(k, &changed);
+	TRY(e);
+	return record_own(k, who, "CreateKey", n->tenant, m.uuid);
+}
+
+/* ---- Rotation ----------------------------------------------------------- */
+
+struct rotate {
+	uint8_t uuid[UUID_LEN];
+	char tenant[KMS_NAME_MAX];
+	enum key_kind kind;
+	int64_t older; /* only when the current version is older than this */
+};
+
+static enum err
+rotate_tx(struct kms *k, void *arg)
+{
+	const struct rotate *r = arg;
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t version = 0, created = 0;
+	bool row = false;
+
+	TRY(db_query(&k->db, &st,
+	    "SELECT version, created FROM versions WHERE key = ? "
+	    "ORDER BY version DESC LIMIT 1",
+	    "b", (const void *)r->uuid, sizeof(r->uuid)));
+	TRY(db_step(&k->db, st, &row));
+	if (!row)
+		return err_fail(ERR_NOKEY, "no such key");
+	TRY(db_col_int(st, 0, 1, UINT32_MAX - 1, &version));
+	TRY(db_col_int(st, 1, INT64_MIN, INT64_MAX, &created));
+	if (r->older != 0 && created > r->older)
+		return ERR_EXIST;
+	return version_insert(
+	    k, r->uuid, r->tenant, r->kind, (uint32_t)version + 1);
+}
+
+static void
+rotate_of(const struct keyref *key, struct rotate *r)
+{
+
+	memcpy(r->uuid, key->uuid, UUID_LEN);
+	memcpy(r->tenant, key->tenant, sizeof(r->tenant));
+	r->kind = key->kind;
+}
+
+/* When was the current version of the service key made? */
+static enum err
+service_age(struct kms *k, struct rotate *r, int64_t *ret_created)
+{
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const struct name n = { .tenant = NAME_SERVICE_TENANT,
+		.alias = KMS_SERVICE_KEY };
+	const struct tkey *t = table_find(k->tab, &n);
+
+	if (t == NULL)
+		return ERR_NOKEY;
+	memcpy(r->uuid, t->uuid, UUID_LEN);
+	memcpy(r->tenant, t->tenant, sizeof(r->tenant));
+	r->kind = t->kind;
+	*ret_created = t->v[t->nv - 1].created;
+	return OK;
+}
+
+enum err
+keys_service_rotate(struct kms *k, const struct kms_who *who)
+{
+	struct rotate r = { 0 };
+	const uint64_t now = clock_mono_ns();
+	uint64_t last = atomic_load(&k->service_checked);
+	int64_t created = 0;
+	enum err e;
+
+	if ((last != 0 && now - last < SERVICE_CHECK_NS) ||
+	    !atomic_compare_exchange_strong(&k->service_checked, &last, now))
+		return OK;
+	r.older = clock_wall().tv_sec - SERVICE_ROTATE_S;
+	TRY(service_age(k, &r, &created));
+	if (created > r.older)
+		return OK;
+	e = kms_change(k, rotate_tx, &r, false);
+	if (e == ERR_EXIST)
+		return kms_fresh(k);
+	TRY(e);
+	return record_own(k, who, "RotateKey", r.tenant, r.uuid);
+}
+
+static enum err
+op_rotate(struct kms *k, struct call *c)
+{
+	struct rotate r = { 0 };
+
+	TRY(gate_key(k, c, c->keyname, "kms:RotateKeyOnDemand", &c->key));
+	if (c->key.state != KMS_ENABLED)
+		return err_fail(c->key.state == KMS_DISABLED ? ERR_KEYREVOKED
+							     : ERR_KEYSTATE,
+		    "%s is not enabled", c->key.arn);
+	rotate_of(&c->key, &r);
+	return kms_change(k, rotate_tx, &r, false);
+}
+
+enum err
+kms_key_rotate(struct kms *k, const struct kms_who *who, const char *keyname)
+{
+	struct call c = { .who = who,
+		.event = "RotateKeyOnDemand",
+		.make = true,
+		.keyname = keyname == NULL ? "" : keyname };
+
+	return gate_run(k, &c, op_rotate);
+}
+
+/* ---- State -------------------------------------------------------------- */
+
+struct state {
+	const uint8_t *uuid;
+	enum kms_state to;
+};
+
+static enum err
+state_tx(struct kms *k, void *arg)
+{
+	const struct state *s = arg;
+
+	return db_run(&k->db, "UPDATE keys SET state = ? WHERE uuid = ?", "ib",
+	    (int64_t)s->to, (const void *)s->uuid, (size_t)UUID_LEN);
+}
+
+static enum err
+set_state(struct kms *k, struct call *c, const char *action, enum kms_state to)
+{
+	struct state s = { c->key.uuid, to };
+
+	TRY(gate_key(k, c, c->keyname, action, &c->key));
+	if (c->key.kind == KEY_SERVICE)
+		return err_fail(
+		    ERR_PERM, "the service key is managed by ssefs itself");
+	if (c->key.state != KMS_ENABLED && c->key.state != KMS_DISABLED)
+		return err_fail(ERR_KEYSTATE, "%s is in state %s", c->key.arn,
+		    kms_state_name(c->key.state));
+	if (c->key.state == to)
+		return OK;
+	return kms_change(k, state_tx, &s, true);
+}
+
+static enum err
+op_enable(struct kms *k, struct call *c)
+{
+
+	return set_state(k, c, "kms:EnableKey", KMS_ENABLED);
+}
+
+static enum err
+op_disable(struct kms *k, struct call *c)
+{
+
+	return set_state(k, c, "kms:DisableKey", KMS_DISABLED);
+}
+
+enum err
+kms_key_enable(struct kms *k, const struct kms_who *who, const char *keyname)
+{
+	struct call c = { .who = who,
+		.event = "EnableKey",
+		.keyname = keyname == NULL ? "" : keyname };
+
+	return gate_run(k, &c, op_enable);
+}
+
+enum err
+kms_key_disable(struct kms *k, const struct kms_who *who, const char *keyname)
+{
+	struct call c = { .who = who,
+		.event = "DisableKey",
+		.keyname = keyname == NULL ? "" : keyname };
+
+	return gate_run(k, &c, op_disable);
+}
+
+/* ---- Create, describe, list --------------------------------------------- */
+
+static void
+describe(const struct kms *k, const struct tkey *t, struct kms_desc *ret)
+{
+
+	memset(ret, 0, sizeof(*ret));
+	uuid_format(t->uuid, ret->id);
+	name_arn(k->region, t->tenant, t->uuid, ret->arn);
+	memcpy(ret->tenant, t->tenant, sizeof(ret->tenant));
+	(void)snprintf(
+	    ret->description, sizeof(ret->description), "%s", t->description);
+	ret->state = t->state;
+	ret->version = t->nv;
+	ret->created = t->created;
+	ret->rotated = t->v[t->nv - 1].created;
+	ret->is_default = t->kind == KEY_DEFAULT;
+	ret->is_service = t->kind == KEY_SERVICE;
+}
+
+/* The count on disk: other processes add to it without a new epoch. */
+static enum err
+stored_calls(struct kms *k, struct kms_desc *d)
+{
+	LOCK_SCOPE(&k->conn);
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	uint8_t uuid[UUID_LEN];
+	int64_t calls = 0;
+	bool row = false;
+
+	TRY(uuid_parse(d->id, strlen(d->id), uuid));
+	TRY(db_query(&k->db, &st, "SELECT calls FROM keys WHERE uuid = ?", "b",
+	    (const void *)uuid, sizeof(uuid)));
+	TRY(db_step(&k->db, st, &row));
+	if (row)
+		TRY(db_col_int(st, 0, 0, INT64_MAX, &calls));
+	d->calls = (uint64_t)calls;
+	return OK;
+}
+
+static enum err
+describe_id(
+    struct kms *k, const uint8_t uuid[static UUID_LEN], struct kms_desc *ret)
+{
+	const struct tkey *t;
+
+	rwlock_read(&k->tab_lock);
+	t = table_by_id(k->tab, uuid);
+	if (t != NULL)
+		describe(k, t, ret);
+	rwlock_drop(&k->tab_lock);
+	if (t == NULL)
+		return err_fail(ERR_NOKEY, "no such key");
+	return stored_calls(k, ret);
+}
+
+enum err
+keys_describe(struct kms *k, const char *arn, struct kms_desc *ret)
+{
+	struct name n;
+
+	TRY(name_parse(arn, KMS_TENANT_DEFAULT, k->region, &n));
+	return describe_id(k, n.uuid, ret);
+}
+
+struct create {
+	const char *tenant, *description;
+	uint8_t uuid[UUID_LEN];
+	struct kms_desc *ret;
+};
+
+static enum err
+create_tx(struct kms *k, void *arg)
+{
+	struct create *a = arg;
+
+	return keys_insert(k, a->tenant, KEY_CUSTOMER, a->description, a->uuid);
+}
+
+static enum err
+op_create(struct kms *k, struct call *c)
+{
+	struct create *a = c->arg;
+
+	a->tenant = c->tenant;
+	TRY(gate_policy(k, c, "kms:CreateKey", "*"));
+	if (strnlen(a->description, KMS_DESC_MAX) == KMS_DESC_MAX ||
+	    !name_utf8_ok(a->description))
+		return err_fail(ERR_INVAL,
+		    "a description is UTF-8 of %d bytes at most",
+		    KMS_DESC_MAX - 1);
+	TRY(kms_change(k, create_tx, a, false));
+	TRY(describe_id(k, a->uuid, a->ret));
+	memcpy(c->key.arn, a->ret->arn, sizeof(c->key.arn));
+	memcpy(c->key.tenant, a->ret->tenant, sizeof(c->key.tenant));
+	return OK;
+}
+
+enum err
+kms_key_create(struct kms *k, const struct kms_who *who,
+    const char *description, struct kms_desc *ret)
+{
+	struct create a = { .description =
+				description == NULL ? "" : description,
+		.ret = ret };
+	struct call c = { .who = who, .event = "CreateKey", .arg = &a };
+
+	return gate_run(k, &c, op_create);
+}
+
+static enum err
+op_describe(struct kms *k, struct call *c)
+{
+
+	TRY(gate_key(k, c, c->keyname, "kms:DescribeKey", &c->key));
+	return describe_id(k, c->key.uuid, c->arg);
+}
+
+enum err
+kms_key_describe(struct kms *k, const struct kms_who *who, const char *keyname,
+    struct kms_desc *ret)
+{
+	struct call c = { .who = who,
+		.event = "DescribeKey",
+		.read_only = true,
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = ret };
+
+	return gate_run(k, &c, op_describe);
+}
+
+enum err
+kms_key_resolve(struct kms *k, const char *tenant, const char *keyname,
+    char ret_arn[static KMS_ARN_MAX])
+{
+	struct keyref key = { 0 };
+	struct name n;
+
+	if (tenant == NULL)
+		tenant = KMS_TENANT_DEFAULT;
+	TRY(name_parse(keyname, tenant, k->region, &n));
+	if (n.has_tenant && strcmp(n.tenant, tenant) != 0 &&
+	    strcmp(n.tenant, NAME_SERVICE_TENANT) != 0)
+		return err_fail(
+		    ERR_ACCESS, "the key belongs to another tenant");
+	TRY(gate_find(k, &n, &key));
+	if (n.has_tenant && strcmp(n.tenant, key.tenant) != 0)
+		return err_fail(ERR_NOKEY, "no such key");
+	if (key.kind != KEY_SERVICE && strcmp(key.tenant, tenant) != 0)
+		return err_fail(
+		    ERR_ACCESS, "the key belongs to another tenant");
+	memcpy(ret_arn, key.arn, sizeof(key.arn));
+	return OK;
+}
+
+enum err
+kms_key_state(struct kms *k, const char *arn, enum kms_state *ret)
+{
+	struct keyref key = { 0 };
+	struct name n;
+
+	TRY(name_parse(arn, KMS_TENANT_DEFAULT, k->region, &n));
+	if (!n.has_tenant || !n.by_id)
+		return err_fail(ERR_INVAL, "not the ARN of a key");
+	TRY(gate_find(k, &n, &key));
+	if (strcmp(key.tenant, n.tenant) != 0)
+		return err_fail(ERR_NOKEY, "no such key");
+	*ret = key.state;
+	return OK;
+}

@@ -1,0 +1,469 @@
+/*
+ * Life of a keystore: made, opened, flushed, closed.
+ *
+ * The keystore is one SQLite database (WAL).  Tables:
+ *	meta      k, v: format, region, uuid, epoch (changes so far), audit
+ *	          (head of the audit log, see audit_log.c)
+ *	slots     ways to the keystore master key (see slot.c)
+ *	keys      one row per master key: who owns it and its state
+ *	versions  its material, sealed (see table.c)
+ *	aliases   names of keys, per tenant
+ * Beside it stand KEYSTORE-audit.log and KEYSTORE-epoch.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/kdf.h"
+#include "crypto/rand.h"
+#include "lib/base/log.h"
+#include "lib/base/sys.h"
+
+#include "kms/kms_internal.h"
+#include "kms/slot.h"
+
+#define FORMAT 1
+#define SEAL_LABEL "ssefs keystore material v1"
+#define VFS_MAX 64
+
+static char vfs_name[VFS_MAX];
+
+static const char schema[] =
+    "CREATE TABLE meta(k TEXT PRIMARY KEY, v NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE slots(n INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
+    "  path TEXT NOT NULL, salt BLOB NOT NULL, t INTEGER NOT NULL,"
+    "  m_kib INTEGER NOT NULL, p INTEGER NOT NULL, sealed BLOB NOT NULL,"
+    "  created INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE keys(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  uuid BLOB NOT NULL UNIQUE, tenant TEXT NOT NULL,"
+    "  state INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    "  created INTEGER NOT NULL, description TEXT NOT NULL,"
+    "  calls INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE UNIQUE INDEX keys_default ON keys(tenant) WHERE kind = 1;"
+    "CREATE UNIQUE INDEX keys_service ON keys(kind) WHERE kind = 2;"
+    "CREATE TABLE versions(key BLOB NOT NULL, version INTEGER NOT NULL,"
+    "  created INTEGER NOT NULL, sealed BLOB NOT NULL,"
+    "  PRIMARY KEY(key, version)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE aliases(tenant TEXT NOT NULL, name TEXT NOT NULL,"
+    "  key BLOB NOT NULL, created INTEGER NOT NULL,"
+    "  PRIMARY KEY(tenant, name)) STRICT, WITHOUT ROWID;";
+
+const char *
+kms_state_name(enum kms_state s)
+{
+
+	switch (s) {
+	case KMS_ENABLED:
+		return "Enabled";
+	case KMS_DISABLED:
+		return "Disabled";
+	case KMS_PENDING_IMPORT:
+		return "PendingImport";
+	case KMS_PENDING_DELETION:
+		return "PendingDeletion";
+	case KMS_UNAVAILABLE:
+		return "Unavailable";
+	}
+	return "Unknown";
+}
+
+void
+kms_set_vfs(const char *name)
+{
+
+	(void)snprintf(
+	    vfs_name, sizeof(vfs_name), "%s", name == NULL ? "" : name);
+}
+
+static const char *
+vfs(void)
+{
+
+	return vfs_name[0] == '\0' ? NULL : vfs_name;
+}
+
+static void
+db_cleanup(struct db *db)
+{
+
+	db_close(db);
+}
+
+/* ---- Making ------------------------------------------------------------- */
+
+static enum err
+fill(struct db *db, const struct kms_root *root, const char *region)
+{
+	struct key *kmk CLEANUP_KEY = key_new();
+	struct slot *s CLEANUP_FREE = calloc(1, sizeof(*s));
+	uint8_t uuid[UUID_LEN], head[48] = { 0 };
+	struct db_tx tx CLEANUP_TX = { NULL };
+
+	if (kmk == NULL || s == NULL)
+		return ERR_NOMEM;
+	rand_bytes(kmk->b, KEY_LEN);
+	rand_bytes(uuid, sizeof(uuid));
+	TRY(slot_make(uuid, 0, root, kmk, s));
+	TRY(db_exec(db, "PRAGMA journal_mode=WAL"));
+	TRY(db_begin(db, &tx));
+	TRY(db_exec(db, schema));
+	TRY(db_run(db,
+	    "INSERT INTO meta(k, v) VALUES('format', ?), ('region', ?), "
+	    "('uuid', ?), ('epoch', 0), ('audit', ?)",
+	    "itbb", (int64_t)FORMAT, region, (const void *)uuid, sizeof(uuid),
+	    (const void *)head, sizeof(head)));
+	TRY(slot_insert(db, s));
+	return db_commit(&tx);
+}
+
+static enum err
+sync_parent(const char *path)
+{
+	char *copy CLEANUP_FREE = strdup(path);
+
+	if (copy == NULL)
+		return ERR_NOMEM;
+	return sys_sync_dir(dirname(copy));
+}
+
+static void
+remove_files(const char *path)
+{
+	static const char *const tails[] = { "", "-wal", "-shm", "-journal" };
+	char name[PATH_MAX + 16];
+
+	for (size_t i = 0; i < COUNTOF(tails); i++) {
+		(void)snprintf(name, sizeof(name), "%s%s", path, tails[i]);
+		(void)sys->unlink(name);
+	}
+}
+
+enum err
+kms_create_store(
+    const char *path, const struct kms_root *root, const char *region)
+{
+	struct db db CLEANUP(db_cleanup) = { NULL };
+	enum err e;
+	int fd;
+
+	if (region == NULL)
+		region = KMS_REGION_DEFAULT;
+	if (!name_region_ok(region))
+		return err_fail(ERR_INVAL, "malformed region");
+	if (strlen(path) >= PATH_MAX)
+		return ERR_NAMETOOLONG;
+	/* Made here so that SQLite finds it with the right mode. */
+	fd = sys->open(
+	    path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_fail(err_from_errno(errno), "keystore %s: %s", path,
+		    strerror(errno));
+	(void)sys->close(fd);
+	e = db_open(&db, path, vfs());
+	if (e == OK)
+		e = fill(&db, root, region);
+	db_close(&db);
+	if (e == OK)
+		e = sync_parent(path);
+	if (e != OK)
+		remove_files(path);
+	return e;
+}
+
+/* ---- Opening ------------------------------------------------------------ */
+
+static enum err
+meta_row(struct db *db, const char *key, sqlite3_stmt **ret)
+{
+	bool row = false;
+
+	TRY(db_query(db, ret, "SELECT v FROM meta WHERE k = ?", "t", key));
+	TRY(db_step(db, *ret, &row));
+	if (!row)
+		return err_fail(ERR_CORRUPT, "keystore: no %s", key);
+	return OK;
+}
+
+static enum err
+load_meta(struct kms *k)
+{
+	sqlite3_stmt *format CLEANUP_STMT = NULL;
+	sqlite3_stmt *region CLEANUP_STMT = NULL;
+	sqlite3_stmt *uuid CLEANUP_STMT = NULL;
+	int64_t v = 0;
+
+	TRY(meta_row(&k->db, "format", &format));
+	TRY(db_col_int(format, 0, 1, INT64_MAX, &v));
+	if (v > FORMAT)
+		return err_fail(ERR_VERSION,
+		    "keystore %s has format %" PRId64 "; this ssefs reads "
+		    "formats up to %d",
+		    k->path, v, FORMAT);
+	TRY(meta_row(&k->db, "region", &region));
+	TRY(db_col_text(region, 0, k->region, sizeof(k->region)));
+	TRY(meta_row(&k->db, "uuid", &uuid));
+	TRY(db_col_blob(uuid, 0, k->uuid, UUID_LEN));
+	if (!name_region_ok(k->region))
+		return err_fail(ERR_CORRUPT, "keystore: malformed region");
+	return OK;
+}
+
+/* Unlock by the first slot of kind ${kind} that ${root} opens. */
+static enum err
+unlock_kind(struct kms *k, const struct slot *s, unsigned n,
+    enum kms_root_kind kind, const struct kms_root *root, enum err first)
+{
+
+	for (unsigned i = 0; i < n; i++) {
+		enum err e;
+
+		if (s[i].kind != kind)
+			continue;
+		e = slot_open(k->uuid, &s[i], root, k->kmk);
+		if (e == OK)
+			return OK;
+		if (e != ERR_ROOTKEY)
+			return e;
+		first = e;
+	}
+	return first;
+}
+
+static enum err
+unlock(struct kms *k, const struct kms_root *root)
+{
+	struct slot *s CLEANUP_FREE = calloc(SLOT_MAX, sizeof(*s));
+	const enum err none = ERR_NOENT;
+	unsigned n = 0;
+	enum err e;
+
+	if (s == NULL)
+		return ERR_NOMEM;
+	TRY(slot_load(&k->db, s, &n));
+	if (root != NULL) {
+		e = unlock_kind(k, s, n, root->kind, root, none);
+	} else {
+		e = unlock_kind(k, s, n, KMS_ROOT_FILE, NULL, none);
+		if (e == ERR_ROOTKEY || e == none)
+			e = unlock_kind(k, s, n, KMS_ROOT_CREDENTIAL, NULL, e);
+	}
+	if (e == none)
+		return err_fail(ERR_ROOTKEY,
+		    "keystore %s has no slot for such a root key; give the "
+		    "one it was made with",
+		    k->path);
+	return e;
+}
+
+static enum err
+prepare(struct kms *k)
+{
+	WIPED(uint8_t, key, KEY_LEN);
+	char path[PATH_MAX + 16];
+	bool changed;
+
+	TRY(hkdf_label(k->kmk->b, SEAL_LABEL, NULL, 0, key, sizeof(key)));
+	TRY(aead_new(key, &k->seal));
+	TRY(audit_init(&k->audit, k->kmk));
+	(void)snprintf(path, sizeof(path), "%s-epoch", k->path);
+	TRY(epoch_open(path, &k->epoch));
+	TRY(kms_fresh_db(k, &changed));
+	LOCK_SCOPE(&k->conn);
+	return audit_recover(k);
+}
+
+static struct kms *
+kms_new(void)
+{
+	struct kms *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return NULL;
+	lock_init(&k->conn, RANK_KMS, "kms connection");
+	rwlock_init(&k->tab_lock, RANK_KMS, "kms table");
+	k->kmk = key_new();
+	return k;
+}
+
+void
+kms_free(struct kms *k)
+{
+
+	if (k->audit.l.name != NULL)
+		audit_release(&k->audit);
+	table_free(k->tab);
+	epoch_close(k->epoch);
+	aead_free(k->seal);
+	key_free(k->kmk);
+	db_close(&k->db);
+	rwlock_destroy(&k->tab_lock);
+	lock_destroy(&k->conn);
+	free(k);
+}
+
+static void
+kms_cleanup(struct kms **k)
+{
+
+	if (*k != NULL)
+		kms_free(*k);
+}
+
+enum err
+kms_open(const char *path, const struct kms_root *root, struct kms **ret)
+{
+	struct kms *k CLEANUP(kms_cleanup) = kms_new();
+	struct stat st;
+
+	if (k == NULL || k->kmk == NULL)
+		return ERR_NOMEM;
+	if (strlen(path) >= sizeof(k->path))
+		return ERR_NAMETOOLONG;
+	strcpy(k->path, path);
+	if (sys->stat(path, &st) != 0)
+		return err_fail(err_from_errno(errno), "keystore %s: %s", path,
+		    strerror(errno));
+	TRY(db_open(&k->db, path, vfs()));
+	TRY(load_meta(k));
+	TRY(unlock(k, root));
+	TRY(prepare(k));
+	*ret = steal(k);
+	return OK;
+}
+
+/* ---- The table and changes ---------------------------------------------- */
+
+/* Put ${t} in force unless a newer one came first. */
+static void
+install(struct kms *k, struct table *t)
+{
+	RWLOCK_WRITE_SCOPE(&k->tab_lock);
+	struct table *old = k->tab;
+
+	if (old != NULL && old->serial > t->serial) {
+		table_free(t);
+		return;
+	}
+	if (old != NULL)
+		table_inherit(t, old);
+	k->tab = t;
+	atomic_store_explicit(&k->tab_epoch, t->epoch, memory_order_release);
+	table_free(old);
+}
+
+static enum err
+reload(struct kms *k)
+{
+	struct table *t = NULL;
+	uint64_t epoch;
+	enum err e;
+
+	lock_take(&k->conn);
+	/* Read before the rows: a change in between is seen next time. */
+	epoch = epoch_get(k->epoch);
+	e = table_load(&k->db, &t);
+	if (e == OK) {
+		t->serial = ++k->tab_serial;
+		t->epoch = epoch;
+	}
+	lock_drop(&k->conn);
+	if (e == OK)
+		install(k, t);
+	return e;
+}
+
+enum err
+kms_fresh(struct kms *k)
+{
+
+	if (epoch_get(k->epoch) ==
+	    atomic_load_explicit(&k->tab_epoch, memory_order_acquire))
+		return OK;
+	return reload(k);
+}
+
+static enum err
+stored_epoch(struct kms *k, uint64_t *ret)
+{
+	LOCK_SCOPE(&k->conn);
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t v = 0;
+
+	TRY(meta_row(&k->db, "epoch", &st));
+	TRY(db_col_int(st, 0, 0, INT64_MAX, &v));
+	*ret = (uint64_t)v;
+	return OK;
+}
+
+enum err
+kms_fresh_db(struct kms *k, bool *ret_changed)
+{
+	uint64_t have, is = 0;
+	bool loaded;
+
+	*ret_changed = false;
+	rwlock_read(&k->tab_lock);
+	loaded = k->tab != NULL;
+	have = loaded ? k->tab->db_epoch : 0;
+	rwlock_drop(&k->tab_lock);
+	if (loaded) {
+		TRY(stored_epoch(k, &is));
+		if (is == have)
+			return OK;
+	}
+	*ret_changed = true;
+	return reload(k);
+}
+
+static enum err
+change_tx(struct kms *k, kms_change_fn *fn, void *arg, uint64_t *ret_epoch)
+{
+	LOCK_SCOPE(&k->conn);
+	struct db_tx tx CLEANUP_TX = { NULL };
+
+	TRY(db_begin(&k->db, &tx));
+	TRY(fn(k, arg));
+	TRY(db_exec(&k->db, "UPDATE meta SET v = v + 1 WHERE k = 'epoch'"));
+	TRY(db_commit(&tx));
+	*ret_epoch = epoch_bump(k->epoch);
+	return OK;
+}
+
+#define WATCHERS_MS 5000
+
+enum err
+kms_change(struct kms *k, kms_change_fn *fn, void *arg, bool wait)
+{
+	uint64_t at = 0;
+
+	TRY(change_tx(k, fn, arg, &at));
+	TRY(kms_fresh(k));
+	if (wait && !epoch_wait(k->epoch, at, WATCHERS_MS))
+		log_warn("%s: a process that has this keystore open did not "
+			 "answer in %d s; it may go on using data keys it "
+			 "holds",
+		    k->path, WATCHERS_MS / 1000);
+	return OK;
+}
+
+void
+kms_set_policy(struct kms *k, kms_policy_fn *fn, void *arg)
+{
+
+	rwlock_write(&k->tab_lock);
+	k->policy = fn;
+	k->policy_arg = arg;
+	rwlock_drop(&k->tab_lock);
+	(void)epoch_bump(k->epoch);
+}
+
+uint64_t
+kms_epoch(struct kms *k)
+{
+
+	return epoch_get(k->epoch);
+}

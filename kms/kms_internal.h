@@ -1,0 +1,89 @@
+/*
+ * kms_internal: the open keystore, shared by the files of this room only.
+ *
+ * Two locks of rank RANK_KMS, never held together: ${conn} for the SQLite
+ * connection, ${tab_lock} for the table of keys in memory.  Calls on data keys
+ * take only the second.
+ */
+#ifndef KMS_INTERNAL_H
+#define KMS_INTERNAL_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "crypto/aead.h"
+#include "crypto/digest.h"
+#include "kms/audit_log.h"
+#include "kms/db.h"
+#include "kms/epoch.h"
+#include "kms/kms.h"
+#include "kms/name.h"
+#include "kms/table.h"
+#include "lib/base/codec.h"
+#include "lib/base/lock.h"
+
+struct kms {
+	char path[PATH_MAX];
+	char region[REGION_MAX];
+	uint8_t uuid[UUID_LEN];
+	struct key *kmk;   /* keystore master key */
+	struct aead *seal; /* seals material of master keys */
+
+	struct lock conn;
+	struct db db;                   /* conn */
+	uint64_t tab_serial;            /* conn: tables loaded so far */
+	_Atomic uint64_t calls_flushed; /* when, monotonic */
+
+	struct rwlock tab_lock;
+	struct table *tab;          /* tab_lock */
+	kms_policy_fn *policy;      /* tab_lock */
+	void *policy_arg;           /* tab_lock */
+	_Atomic uint64_t tab_epoch; /* that ${tab} is good for */
+
+	struct epoch *epoch;
+	struct audit audit;
+	_Atomic uint64_t service_checked; /* monotonic; 0 never */
+
+	pthread_t watcher; /* valid when ${watching} */
+	bool watching;
+	atomic_bool stop;
+	void (*watch_cb)(void *arg);
+	void *watch_arg;
+};
+
+/* Free everything, writing nothing. */
+void kms_free(struct kms *k);
+
+/* A change of the keystore: what runs inside its transaction. */
+typedef enum err kms_change_fn(struct kms *k, void *arg);
+
+/*
+ * kms_change(k, fn, arg, wait):
+ * Run ${fn} in one durable transaction, raise the epoch, load the table anew.
+ * With ${wait} all watchers have answered at return.
+ */
+enum err kms_change(
+    struct kms *k, kms_change_fn *fn, void *arg, bool wait) MUSTCHECK;
+
+/* Load the table anew if the shared epoch has moved; a few nanoseconds when
+ * it has not. */
+enum err kms_fresh(struct kms *k) MUSTCHECK;
+/* Load it anew if the keystore itself has changed (the epoch may be lost). */
+enum err kms_fresh_db(struct kms *k, bool *ret_changed) MUSTCHECK;
+
+/* Insert a key with its first version (inside kms_change). */
+enum err keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
+    const char *description, uint8_t ret_uuid[static UUID_LEN]) MUSTCHECK;
+/* Make the default or the service key unless it is there. */
+enum err keys_make(
+    struct kms *k, const struct kms_who *who, const struct name *n) MUSTCHECK;
+/* Describe the key with this ARN, past the gate. */
+enum err keys_describe(
+    struct kms *k, const char *arn, struct kms_desc *ret) MUSTCHECK;
+/* Give the service key a new version when it is old. */
+enum err keys_service_rotate(
+    struct kms *k, const struct kms_who *who) MUSTCHECK;
+
+#endif

@@ -1,0 +1,352 @@
+/*
+ * The keys in memory.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/rand.h"
+#include "lib/base/buf.h"
+
+#include "kms/table.h"
+
+#define VERSIONS_MAX 1000000
+
+/* ---- Look-up ------------------------------------------------------------ */
+
+struct tkey *
+table_by_id(const struct table *t, const uint8_t uuid[static UUID_LEN])
+{
+	size_t lo = 0, hi = t->nkeys;
+
+	while (lo < hi) {
+		const size_t mid = lo + (hi - lo) / 2;
+		const int c = memcmp(uuid, t->keys[mid].uuid, UUID_LEN);
+
+		if (c == 0)
+			return &t->keys[mid];
+		if (c < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return NULL;
+}
+
+static struct tkey *
+by_alias(const struct table *t, const char *tenant, const char *name)
+{
+	size_t lo = 0, hi = t->naliases;
+
+	while (lo < hi) {
+		const size_t mid = lo + (hi - lo) / 2;
+		const struct talias *a = &t->aliases[mid];
+		int c = strcmp(tenant, a->tenant);
+
+		if (c == 0)
+			c = strcmp(name, a->name);
+		if (c == 0)
+			return a->key;
+		if (c < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return NULL;
+}
+
+struct tkey *
+table_find(const struct table *t, const struct name *n)
+{
+
+	if (n->by_id)
+		return table_by_id(t, n->uuid);
+	return by_alias(t, n->tenant, n->alias);
+}
+
+/* ---- Loading ------------------------------------------------------------ */
+
+/* Room for one more of ${size} bytes in an array that doubles. */
+static enum err
+grow(void **array, size_t n, size_t size)
+{
+	void *bigger;
+
+	if (n != 0 && (n < 8 || (n & (n - 1)) != 0))
+		return OK;
+	bigger = reallocarray(*array, n == 0 ? 8 : 2 * n, size);
+	if (bigger == NULL)
+		return ERR_NOMEM;
+	*array = bigger;
+	return OK;
+}
+
+static enum err
+load_key(sqlite3_stmt *st, struct tkey *k)
+{
+	char description[KMS_DESC_MAX];
+	int64_t state = 0, kind = 0;
+
+	TRY(db_col_int(st, 0, 1, INT64_MAX, &k->row));
+	TRY(db_col_blob(st, 1, k->uuid, UUID_LEN));
+	TRY(db_col_text(st, 2, k->tenant, sizeof(k->tenant)));
+	TRY(db_col_int(st, 3, KMS_ENABLED, KMS_UNAVAILABLE, &state));
+	TRY(db_col_int(st, 4, KEY_CUSTOMER, KEY_SERVICE, &kind));
+	TRY(db_col_int(st, 5, INT64_MIN, INT64_MAX, &k->created));
+	TRY(db_col_text(st, 6, description, sizeof(description)));
+	k->state = (enum kms_state)state;
+	k->kind = (enum key_kind)kind;
+	k->description = strdup(description);
+	return k->description == NULL ? ERR_NOMEM : OK;
+}
+
+static enum err
+load_keys(struct db *db, struct table *t)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	bool row = false;
+
+	TRY(db_query(db, &st,
+	    "SELECT id, uuid, tenant, state, kind, created, description "
+	    "FROM keys ORDER BY uuid",
+	    ""));
+	for (;;) {
+		void *p = t->keys;
+
+		TRY(db_step(db, st, &row));
+		if (!row)
+			return OK;
+		TRY(grow(&p, t->nkeys, sizeof(*t->keys)));
+		t->keys = p;
+		memset(&t->keys[t->nkeys], 0, sizeof(*t->keys));
+		TRY(load_key(st, &t->keys[t->nkeys++]));
+	}
+}
+
+static enum err
+load_versions(struct db *db, struct table *t)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	bool row = false;
+
+	TRY(db_query(db, &st,
+	    "SELECT key, version, created, sealed FROM versions "
+	    "ORDER BY key, version",
+	    ""));
+	for (;;) {
+		uint8_t uuid[UUID_LEN];
+		struct tkey *k;
+		struct version *v;
+		int64_t n = 0;
+		void *p;
+
+		TRY(db_step(db, st, &row));
+		if (!row)
+			return OK;
+		TRY(db_col_blob(st, 0, uuid, sizeof(uuid)));
+		TRY(db_col_int(st, 1, 1, VERSIONS_MAX, &n));
+		k = table_by_id(t, uuid);
+		if (k == NULL || (uint32_t)n != k->nv + 1)
+			return err_fail(
+			    ERR_CORRUPT, "keystore: a version is out of place");
+		p = k->v;
+		TRY(grow(&p, k->nv, sizeof(*k->v)));
+		k->v = p;
+		v = &k->v[k->nv++];
+		memset(v, 0, sizeof(*v));
+		TRY(db_col_int(st, 2, INT64_MIN, INT64_MAX, &v->created));
+		TRY(db_col_blob(st, 3, v->sealed, sizeof(v->sealed)));
+	}
+}
+
+static enum err
+load_aliases(struct db *db, struct table *t)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	bool row = false;
+
+	TRY(db_query(db, &st,
+	    "SELECT tenant, name, key FROM aliases ORDER BY tenant, name", ""));
+	for (;;) {
+		uint8_t uuid[UUID_LEN];
+		struct talias *a;
+		void *p = t->aliases;
+
+		TRY(db_step(db, st, &row));
+		if (!row)
+			return OK;
+		TRY(grow(&p, t->naliases, sizeof(*t->aliases)));
+		t->aliases = p;
+		a = &t->aliases[t->naliases++];
+		memset(a, 0, sizeof(*a));
+		TRY(db_col_text(st, 0, a->tenant, sizeof(a->tenant)));
+		TRY(db_col_text(st, 1, a->name, sizeof(a->name)));
+		TRY(db_col_blob(st, 2, uuid, sizeof(uuid)));
+		a->key = table_by_id(t, uuid);
+		if (a->key == NULL)
+			return err_fail(
+			    ERR_CORRUPT, "keystore: an alias names no key");
+	}
+}
+
+static enum err
+load_epoch(struct db *db, struct table *t)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t v = 0;
+	bool row = false;
+
+	TRY(db_query(db, &st, "SELECT v FROM meta WHERE k = 'epoch'", ""));
+	TRY(db_step(db, st, &row));
+	if (!row)
+		return err_fail(ERR_CORRUPT, "keystore: no epoch");
+	TRY(db_col_int(st, 0, 0, INT64_MAX, &v));
+	t->db_epoch = (uint64_t)v;
+	return OK;
+}
+
+enum err
+table_load(struct db *db, struct table **ret)
+{
+	struct table *t CLEANUP(table_cleanup) = calloc(1, sizeof(*t));
+	struct db_tx tx CLEANUP_TX = { NULL };
+
+	if (t == NULL)
+		return ERR_NOMEM;
+	TRY(db_begin_read(db, &tx));
+	TRY(load_epoch(db, t));
+	TRY(load_keys(db, t));
+	TRY(load_versions(db, t));
+	TRY(load_aliases(db, t));
+	for (size_t i = 0; i < t->nkeys; i++)
+		if (t->keys[i].nv == 0)
+			return err_fail(
+			    ERR_CORRUPT, "keystore: a key has no material");
+	TRY(db_commit(&tx));
+	*ret = steal(t);
+	return OK;
+}
+
+void
+table_free(struct table *t)
+{
+
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < t->nkeys; i++) {
+		struct tkey *k = &t->keys[i];
+
+		for (uint32_t j = 0; j < k->nv; j++)
+			secret_free(atomic_load(&k->v[j].mat));
+		free(k->v);
+		free(k->description);
+	}
+	free(t->keys);
+	free(t->aliases);
+	free(t);
+}
+
+void
+table_inherit(struct table *t, struct table *old)
+{
+
+	for (size_t i = 0; i < old->nkeys; i++) {
+		struct tkey *o = &old->keys[i];
+		struct tkey *k = table_by_id(t, o->uuid);
+
+		if (k == NULL)
+			continue;
+		atomic_store(&k->calls, atomic_load(&o->calls));
+		for (uint32_t j = 0; j < o->nv && j < k->nv; j++)
+			if (memcmp(k->v[j].sealed, o->v[j].sealed,
+				MATERIAL_SEALED) == 0)
+				atomic_store(&k->v[j].mat,
+				    atomic_exchange(&o->v[j].mat, NULL));
+	}
+}
+
+/* ---- Material ----------------------------------------------------------- */
+
+/*
+ * Sealed material of one version (60 bytes), under a key derived from the
+ * keystore master key, label "ssefs keystore material v1":
+ *	 0 12  GCM nonce, random
+ *	12 32  the material, encrypted
+ *	44 16  GCM tag
+ *
+ * Its additional data (128 bytes), integers big-endian:
+ *	 0 16  "ssefs-cmk-v1", then zeros
+ *	16 16  UUID of the keystore
+ *	32 16  UUID of the key
+ *	48  4  version
+ *	52  4  kind (0 customer's, 1 a tenant's default, 2 service)
+ *	56  8  when the version was made, seconds since 1970
+ *	64 64  the tenant, then zeros
+ */
+#define AD_LEN 128
+
+_Static_assert(MATERIAL_SEALED == 60, "sealed material");
+_Static_assert(64 + KMS_NAME_MAX - 1 == AD_LEN, "material data");
+
+static void
+material_ad(const uint8_t *ks, const uint8_t *uuid, const char *tenant,
+    enum key_kind kind, uint32_t version, int64_t created,
+    uint8_t ret[static AD_LEN])
+{
+
+	memset(ret, 0, AD_LEN);
+	memcpy(ret, "ssefs-cmk-v1", 12);
+	memcpy(ret + 16, ks, UUID_LEN);
+	memcpy(ret + 32, uuid, UUID_LEN);
+	put_u32(ret + 48, version);
+	put_u32(ret + 52, (uint32_t)kind);
+	put_u64(ret + 56, (uint64_t)created);
+	memcpy(ret + 64, tenant, strnlen(tenant, KMS_NAME_MAX - 1));
+}
+
+enum err
+material_seal(struct aead *seal, const uint8_t ks[static UUID_LEN],
+    const uint8_t uuid[static UUID_LEN], const char *tenant, enum key_kind kind,
+    uint32_t version, int64_t created, uint8_t ret[static MATERIAL_SEALED])
+{
+	WIPED(uint8_t, material, KEY_LEN);
+	uint8_t ad[AD_LEN];
+
+	rand_bytes(material, sizeof(material));
+	material_ad(ks, uuid, tenant, kind, version, created, ad);
+	return aead_seal_msg(
+	    seal, ad, sizeof(ad), material, sizeof(material), ret);
+}
+
+enum err
+material_get(struct aead *seal, const uint8_t ks[static UUID_LEN],
+    struct tkey *key, uint32_t version, struct hmac_key *ret)
+{
+	WIPED(uint8_t, material, KEY_LEN);
+	struct version *v = &key->v[version - 1];
+	struct hmac_key *mat = atomic_load(&v->mat), *none = NULL;
+	uint8_t ad[AD_LEN];
+	enum err e;
+
+	if (mat != NULL) {
+		*ret = *mat;
+		return OK;
+	}
+	material_ad(
+	    ks, key->uuid, key->tenant, key->kind, version, v->created, ad);
+	e = aead_open_msg(
+	    seal, ad, sizeof(ad), v->sealed, sizeof(v->sealed), material);
+	if (e == ERR_AUTH)
+		return err_fail(
+		    ERR_CORRUPT, "keystore: the material of a key was altered");
+	TRY(e);
+	hmac_key_set(ret, material, sizeof(material));
+	/* When key memory is full it works without the cache. */
+	mat = secret_alloc(sizeof(*mat));
+	if (mat != NULL) {
+		*mat = *ret;
+		if (!atomic_compare_exchange_strong(&v->mat, &none, mat))
+			secret_free(mat);
+	}
+	return OK;
+}

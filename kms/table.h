@@ -1,0 +1,87 @@
+/*
+ * table: all keys of the keystore in memory, for look-ups without SQLite.
+ *
+ * A table is built from the database and then only read, save for the parts
+ * marked atomic; a change makes a new one.  Master key material is unsealed
+ * at its first use and stays in key memory as prepared midstates.
+ */
+#ifndef KMS_TABLE_H
+#define KMS_TABLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crypto/aead.h"
+#include "crypto/digest.h"
+#include "kms/db.h"
+#include "kms/kms.h"
+#include "kms/name.h"
+#include "lib/base/codec.h"
+
+#define MATERIAL_SEALED (KEY_LEN + AEAD_OVERHEAD)
+
+enum key_kind { KEY_CUSTOMER, KEY_DEFAULT, KEY_SERVICE };
+
+struct version {
+	int64_t created;
+	uint8_t sealed[MATERIAL_SEALED];
+	struct hmac_key *_Atomic mat; /* key memory; NULL until used */
+};
+
+struct tkey {
+	int64_t row;
+	uint8_t uuid[UUID_LEN];
+	char tenant[KMS_NAME_MAX];
+	enum kms_state state;
+	enum key_kind kind;
+	int64_t created;
+	char *description;
+	struct version *v; /* version i stands at i - 1 */
+	uint32_t nv;
+	_Atomic uint64_t calls; /* not yet written to the keystore */
+};
+
+struct talias {
+	char tenant[KMS_NAME_MAX];
+	char name[KMS_ALIAS_MAX];
+	struct tkey *key;
+};
+
+struct table {
+	struct tkey *keys; /* by uuid */
+	size_t nkeys;
+	struct talias *aliases; /* by tenant, name */
+	size_t naliases;
+	uint64_t serial;   /* order of loading */
+	uint64_t epoch;    /* shared epoch before loading */
+	uint64_t db_epoch; /* epoch stored in the keystore */
+};
+
+/* Read the whole keystore. */
+enum err table_load(struct db *db, struct table **ret) MUSTCHECK;
+void table_free(struct table *t);
+static inline void
+table_cleanup(struct table **t)
+{
+	table_free(*t);
+}
+
+/* Take over prepared material and pending counts from the table before. */
+void table_inherit(struct table *t, struct table *old);
+
+/* NULL when there is none. */
+struct tkey *table_by_id(
+    const struct table *t, const uint8_t uuid[static UUID_LEN]);
+struct tkey *table_find(const struct table *t, const struct name *n);
+
+/* The material of a version: sealed with its place, and made ready. */
+enum err material_seal(struct aead *seal, const uint8_t ks[static UUID_LEN],
+    const uint8_t uuid[static UUID_LEN], const char *tenant, enum key_kind kind,
+    uint32_t version, int64_t created,
+    uint8_t ret[static MATERIAL_SEALED]) MUSTCHECK;
+/* Copy the midstates of version ${version} (1..nv) to ${ret}. */
+enum err material_get(struct aead *seal, const uint8_t ks[static UUID_LEN],
+    struct tkey *key, uint32_t version, struct hmac_key *ret) MUSTCHECK;
+
+#endif
