@@ -65,10 +65,10 @@ crc32c_soft(uint32_t crc, const void *data, size_t len)
 #define TARGET __attribute__((target("sse4.2,pclmul")))
 
 /* Three stretches of each: 4080 of a block's 4096 bytes, then 504. */
-#define LONG 1360
+#define LONG ((size_t)1360)
 #define LONG_X1 0x3f70cc6f /* x^(8 * LONG - 33) */
 #define LONG_X2 0x5aa1f3cf /* x^(8 * 2 * LONG - 33) */
-#define SHORT 168
+#define SHORT ((size_t)168)
 #define SHORT_X1 0x1b3d8f29
 #define SHORT_X2 0xa60ce07b
 
@@ -82,7 +82,7 @@ crc32c_has_hard(void)
 static inline uint64_t
 load64(const uint8_t *p)
 {
-	uint64_t v;
+	uint64_t v = 0;
 
 	memcpy(&v, p, sizeof(v));
 	return v;

@@ -10,7 +10,7 @@
 #include "crypto/kdf.h"
 #include "lib/base/buf.h"
 
-#define HKDF_MAX (255 * SHA256_LEN)
+#define HKDF_MAX ((size_t)255 * SHA256_LEN)
 
 /* Wipe what a derivation leaves behind. */
 struct work {

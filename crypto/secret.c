@@ -25,9 +25,9 @@
 #include "crypto/secret_internal.h"
 #include "lib/base/log.h"
 
-#define PAGE 4096u
+#define PAGE ((size_t)4096)
 #define NPAGES 1024u
-#define ARENA_LEN ((size_t)PAGE * NPAGES)
+#define ARENA_LEN (PAGE * NPAGES)
 
 #define MIN_SHIFT 5 /* blocks of 32, 64, … 4096 bytes */
 #define NCLASSES 8u

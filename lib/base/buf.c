@@ -104,8 +104,8 @@ buf_printf(struct buf *b, const char *fmt, ...)
 static size_t
 utf8_len(const uint8_t *s, size_t len)
 {
-	uint32_t lead, least;
-	size_t n;
+	uint32_t lead = 0, least = 0;
+	size_t n = 0;
 
 	if (s[0] < 0x80)
 		return 1;

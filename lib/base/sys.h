@@ -49,8 +49,9 @@ void sys_install(const struct sys_ops *ops);
 /*
  * Fault points: make the ${nth} call (1 = the next) of the kind named ${call}
  * ("pwrite", "fdatasync", …; "*" any) fail with ${errnum}; every later one as
- * well when ${forever}.  sys_fault_clear() ends it and returns how many
- * matching calls were seen since it was set.
+ * well when ${forever}.  With ${nth} 0 none fails: they are only counted.
+ * sys_fault_clear() ends it and returns how many matching calls were seen
+ * since it was set.
  */
 void sys_fault_set(const char *call, unsigned nth, int errnum, int forever);
 unsigned sys_fault_clear(void);
