@@ -32,7 +32,8 @@ advice(enum err e)
 	case ERR_CORRUPT:
 		return ("run: ssefs fsck");
 	case ERR_NOKEY:
-		return ("ssefs key ls shows the keys there are");
+		return ("ssefs key ls shows the keys there are; an alias "
+			"is written alias/NAME");
 	case ERR_KEYREVOKED:
 		return ("ssefs key enable brings it back");
 	case ERR_NOTEMPTY:
