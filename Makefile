@@ -148,14 +148,18 @@ $(O)/tests/unit/$(1): $(O)/tests/unit/$(1).o $(libs_$(call under,$(call room_of,
 endef
 $(foreach u,$(UNIT),$(eval $(call unit,$(u))))
 
-# Every file of these folders is a program of its own, linked with all rooms.
-PROGS := $(patsubst %.c,%,$(sort $(wildcard tests/model/*.c tests/crash/*.c \
-	tests/fault/*.c tests/bench/*.c)))
+# In these folders a file with a main is a program, linked with all rooms and
+# with the folder's other files.
+PROG_DIRS := tests/model tests/crash tests/fault tests/bench
+PROGS := $(patsubst %.c,%,$(shell grep -ls '^main[[:punct:]]' $(PROG_DIRS:%=%/*.c)))
 MODEL := $(filter tests/model/%,$(PROGS))
-$(PROGS:%=$(O)/%): $(O)/%: $(O)/%.o $(PROG_LIBS)
-	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
-	    $(shell pkg-config --libs $(PKGS) cmocka) -ldl
+define prog
+$(O)/$(1): $(O)/$(1).o $(patsubst %.c,$(O)/%.o,$(filter-out $(PROGS:%=%.c),$(call sources,$(patsubst %/,%,$(dir $(1)))))) $(PROG_LIBS)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ \
+	    $$(shell pkg-config --libs $(PKGS) cmocka) -ldl
+endef
+$(foreach p,$(PROGS),$(eval $(call prog,$(p))))
 
 # tests/fuzz/<name>.c has LLVMFuzzerTestOneInput.  "make check" replays the
 # corpus through driver.c; "make fuzz" searches, with clang.
