@@ -2,7 +2,7 @@
 # git: a repository with history made and cloned on the mount, fsck, checkout,
 # gc; the work tree byte for byte after a remount.
 # Serves: R30
-. "$(dirname "$0")/../../lib.sh"
+. "$(dirname "$0")/../lib.sh"
 require_fuse
 require git
 export HOME="$T" GIT_CONFIG_NOSYSTEM=1

@@ -2,7 +2,7 @@
 # A C project built with make -j2 on the mount: the same object code as on an
 # ordinary disk.
 # Serves: R30
-. "$(dirname "$0")/../../lib.sh"
+. "$(dirname "$0")/../lib.sh"
 require_fuse
 require gcc make
 new_store

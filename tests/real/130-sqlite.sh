@@ -2,7 +2,7 @@
 # SQLite databases on the mount, in WAL and in delete mode, with several
 # writers; integrity_check, also after a kill -9 of the mount.
 # Serves: R30
-. "$(dirname "$0")/../../lib.sh"
+. "$(dirname "$0")/../lib.sh"
 require_fuse
 new_store
 bucket docs

@@ -3,7 +3,7 @@
 # every attribute and by checksum; tar and untar of the same.
 # Serves: R30
 # Environment: REAL_MB (default 150) bounds what is taken of /usr/share.
-. "$(dirname "$0")/../../lib.sh"
+. "$(dirname "$0")/../lib.sh"
 require_fuse
 require_root
 require rsync tar
