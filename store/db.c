@@ -23,21 +23,20 @@
 #define FRAME (PAGE + 24) /* a page in the WAL */
 #define BUSY_MS 5000
 
-/* Room kept ahead in the WAL when a transaction begins, what one change is
- * taken to need, and how many changes go by between two looks. */
-#define ROOM_MIN ((uint64_t)4 << 20)
-#define ROOM_LEAST ((uint64_t)1 << 20)
+/* What a change, a dirty inode and a dirty map node are taken to need in the
+ * WAL, and how much is asked for at once. */
 #define ROOM_CHANGE 2048u
-#define ROOM_EVERY 512u
+#define ROOM_INODE 1024u
+#define ROOM_NODE 4096u
+#define ROOM_STEP ((uint64_t)4 << 20)
 
 struct db {
 	sqlite3 *main;
 	sqlite3 *ckpt; /* NULL when the store is open for reading only */
 	char *path;
 	sqlite3_stmt *stmt[ST_COUNT_];
-	uint64_t changes;  /* db_begin() calls of the open transaction */
-	uint64_t room_for; /* changes that the WAL has room for */
-	uint64_t last_txn; /* bytes that the last transaction wrote */
+	uint64_t changes; /* db_begin() calls of the open transaction */
+	uint64_t room;    /* bytes that the WAL has room for beyond its end */
 	/* Frames in the WAL, and how many of them are home. */
 	atomic_uint_fast64_t wal_frames, wal_home;
 };
@@ -234,7 +233,6 @@ on_commit(void *arg, sqlite3 *c, const char *name, int frames)
 
 	(void)c;
 	(void)name;
-	db->last_txn = (now >= before ? now - before : now) * FRAME;
 	if (now < before)
 		atomic_store(&db->wal_home, 0);
 	atomic_store(&db->wal_frames, now);
@@ -258,9 +256,8 @@ check_super(struct store *st, sqlite3_stmt *s)
 		return (err_fail(ERR_CORRUPT, "meta.db: super is damaged"));
 	memcpy(st->uuid, sqlite3_column_blob(s, 1), UUID_LEN);
 	uuid_format(st->uuid, st->uuid_text);
-	st->committed_epoch = (uint64_t)sqlite3_column_int64(s, 2);
-	st->durable_epoch = st->committed_epoch;
-	st->epoch_no = st->committed_epoch + 1;
+	st->durable_epoch = (uint64_t)sqlite3_column_int64(s, 2);
+	st->epoch_no = st->durable_epoch + 1;
 	st->next_ino = (uint64_t)sqlite3_column_int64(s, 3);
 	st->next_seg = (uint64_t)sqlite3_column_int64(s, 4);
 	return (OK);
@@ -426,43 +423,33 @@ db_done(struct store *st, enum stmt s)
 
 /* ---- Transactions ------------------------------------------------------------------- */
 
-/*
- * A full disk must be an error of the change that comes too late, not of the
- * commit: the WAL is given room for what the transaction will write.  A little
- * room left is enough to go on with, so that files can still be removed.
- */
-static enum err
-keep_room(struct db *db)
+enum err
+db_room(struct store *st)
 {
-	const uint64_t used = db->changes * ROOM_CHANGE;
+	struct db *const db = st->sql;
+	const uint64_t need = db->changes * ROOM_CHANGE +
+			      (uint64_t)st->idirty * ROOM_INODE +
+			      st->dirty_nodes * ROOM_NODE + ROOM_STEP;
 	/* SQLite begins the WAL anew once all of it is home. */
-	const bool anew = db->changes == 0 && atomic_load(&db->wal_frames) ==
-						  atomic_load(&db->wal_home);
-	enum err e;
+	const bool anew = !st->in_txn && atomic_load(&db->wal_frames) ==
+					     atomic_load(&db->wal_home);
 
-	if (db->changes < db->room_for)
+	if (need <= db->room)
 		return (OK);
-	e = vfs_wal_reserve(db->path, anew, used + 2 * db->last_txn + ROOM_MIN);
-	if (e == ERR_NOSPC)
-		e = vfs_wal_reserve(db->path, anew, used + ROOM_LEAST);
-	if (e == OK)
-		db->room_for = db->changes + ROOM_EVERY;
-	return (e);
+	TRY(vfs_wal_reserve(db->path, anew, need + ROOM_STEP));
+	db->room = need + ROOM_STEP;
+	return (OK);
 }
 
 enum err
 db_begin(struct store *st)
 {
-	struct db *const db = st->sql;
-
-	TRY(keep_room(db));
-	db->changes++;
+	st->sql->changes++;
 	if (st->in_txn)
 		return (OK);
 	(void)db_stmt(st, ST_BEGIN);
 	TRY(db_run(st, ST_BEGIN));
 	st->in_txn = true;
-	st->changed = true;
 	return (OK);
 }
 
@@ -475,7 +462,7 @@ db_commit(struct store *st)
 	TRY(db_run(st, ST_COMMIT));
 	st->in_txn = false;
 	st->sql->changes = 0;
-	st->sql->room_for = 0;
+	st->sql->room = 0;
 	return (OK);
 }
 

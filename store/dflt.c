@@ -201,6 +201,7 @@ store_default_set(
 	if (text == NULL) {
 		TRY(dflt_remove(st, dp.ip));
 	} else {
+		TRY(db_room(st));
 		TRY(db_begin(st));
 		TRY(dflt_put(st, dp.ip, canon));
 	}

@@ -286,6 +286,7 @@ store_link(struct store *st, uint64_t ino, uint64_t dir, const char *name,
 		return (e == OK ? ERR_EXIST : e);
 	if (ip.ip->nlink >= STORE_LINK_MAX)
 		return (ERR_MLINK);
+	TRY(db_room(st));
 	TRY(db_begin(st));
 	TRY(dent_add(st, dir, &key, false, ino));
 	if (ip.ip->orphan)

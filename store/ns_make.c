@@ -170,6 +170,7 @@ insert(struct store *st, struct inode *dp, struct making *m, struct pin *ret)
 	uint32_t keyref = 0;
 	struct inode *ip;
 
+	TRY(db_room(st));
 	TRY(db_begin(st));
 	if (m->arn[0] != '\0')
 		TRY(keyref_get(st, m->arn, &keyref));

@@ -186,6 +186,7 @@ rename_locked(struct move *m, uint64_t dir, uint64_t newdir, uint64_t *ret_gone)
 	if (m->to.found && m->from.d.ino == m->to.d.ino)
 		return (OK);
 	TRY(check_links(m));
+	TRY(db_room(st));
 	TRY(db_begin(st));
 	if ((m->flags & STORE_RENAME_EXCHANGE) != 0)
 		TRY(do_exchange(m));

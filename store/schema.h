@@ -125,7 +125,7 @@ static const char *const stmt_sql[ST_COUNT_] = {
 			" VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
 	[ST_BASE_DELALL] = "DELETE FROM base WHERE owner=?1",
 
-	[ST_ALLOC_GET] = "SELECT bits FROM alloc WHERE grp=?1",
+	[ST_ALLOC_GET] = "SELECT grp, bits FROM alloc ORDER BY grp",
 	[ST_ALLOC_PUT] = "INSERT OR REPLACE INTO alloc VALUES(?1, ?2)",
 
 	[ST_ORPHAN_PUT] = "INSERT OR IGNORE INTO orphan VALUES(?1)",
@@ -137,7 +137,7 @@ static const char *const stmt_sql[ST_COUNT_] = {
 	[ST_DEAD_PUT] = "INSERT OR IGNORE INTO dead VALUES(?1, ?2)",
 	[ST_DEAD_DEL] = "DELETE FROM dead WHERE seg=?1 AND first=?2",
 	[ST_DEAD_NEXT] = "SELECT seg, first FROM dead LIMIT 1",
-	[ST_DEAD_HAS] = "SELECT 1 FROM dead WHERE seg=?1 LIMIT 1",
+	[ST_DEAD_HAS] = "SELECT first FROM dead WHERE seg=?1 LIMIT 1",
 
 	[ST_KEYREF_FIND] = "SELECT id FROM keyref WHERE arn=?1",
 	[ST_KEYREF_ADD] = "INSERT INTO keyref(arn, uses) VALUES(?1, 0)",

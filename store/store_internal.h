@@ -125,10 +125,12 @@ enum stmt {
  * base(owner, start, len, seg, off, rec BLOB, PRIMARY KEY(owner, start))
  *   WITHOUT ROWID: what lies under segment ${owner} (in blocks)
  * alloc(grp PRIMARY KEY, bits BLOB(4096))
+ *     ST_ALLOC_GET -> grp, bits of all, in order
+ *     ST_ALLOC_GET -> grp, bits of every row
  * orphan(ino PRIMARY KEY): inodes without names
  * dead(seg, first, PRIMARY KEY(seg, first)) WITHOUT ROWID: level-0 nodes from
  *   ${first} on whose slots are still to be freed; first 0: the whole segment
- *     ST_DEAD_NEXT -> seg, first of any one;  ST_DEAD_HAS (seg)
+ *     ST_DEAD_NEXT -> seg, first of any one;  ST_DEAD_HAS (seg) -> first
  * keyref(id INTEGER PRIMARY KEY, arn UNIQUE, uses)
  *     ST_KEYREF_FIND (arn) -> id; ST_KEYREF_ADD (arn) ; ST_KEYREF_GET (id) ->
  *       arn, uses; ST_KEYREF_USE (id, delta)
@@ -157,6 +159,10 @@ enum err db_row(struct store *st, enum stmt s) MUSTCHECK;
 void db_done(struct store *st, enum stmt s);
 /* Open the epoch's transaction unless it is open: before any change. */
 enum err db_begin(struct store *st) MUSTCHECK;
+/* Before a change that adds something (never one that removes): room in the WAL
+ * for what the transaction will hold, so that a full disk is an error of that
+ * change and not of the commit.  ERR_NOSPC. */
+enum err db_room(struct store *st) MUSTCHECK;
 /* End it.  The WAL is not synced: db_sync() does, without any lock. */
 enum err db_commit(struct store *st) MUSTCHECK;
 enum err db_sync(struct store *st) MUSTCHECK;
@@ -298,9 +304,6 @@ enum err keyref_arn(struct store *st, uint32_t ref, char ret[static
     KMS_ARN_MAX]) MUSTCHECK;
 void keyref_use(struct store *st, uint32_t ref, int delta);
 
-/* Free a nameless inode and its content (epoch shared and st->db held). */
-enum err obj_reap(struct store *st, struct inode *ip) MUSTCHECK;
-
 /* The effective default's text for new files in directory ${ip} (st->db held);
  * valid while it is held.  store/dflt.c. */
 enum err dflt_effective(struct store *st, struct inode *ip,
@@ -329,6 +332,11 @@ epoch_cleanup(struct store **st)
 enum err epoch_stop(struct store *st, enum err e, const char *what);
 /* Commit all; wait until durable. */
 enum err epoch_commit(struct store *st) MUSTCHECK;
+/* The thread that commits in time, drains and brings the WAL home. */
+enum err epoch_start(struct store *st) MUSTCHECK;
+void epoch_end(struct store *st);
+/* Wake it. */
+void epoch_kick(struct store *st);
 
 struct map;
 struct store {
@@ -360,22 +368,24 @@ struct store {
 	struct inode lru, dirty_list; /* list heads */
 	uint64_t dflt_gen;            /* rises when a default or a directory's
 					 place changes */
-	bool changed;                 /* anything since the last commit */
 	struct keyrefs *keyrefs;
 
 	struct map *map;              /* st->map_lock */
 	struct alloc *alloc;          /* st->alloc_lock */
 
+	atomic_uint_fast64_t durable_epoch; /* highest epoch on disk */
+
 	/* st->state */
-	uint64_t durable_epoch;       /* highest epoch on disk */
-	uint64_t committed_epoch;
 	bool stopping, kick;
 	pthread_t maint;
 	bool maint_on;
 	void (*revoke_cb)(void *arg, uint32_t keyref);
 	void *revoke_arg;
 
-	atomic_uint_fast64_t dirty_bytes;
+	atomic_uint_fast64_t dirty_bytes; /* written since the last commit */
+	atomic_uint_fast64_t synced_bytes; /* of these, synced ahead */
+	atomic_bool have_dead;            /* table dead may hold rows */
+	atomic_uint_fast64_t dirty_nodes; /* map nodes not in their rows */
 	struct {
 		atomic_uint_fast64_t epochs, fsyncs, reads, writes,
 		    read_bytes, write_bytes, kms_calls, map_hits, map_misses;

@@ -120,6 +120,7 @@ store_xattr_set(struct store *st, uint64_t ino, const char *name,
 	PIN(ip);
 	TRY(pin_get(st, ino, &ip));
 	TRY(check_set(st, ip.ip, name, len, flags, &fresh));
+	TRY(db_room(st));
 	TRY(db_begin(st));
 	s = bind(st, ST_XATTR_PUT, ino, name);
 	bind_bytes(s, 3, value, len);
