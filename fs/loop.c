@@ -1,0 +1,301 @@
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+
+#include "fs/loop.h"
+#include "lib/base/lock.h"
+#include "lib/base/log.h"
+
+#define THREADS_DEFAULT 16u
+#define IDLE_DEFAULT 2u
+#define REST_NS (5ull * 1000 * 1000 * 1000)
+/* Gets a worker out of read(); its handler does nothing. */
+#define SIG_LEAVE SIGUSR2
+
+enum worker_state { WORKER_NONE, WORKER_LIVE, WORKER_ENDED };
+
+struct worker {
+	struct loop *loop;
+	pthread_t thread;
+	enum worker_state state; /* protected by loop->lock */
+	bool waiting;            /* counted in loop->waiting; own thread only */
+	void *buffer;
+};
+
+struct loop {
+	struct fuse_session *se;
+	struct loop_conf conf;
+	struct lock lock;
+	pthread_cond_t work; /* for those who rest */
+	pthread_cond_t left; /* for loop_stop() */
+	/* protected by lock, all below: */
+	struct worker *workers; /* conf.threads */
+	unsigned live;
+	unsigned waiting; /* in read(), or about to be */
+	unsigned resting;
+	unsigned called; /* of the resting, told to get up */
+	bool ending;
+	int fd;
+};
+
+static _Thread_local struct worker *self;
+
+static void *worker_main(void *arg);
+
+/* Add a worker that counts as waiting from now on.  With ${l}->lock held.
+ * Failure only means fewer workers. */
+static enum err
+worker_start(struct loop *l)
+{
+	struct worker *w = NULL;
+
+	for (unsigned i = 0; i < l->conf.threads && w == NULL; i++)
+		if (l->workers[i].state != WORKER_LIVE)
+			w = &l->workers[i];
+	if (w == NULL)
+		return (ERR_LIMIT);
+	if (w->state == WORKER_ENDED)
+		(void)pthread_join(w->thread, NULL);
+	w->state = WORKER_NONE;
+	w->loop = l;
+	w->waiting = true;
+	if (pthread_create(&w->thread, NULL, worker_main, w) != 0)
+		return (ERR_NOMEM);
+	w->state = WORKER_LIVE;
+	l->live++;
+	l->waiting++;
+	return (OK);
+}
+
+/* See to it that somebody waits for the next request.  With the lock held. */
+static void
+loop_call(struct loop *l)
+{
+	if (l->ending || l->waiting > 0)
+		return;
+	if (l->resting > l->called) {
+		l->called++;
+		l->waiting++;
+		(void)pthread_cond_signal(&l->work);
+		return;
+	}
+	if (worker_start(l) != OK)
+		log_debug("fs: all workers are busy");
+}
+
+/* This worker has work and waits no longer. */
+static void
+worker_busy(struct worker *w)
+{
+	struct loop *l = w->loop;
+
+	LOCK_SCOPE(&l->lock);
+	w->waiting = false;
+	l->waiting--;
+	loop_call(l);
+}
+
+/*
+ * Wait for a request next, or rest when enough others do.  False: end.
+ */
+static bool
+worker_next(struct worker *w)
+{
+	struct loop *l = w->loop;
+	bool timely = true;
+
+	LOCK_SCOPE(&l->lock);
+	if (l->ending)
+		return (false);
+	if (w->waiting)
+		return (true);
+	if (l->waiting < l->conf.idle) {
+		w->waiting = true;
+		l->waiting++;
+		return (true);
+	}
+	l->resting++;
+	while (!l->ending && l->called == 0 && timely)
+		timely = lock_wait_for(&l->lock, &l->work, REST_NS);
+	l->resting--;
+	if (l->called == 0)
+		return (false);
+	/* The caller has counted this worker already. */
+	l->called--;
+	w->waiting = true;
+	return (!l->ending);
+}
+
+static void
+worker_left(struct worker *w)
+{
+	struct loop *l = w->loop;
+
+	LOCK_SCOPE(&l->lock);
+	if (w->waiting) {
+		w->waiting = false;
+		l->waiting--;
+	}
+	if (l->ending)
+		(void)pthread_cond_broadcast(&l->work);
+	w->state = WORKER_ENDED;
+	l->live--;
+	(void)pthread_cond_broadcast(&l->left);
+}
+
+/* No more requests will come: everybody ends, the owner is told. */
+static void
+loop_end(struct loop *l)
+{
+	const uint64_t one = 1;
+
+	LOCK_SCOPE(&l->lock);
+	if (l->ending)
+		return;
+	l->ending = true;
+	(void)pthread_cond_broadcast(&l->work);
+	if (write(l->fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		log_error("fs: the end of the mount could not be signalled");
+}
+
+static void
+worker_serve(struct worker *w, struct fuse_buf *buf)
+{
+	struct loop *l = w->loop;
+
+	worker_busy(w);
+	if (!l->conf.raw(l->conf.arg, buf->mem, buf->size))
+		fuse_session_process_buf(l->se, buf);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct loop *l = w->loop;
+	struct fuse_buf buf = { .mem = NULL };
+
+	self = w;
+	w->buffer = mmap(NULL, l->conf.buffer_size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	while (w->buffer != MAP_FAILED && worker_next(w)) {
+		const int n = fuse_session_receive_buf(l->se, &buf);
+
+		if (n == -EINTR || n == -EAGAIN)
+			continue;
+		if (n <= 0) {
+			loop_end(l);
+			break;
+		}
+		worker_serve(w, &buf);
+	}
+	if (w->buffer != MAP_FAILED)
+		(void)munmap(w->buffer, l->conf.buffer_size);
+	free(buf.mem);
+	worker_left(w);
+	return (NULL);
+}
+
+static void
+leave_handler(int sig)
+{
+	(void)sig;
+}
+
+static void
+loop_release(struct loop *l)
+{
+	for (unsigned i = 0; l->workers != NULL && i < l->conf.threads; i++)
+		if (l->workers[i].state == WORKER_ENDED)
+			(void)pthread_join(l->workers[i].thread, NULL);
+	if (l->fd >= 0)
+		(void)close(l->fd);
+	(void)pthread_cond_destroy(&l->work);
+	(void)pthread_cond_destroy(&l->left);
+	lock_destroy(&l->lock);
+	free(l->workers);
+	free(l);
+}
+
+enum err
+loop_start(
+    struct fuse_session *se, const struct loop_conf *conf, struct loop **ret)
+{
+	/* Without SA_RESTART: read() must return. */
+	const struct sigaction act = { .sa_handler = leave_handler };
+	struct loop *l = calloc(1, sizeof(*l));
+	enum err e = OK;
+
+	if (l == NULL)
+		return (ERR_NOMEM);
+	l->se = se;
+	l->conf = *conf;
+	if (l->conf.threads == 0)
+		l->conf.threads = THREADS_DEFAULT;
+	if (l->conf.idle == 0)
+		l->conf.idle = IDLE_DEFAULT;
+	lock_init(&l->lock, RANK_FS_CONF, "fs loop");
+	lock_cond_init(&l->work);
+	lock_cond_init(&l->left);
+	l->fd = eventfd(0, EFD_CLOEXEC);
+	l->workers = calloc(l->conf.threads, sizeof(*l->workers));
+	if (l->fd < 0 || l->workers == NULL ||
+	    sigaction(SIG_LEAVE, &act, NULL) != 0) {
+		loop_release(l);
+		return (ERR_NOMEM);
+	}
+	lock_take(&l->lock);
+	e = worker_start(l);
+	lock_drop(&l->lock);
+	if (e != OK) {
+		loop_release(l);
+		return (e);
+	}
+	*ret = l;
+	return (OK);
+}
+
+int
+loop_fd(const struct loop *l)
+{
+	return (l->fd);
+}
+
+/* A signal may come just before read() and be missed, so it is sent until the
+ * last worker has left. */
+static void
+loop_wait_left(struct loop *l)
+{
+	LOCK_SCOPE(&l->lock);
+	while (l->live > 0) {
+		for (unsigned i = 0; i < l->conf.threads; i++)
+			if (l->workers[i].state == WORKER_LIVE)
+				(void)pthread_kill(
+				    l->workers[i].thread, SIG_LEAVE);
+		(void)lock_wait_for(&l->lock, &l->left, 10 * 1000 * 1000);
+	}
+}
+
+void
+loop_stop(struct loop *l)
+{
+	if (l == NULL)
+		return;
+	fuse_session_exit(l->se);
+	loop_end(l);
+	loop_wait_left(l);
+	loop_release(l);
+}
+
+void *
+loop_buffer(void)
+{
+	return (self->buffer);
+}

@@ -1,0 +1,42 @@
+/*
+ * loop: the threads that take requests from the kernel and serve them.
+ *
+ * At most ${idle} workers wait for a request at once; the others rest.  A
+ * worker that takes a request while nobody else waits brings in another, so
+ * that a slow request (a sync, a key service) never holds up the next one
+ * until ${threads} are at work.  A worker that rested for a few seconds ends.
+ */
+#ifndef FS_LOOP_H
+#define FS_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/err.h"
+
+struct fuse_session;
+struct loop;
+
+struct loop_conf {
+	unsigned threads;   /* most workers; 0: 16 */
+	unsigned idle;      /* most that wait for a request; 0: 2 */
+	size_t buffer_size; /* of each worker's own buffer */
+	/* Sees each request first; true: it was answered. */
+	bool (*raw)(void *arg, const void *mem, size_t len);
+	void *arg;
+};
+
+/* Start serving ${se}, which is mounted. */
+enum err loop_start(struct fuse_session *se, const struct loop_conf *conf,
+    struct loop **ret) MUSTCHECK;
+/* Becomes readable when the loop has ended: the filesystem was unmounted, or
+ * reading requests failed. */
+int loop_fd(const struct loop *l);
+/* Make all workers leave, after the request each is serving, and free.  NULL
+ * is fine. */
+void loop_stop(struct loop *l);
+
+/* In a worker: its buffer of conf.buffer_size bytes, page-aligned. */
+void *loop_buffer(void);
+
+#endif

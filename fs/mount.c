@@ -1,0 +1,272 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+
+#include "fs/session.h"
+#include "lib/base/log.h"
+
+#define FUSE_CONF "/etc/fuse.conf"
+
+/* ---- What can be said before anything is opened ---------------------------*/
+
+/* ${dir} is ${top} or lies below it; both absolute and canonical. */
+static bool
+lies_below(const char *dir, const char *top)
+{
+	const size_t n = strlen(top);
+
+	return (strncmp(dir, top, n) == 0 &&
+		(dir[n] == '/' || dir[n] == '\0' || strcmp(top, "/") == 0));
+}
+
+static int
+check_mountpoint(const struct fs_opts *o, const char *mp)
+{
+	struct stat st;
+
+	if (stat(mp, &st) != 0) {
+		(void)fprintf(
+		    stderr, "ssefs: mountpoint %s: %s\n", mp, strerror(errno));
+		return (FS_EXIT_MOUNTPOINT);
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		(void)fprintf(
+		    stderr, "ssefs: mountpoint %s: not a directory\n", mp);
+		return (FS_EXIT_MOUNTPOINT);
+	}
+	if (lies_below(o->store, mp)) {
+		(void)fprintf(stderr,
+		    "ssefs: mountpoint %s: the store %s lies below it and "
+		    "would be hidden; choose another\n",
+		    mp, o->store);
+		return (FS_EXIT_MOUNTPOINT);
+	}
+	return (FS_EXIT_OK);
+}
+
+/* The canonical mountpoint; it may also be a mount whose server died. */
+static int
+resolve_mountpoint(const struct fs_opts *o, char **ret)
+{
+	char *mp = realpath(o->mountpoint, NULL);
+
+	if (mp == NULL && errno == ENOTCONN)
+		(void)fprintf(stderr,
+		    "ssefs: mountpoint %s: a mount whose process died is "
+		    "there; \"ssefs umount %s\" removes it\n",
+		    o->mountpoint, o->mountpoint);
+	else if (mp == NULL)
+		(void)fprintf(stderr, "ssefs: mountpoint %s: %s\n",
+		    o->mountpoint, strerror(errno));
+	*ret = mp;
+	return (mp == NULL ? FS_EXIT_MOUNTPOINT : FS_EXIT_OK);
+}
+
+/* True when fuse.conf lets ordinary users say allow_other. */
+static bool
+conf_allows_other(void)
+{
+	char line[256];
+	FILE *f = fopen(FUSE_CONF, "re");
+	bool found = false;
+
+	if (f == NULL)
+		return (false);
+	while (!found && fgets(line, sizeof(line), f) != NULL) {
+		line[strcspn(line, " \t\n#")] = '\0';
+		found = strcmp(line, "user_allow_other") == 0;
+	}
+	(void)fclose(f);
+	return (found);
+}
+
+/* fusermount3 where libfuse looks for it. */
+static bool
+have_fusermount(void)
+{
+	const char *path = getenv("PATH");
+	char file[PATH_MAX];
+
+	if (access("/usr/bin/fusermount3", X_OK) == 0)
+		return (true);
+	while (path != NULL && *path != '\0') {
+		const size_t n = strcspn(path, ":");
+
+		(void)snprintf(
+		    file, sizeof(file), "%.*s/fusermount3", (int)n, path);
+		if (access(file, X_OK) == 0)
+			return (true);
+		path += n + (path[n] == ':');
+	}
+	return (false);
+}
+
+static int
+check_fuse(const struct fs_opts *o)
+{
+	int fd CLEANUP_CLOSE = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		(void)fprintf(stderr,
+		    "ssefs: /dev/fuse: %s; the kernel's FUSE is needed "
+		    "(\"modprobe fuse\"; in a container, pass the device "
+		    "in)\n",
+		    strerror(errno));
+		return (FS_EXIT_FUSE);
+	}
+	if (geteuid() == 0)
+		return (FS_EXIT_OK);
+	if (!have_fusermount()) {
+		(void)fprintf(stderr, "ssefs: fusermount3 is missing; users "
+				      "need it to mount (package fuse3)\n");
+		return (FS_EXIT_FUSE);
+	}
+	if (o->allow_other && !conf_allows_other()) {
+		(void)fprintf(stderr,
+		    "ssefs: allow_other: only root may, unless " FUSE_CONF
+		    " has a line user_allow_other\n");
+		return (FS_EXIT_FUSE);
+	}
+	return (FS_EXIT_OK);
+}
+
+/* ---- Serving, here or in a child ------------------------------------------*/
+
+/* The starter hears the code and stops waiting. */
+static void
+tell(int fd, int code)
+{
+	const unsigned char byte = (unsigned char)code;
+
+	if (fd >= 0 && write(fd, &byte, 1) != 1)
+		log_error("fs: the starting process went away");
+}
+
+/* From here on nobody reads our stderr. */
+static void
+go_silent(void)
+{
+	int fd CLEANUP_CLOSE = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	log_to_syslog("ssefs");
+	if (chdir("/") != 0 || fd < 0)
+		return;
+	for (int i = 0; i <= 2; i++)
+		(void)dup2(fd, i);
+}
+
+/* ${ready} is the pipe to the starter, or -1 in the foreground. */
+static int
+serve(const struct fs_opts *o, const char *mp, int ready)
+{
+	struct session s;
+	int code = FS_EXIT_OK;
+
+	if (o->debug)
+		log_set_level(LOG_LVL_DEBUG);
+	session_block_signals();
+	code = session_open(&s, o, mp);
+	if (code == FS_EXIT_OK) {
+		if (ready >= 0)
+			go_silent();
+		tell(ready, code);
+		session_serve(&s);
+	}
+	if (!session_close(&s) && code == FS_EXIT_OK)
+		code = FS_EXIT_COMMIT;
+	if (code != FS_EXIT_OK)
+		tell(ready, code);
+	return (code);
+}
+
+/* Wait for the child's word; then see for ourselves. */
+static int
+await(pid_t pid, int fd, const char *mp)
+{
+	unsigned char byte = FS_EXIT_FAILED;
+	struct statfs st;
+	ssize_t n = 0;
+
+	do
+		n = read(fd, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1) {
+		int status = 0;
+
+		(void)waitpid(pid, &status, 0);
+		(void)fprintf(stderr,
+		    "ssefs: the serving process died (%s %d)\n",
+		    WIFSIGNALED(status) ? "signal" : "exit code",
+		    WIFSIGNALED(status) ? WTERMSIG(status)
+					: WEXITSTATUS(status));
+		return (FS_EXIT_FAILED);
+	}
+	if (byte == FS_EXIT_OK && statfs(mp, &st) != 0) {
+		(void)fprintf(stderr,
+		    "ssefs: mountpoint %s: the mount does not answer: %s\n", mp,
+		    strerror(errno));
+		return (FS_EXIT_MOUNTPOINT);
+	}
+	return (byte);
+}
+
+/* Threads and locked memory do not survive a fork, so the child opens the
+ * store. */
+static int
+serve_in_child(const struct fs_opts *o, const char *mp)
+{
+	int fds[2] = { -1, -1 };
+	int code = FS_EXIT_FAILED;
+	pid_t pid = -1;
+
+	if (pipe2(fds, O_CLOEXEC) == 0) {
+		(void)fflush(NULL);
+		pid = fork();
+	}
+	if (pid == 0) {
+		(void)close(fds[0]);
+		(void)setsid();
+		exit(serve(o, mp, fds[1]));
+	}
+	if (pid < 0)
+		(void)fprintf(stderr, "ssefs: cannot start a process: %s\n",
+		    strerror(errno));
+	if (fds[1] >= 0)
+		(void)close(fds[1]);
+	if (pid > 0)
+		code = await(pid, fds[0], mp);
+	if (fds[0] >= 0)
+		(void)close(fds[0]);
+	return (code);
+}
+
+int
+fs_main_mount(const struct fs_opts *o)
+{
+	struct fs_opts abs = *o;
+	char *mp CLEANUP_FREE = NULL;
+	char *dir CLEANUP_FREE = realpath(o->store, NULL);
+	int code = FS_EXIT_OK;
+
+	if (dir == NULL) {
+		(void)fprintf(stderr,
+		    "ssefs: store %s: %s; \"ssefs init\" makes one\n", o->store,
+		    strerror(errno));
+		return (FS_EXIT_STORE);
+	}
+	/* The daemon leaves the working directory. */
+	abs.store = dir;
+	code = resolve_mountpoint(o, &mp);
+	if (code == FS_EXIT_OK)
+		code = check_mountpoint(&abs, mp);
+	if (code == FS_EXIT_OK)
+		code = check_fuse(o);
+	if (code != FS_EXIT_OK)
+		return (code);
+	return (o->foreground ? serve(&abs, mp, -1) : serve_in_child(&abs, mp));
+}

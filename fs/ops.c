@@ -1,0 +1,202 @@
+/* The table of operations, the connection's settings, and common replies. */
+#include "fs/fs.h"
+
+/*
+ * Settings of the connection.
+ *
+ * ATOMIC_O_TRUNC: one request instead of two, and the file is truncated only
+ * after its key has been asked for.  EXPLICIT_INVAL_DATA instead of
+ * AUTO_INVAL_DATA: nothing changes behind the kernel's back.  No splice: every
+ * byte passes through the cipher.  HANDLE_KILLPRIV in its first form would have
+ * us clear set-id bits for privileged writers too; rawio.c asks for the second.
+ * Locks stay with the kernel, as no other machine shares the files.
+ */
+static void
+op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	const unsigned on = FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |
+			    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+			    FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
+			    FUSE_CAP_CACHE_SYMLINKS |
+			    FUSE_CAP_EXPLICIT_INVAL_DATA;
+	const unsigned off = FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
+			     FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK |
+			     FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+			     FUSE_CAP_SPLICE_READ | FUSE_CAP_IOCTL_DIR |
+			     FUSE_CAP_AUTO_INVAL_DATA |
+			     FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_POSIX_ACL |
+			     FUSE_CAP_HANDLE_KILLPRIV;
+
+	(void)userdata;
+	conn->want |= on & conn->capable;
+	conn->want &= ~off;
+	conn->max_write = FS_IO_MAX;
+	conn->max_readahead = FS_IO_MAX;
+	conn->max_background = 64;
+	conn->congestion_threshold = 48;
+	conn->time_gran = 1;
+}
+
+/* No flush, access, ioctl, poll, bmap: libfuse answers ENOSYS, and the kernel
+ * does not ask again. */
+const struct fuse_lowlevel_ops *
+fs_ops(void)
+{
+	static const struct fuse_lowlevel_ops ops = {
+		.init = op_init,
+		.lookup = op_lookup,
+		.forget = op_forget,
+		.forget_multi = op_forget_multi,
+		.getattr = op_getattr,
+		.setattr = op_setattr,
+		.readlink = op_readlink,
+		.mknod = op_mknod,
+		.mkdir = op_mkdir,
+		.unlink = op_unlink,
+		.rmdir = op_rmdir,
+		.symlink = op_symlink,
+		.rename = op_rename,
+		.link = op_link,
+		.open = op_open,
+		.read = op_read,
+		.write = op_write,
+		.release = op_release,
+		.fsync = op_fsync,
+		.opendir = op_opendir,
+		.readdir = op_readdir,
+		.readdirplus = op_readdirplus,
+		.releasedir = op_releasedir,
+		.fsyncdir = op_fsync,
+		.statfs = op_statfs,
+		.setxattr = op_setxattr,
+		.getxattr = op_getxattr,
+		.listxattr = op_listxattr,
+		.removexattr = op_removexattr,
+		.create = op_create,
+		.fallocate = op_fallocate,
+		.copy_file_range = op_copy_file_range,
+		.lseek = op_lseek,
+	};
+
+	return (&ops);
+}
+
+void
+fs_stat(const struct fs *fs, const struct store_attr *a, struct stat *ret)
+{
+	const struct fs_opts *o = fs->opts;
+
+	*ret = (struct stat){
+		.st_ino = a->ino,
+		.st_mode = a->mode,
+		.st_nlink = a->nlink,
+		.st_uid = o->has_uid ? o->uid : a->uid,
+		.st_gid = o->has_gid ? o->gid : a->gid,
+		.st_rdev = a->rdev,
+		.st_size = (off_t)a->size,
+		.st_blksize = FS_BLOCK,
+		.st_blocks = (blkcnt_t)a->blocks,
+		.st_atim = a->atime,
+		.st_mtim = a->mtime,
+		.st_ctim = a->ctime,
+	};
+	if (o->has_umask && !S_ISLNK(a->mode))
+		ret->st_mode = (a->mode & (mode_t)S_IFMT) | (0777 & ~o->umask);
+}
+
+unsigned
+fs_flags(const struct store_attr *a)
+{
+	if (S_ISREG(a->mode) && (a->mode & (S_ISUID | S_ISGID)) != 0)
+		return (INODE_SETID);
+	return (0);
+}
+
+void
+fs_reply_err(fuse_req_t req, enum err e)
+{
+	lock_assert_none();
+	(void)fuse_reply_err(req, fs_errno(e));
+}
+
+void
+fs_reply_attr(fuse_req_t req, const struct store_attr *a)
+{
+	const struct fs *fs = fs_of(req);
+	struct stat st;
+
+	lock_assert_none();
+	fs_stat(fs, a, &st);
+	(void)fuse_reply_attr(req, &st, FS_TIMEOUT);
+}
+
+void
+fs_entry(const struct fs *fs, const struct store_attr *a,
+    struct fuse_entry_param *ret)
+{
+	*ret = (struct fuse_entry_param){
+		.ino = fs_node(fs, a->ino),
+		.attr_timeout = FS_TIMEOUT,
+		.entry_timeout = FS_TIMEOUT,
+	};
+	fs_stat(fs, a, &ret->attr);
+}
+
+void
+fs_reply_entry(fuse_req_t req, const struct store_attr *a, unsigned flags)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	const enum err e =
+	    inodes_hold(fs->inodes, a->ino, a->keyref, flags | fs_flags(a));
+
+	if (e != OK) {
+		fs_reply_err(req, e);
+		return;
+	}
+	lock_assert_none();
+	fs_entry(fs, a, &entry);
+	if (fuse_reply_entry(req, &entry) != 0)
+		fs_drop(fs, a->ino, 1);
+}
+
+void
+fs_drop(struct fs *fs, uint64_t ino, uint64_t n)
+{
+	if (inodes_drop(fs->inodes, ino, n))
+		store_reap(fs->store, ino);
+}
+
+void
+fs_gone(struct fs *fs, uint64_t ino)
+{
+	if (inodes_gone(fs->inodes, ino))
+		store_reap(fs->store, ino);
+}
+
+/* A negative offset leaves the pages alone, so this cannot wait for a page that
+ * waits for us: it may be called inside an operation on the file. */
+void
+fs_stale_attr(struct fs *fs, uint64_t ino)
+{
+	(void)fuse_lowlevel_notify_inval_inode(fs->se, fs_node(fs, ino), -1, 0);
+}
+
+/* FALLOCATE and COPY_FILE_RANGE carry no such flag.  Root keeps the bits, as
+ * with CAP_FSETID. */
+void
+fs_kill_setid(fuse_req_t req, uint64_t ino)
+{
+	struct fs *fs = fs_of(req);
+	const struct store_attr none = { .ino = ino };
+	struct store_attr a;
+
+	if (!fs->raw.killpriv || fuse_req_ctx(req)->uid == 0 ||
+	    (inodes_flags(fs->inodes, ino) & INODE_SETID) == 0)
+		return;
+	if (store_setattr(
+		fs->store, &fs->who, ino, STORE_SET_KILLPRIV, &none, &a) != OK)
+		return;
+	inodes_mark(fs->inodes, ino, fs_flags(&a), INODE_SETID, 0);
+	fs_stale_attr(fs, ino);
+}

@@ -1,0 +1,208 @@
+/*
+ * Extended attributes: which names exist, for whom.
+ *
+ * user.sse.* are virtual (xattr.c).  system.* (ACLs) are not supported.
+ * Everything else is stored; the kernel has checked before that trusted.* and
+ * security.* come from those who may, and that user.* is on files and
+ * directories only.  Only the listing is left to us to filter.
+ *
+ * The kernel asks for security.capability around writes, so that "it has none"
+ * is remembered per inode.
+ */
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "fs/fs.h"
+
+#define CAPS_NAME "security.capability"
+#define LIST_MAX FS_IO_MAX
+
+static bool
+prefixed(const char *name, const char *prefix)
+{
+	return (strncmp(name, prefix, strlen(prefix)) == 0);
+}
+
+/* An attribute is about to be stored: what was known about absence is not true
+ * any more, and an answer on its way must not bring it back. */
+static void
+note_set(struct fs *fs, uint64_t ino, const char *name)
+{
+	inodes_mark(fs->inodes, ino, INODE_XATTRSET, INODE_NOXATTR, 0);
+	if (strcmp(name, CAPS_NAME) == 0)
+		inodes_mark(fs->inodes, ino, INODE_CAPSSET, INODE_NOCAPS, 0);
+}
+
+/* Replies: err. */
+void
+op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
+    const char *value, size_t size, int flags)
+{
+	struct fs *fs = fs_of(req);
+	const uint64_t ino = fs_ino(fs, node);
+	unsigned how = 0;
+	enum err e = OK;
+
+	if ((flags & XATTR_CREATE) != 0)
+		how |= STORE_XATTR_CREATE;
+	if ((flags & XATTR_REPLACE) != 0)
+		how |= STORE_XATTR_REPLACE;
+	if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0) {
+		e = ERR_INVAL;
+	} else if (prefixed(name, "system.")) {
+		e = ERR_NOTSUP;
+	} else if (fs_sse_name(name)) {
+		e = fs_sse_set(fs, ino, name, value, size, flags);
+	} else {
+		note_set(fs, ino, name);
+		e = store_xattr_set(fs->store, ino, name, value, size, how);
+	}
+	fs_reply_err(req, e);
+}
+
+static void
+count_name(void *arg, const char *name, size_t len)
+{
+	size_t *n = arg;
+
+	(void)name;
+	(void)len;
+	(*n)++;
+}
+
+static enum err
+get_stored(struct fs *fs, uint64_t ino, const char *name, void *buf,
+    size_t size, size_t *ret_len)
+{
+	const bool caps = strcmp(name, CAPS_NAME) == 0;
+	const unsigned known = INODE_NOXATTR | (caps ? INODE_NOCAPS : 0);
+	const unsigned flags = inodes_flags(fs->inodes, ino);
+	size_t names = 0;
+	enum err e = OK;
+
+	if ((flags & known) != 0)
+		return (ERR_NODATA);
+	e = store_xattr_get(fs->store, ino, name, buf, size, ret_len);
+	if (e != ERR_NODATA)
+		return (e);
+	if (caps)
+		inodes_mark(fs->inodes, ino, INODE_NOCAPS, 0, INODE_CAPSSET);
+	/* Once per inode: does it have any? */
+	if ((flags & INODE_XATTRSET) == 0 &&
+	    store_xattr_list(fs->store, ino, count_name, &names) == OK)
+		inodes_mark(fs->inodes, ino,
+		    names == 0 ? INODE_NOXATTR : INODE_XATTRSET, 0,
+		    INODE_XATTRSET);
+	return (ERR_NODATA);
+}
+
+static enum err
+get_sse(struct fs *fs, uint64_t ino, const char *name, void *buf, size_t size,
+    size_t *ret_len)
+{
+	char value[FS_SSE_MAX];
+	size_t len = 0;
+
+	TRY(fs_sse_get(fs, ino, name, value));
+	len = strlen(value);
+	*ret_len = len;
+	if (size == 0)
+		return (OK);
+	if (len > size)
+		return (ERR_RANGE);
+	memcpy(buf, value, len);
+	return (OK);
+}
+
+static void
+reply_bytes(
+    fuse_req_t req, enum err e, const void *buf, size_t size, size_t len)
+{
+	if (e != OK) {
+		fs_reply_err(req, e);
+		return;
+	}
+	lock_assert_none();
+	if (size == 0)
+		(void)fuse_reply_xattr(req, len);
+	else
+		(void)fuse_reply_buf(req, buf, len);
+}
+
+/* Replies: buf, xattr (size 0), err. */
+void
+op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
+{
+	struct fs *fs = fs_of(req);
+	const uint64_t ino = fs_ino(fs, node);
+	void *buf = loop_buffer();
+	size_t len = 0;
+	enum err e = ERR_NOTSUP;
+
+	if (size > FS_IO_MAX)
+		size = FS_IO_MAX;
+	if (fs_sse_name(name))
+		e = get_sse(fs, ino, name, buf, size, &len);
+	else if (!prefixed(name, "system."))
+		e = get_stored(fs, ino, name, buf, size, &len);
+	reply_bytes(req, e, buf, size, len);
+}
+
+struct name_list {
+	char *buf;
+	size_t len;
+	bool root;
+	bool full;
+};
+
+static void
+list_name(void *arg, const char *name, size_t len)
+{
+	struct name_list *l = arg;
+
+	if (!l->root && prefixed(name, "trusted."))
+		return;
+	if (l->len + len + 1 > LIST_MAX) {
+		l->full = true;
+		return;
+	}
+	memcpy(l->buf + l->len, name, len);
+	l->buf[l->len + len] = '\0';
+	l->len += len + 1;
+}
+
+/* Replies: buf, xattr (size 0), err. */
+void
+op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
+{
+	struct fs *fs = fs_of(req);
+	const uint64_t ino = fs_ino(fs, node);
+	struct name_list l = {
+		.buf = loop_buffer(),
+		.root = fuse_req_ctx(req)->uid == 0,
+	};
+	enum err e = fs_sse_list(fs, ino, l.buf, &l.len);
+
+	if (e == OK && (inodes_flags(fs->inodes, ino) & INODE_NOXATTR) == 0)
+		e = store_xattr_list(fs->store, ino, list_name, &l);
+	if (e == OK && l.full)
+		e = ERR_2BIG;
+	if (e == OK && size != 0 && l.len > size)
+		e = ERR_RANGE;
+	reply_bytes(req, e, l.buf, size, l.len);
+}
+
+/* Replies: err. */
+void
+op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	const uint64_t ino = fs_ino(fs, node);
+	enum err e = ERR_NOTSUP;
+
+	if (fs_sse_name(name))
+		e = fs_sse_remove(fs, ino, name);
+	else if (!prefixed(name, "system."))
+		e = store_xattr_remove(fs->store, ino, name);
+	fs_reply_err(req, e);
+}

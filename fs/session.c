@@ -1,0 +1,412 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+#include "fs/session.h"
+#include "lib/base/buf.h"
+#include "lib/base/log.h"
+
+/* How long programs that still have files open may hold up an unmount that a
+ * signal asked for. */
+#define GRACE_MS 10000
+#define READ_AHEAD_KB 1024
+
+extern char **environ;
+
+/* ---- The store ------------------------------------------------------------*/
+
+/* Why the store did not open, as an exit code.  The reasons that have to do
+ * with keys are few; everything else is the store. */
+static int
+open_exit(enum err e)
+{
+	const bool key = e == ERR_ROOTKEY || e == ERR_NOKEY ||
+			 e == ERR_TIMEDOUT || e == ERR_KEYREVOKED ||
+			 e == ERR_KEYEXPIRED || e == ERR_KEYSTATE ||
+			 e == ERR_ACCESS;
+
+	return (key ? FS_EXIT_KEY : FS_EXIT_STORE);
+}
+
+static int
+open_store(struct fs *fs)
+{
+	const struct fs_opts *o = fs->opts;
+	const struct store_opts so = {
+		.dir = o->store,
+		.readonly = o->readonly,
+		.commit_secs = o->commit_secs,
+		.dirty_max = o->dirty_size,
+		.map_cache = o->map_cache,
+		.db_cache = o->db_cache,
+		.inode_cache = o->inode_cache,
+		.root = o->root,
+	};
+	enum err e = store_open_dir(&so, &fs->store);
+
+	if (e != OK) {
+		fs->store = NULL;
+		(void)fprintf(
+		    stderr, "ssefs: store %s: %s\n", o->store, err_detail(e));
+		return (open_exit(e));
+	}
+	fs->root = STORE_ROOT;
+	if (strcmp(o->source, "/") == 0)
+		return (FS_EXIT_OK);
+	e = store_bucket_find(fs->store, o->source, &fs->root);
+	if (e == OK)
+		return (FS_EXIT_OK);
+	if (e == ERR_NOENT || e == ERR_INVAL)
+		(void)fprintf(stderr,
+		    "ssefs: bucket \"%s\": there is none of that name; "
+		    "\"ssefs bucket ls\" shows those there are\n",
+		    o->source);
+	else
+		(void)fprintf(stderr, "ssefs: bucket \"%s\": %s\n", o->source,
+		    err_detail(e));
+	return (
+	    e == ERR_NOENT || e == ERR_INVAL ? FS_EXIT_BUCKET : FS_EXIT_STORE);
+}
+
+/* ---- Mounting -------------------------------------------------------------*/
+
+static enum err
+mount_options(const struct fs_opts *o, struct buf *ret)
+{
+	TRY(buf_printf(ret, "fsname=ssefs:%s,subtype=ssefs", o->source));
+	if (o->default_permissions)
+		TRY(buf_put_str(ret, ",default_permissions"));
+	if (o->allow_other)
+		TRY(buf_put_str(ret, ",allow_other"));
+	if (o->readonly)
+		TRY(buf_put_str(ret, ",ro"));
+	if (o->dev)
+		TRY(buf_put_str(ret, ",dev"));
+	if (o->suid)
+		TRY(buf_put_str(ret, ",suid"));
+	if (o->noexec)
+		TRY(buf_put_str(ret, ",noexec"));
+	if (o->noatime)
+		TRY(buf_put_str(ret, ",noatime"));
+	if (o->nodiratime)
+		TRY(buf_put_str(ret, ",nodiratime"));
+	if (o->sync)
+		TRY(buf_put_str(ret, ",sync"));
+	if (o->dirsync)
+		TRY(buf_put_str(ret, ",dirsync"));
+	return (OK);
+}
+
+static void
+fuse_message(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	char line[512];
+
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	log_line(
+	    level <= FUSE_LOG_ERR ? LOG_LVL_ERROR : LOG_LVL_DEBUG, "%s", line);
+}
+
+static bool
+make_session(struct fs *fs)
+{
+	struct buf options CLEANUP_BUF;
+	char name[] = "ssefs", dash_o[] = "-o";
+	char *argv[] = { name, dash_o, NULL, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+
+	buf_init(&options, 4096);
+	if (mount_options(fs->opts, &options) != OK)
+		return (false);
+	argv[2] = (char *)options.p;
+	fuse_set_log_func(fuse_message);
+	fs->se = fuse_session_new(
+	    &args, fs_ops(), sizeof(struct fuse_lowlevel_ops), fs);
+	fuse_opt_free_args(&args);
+	return (fs->se != NULL);
+}
+
+static bool
+raw_request(void *arg, const void *mem, size_t len)
+{
+	struct fs *fs = arg;
+
+	return (rawio_request(&fs->raw, fuse_session_fd(fs->se), mem, len));
+}
+
+static int
+start(struct session *s)
+{
+	struct fs *fs = &s->fs;
+	const struct loop_conf conf = {
+		.threads = fs->opts->threads,
+		.buffer_size = FS_IO_MAX,
+		.raw = raw_request,
+		.arg = fs,
+	};
+
+	if (inodes_create(&fs->inodes) != OK ||
+	    inodes_hold(fs->inodes, fs->root, 0, 0) != OK ||
+	    !make_session(fs)) {
+		(void)fprintf(stderr, "ssefs: mount %s: out of memory\n",
+		    fs->opts->source);
+		return (FS_EXIT_FAILED);
+	}
+	if (fuse_session_mount(fs->se, s->mp) != 0) {
+		(void)fprintf(stderr,
+		    "ssefs: mountpoint %s: the system "
+		    "refused to mount there\n",
+		    s->mp);
+		return (FS_EXIT_MOUNTPOINT);
+	}
+	s->mounted = true;
+	if (rawio_install(fs->se, &fs->raw) != OK ||
+	    loop_start(fs->se, &conf, &s->loop) != OK) {
+		(void)fprintf(stderr,
+		    "ssefs: mount %s: cannot start serving: "
+		    "out of memory or threads\n",
+		    fs->opts->source);
+		return (FS_EXIT_FAILED);
+	}
+	store_on_revoke(fs->store, fs_revoke, fs);
+	return (FS_EXIT_OK);
+}
+
+/* The kernel starts with 128 KiB of read-ahead whatever the session asks for;
+ * only root may raise it.  Also the first request: INIT is done when it
+ * returns. */
+static bool
+first_request(const char *mp)
+{
+	char path[64], value[16];
+	struct stat st;
+	int fd CLEANUP_CLOSE = -1;
+	int n = 0;
+
+	if (stat(mp, &st) != 0)
+		return (false);
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+	    major(st.st_dev), minor(st.st_dev));
+	n = snprintf(value, sizeof(value), "%d", READ_AHEAD_KB);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, (size_t)n) != n)
+		log_debug("fs: read-ahead stays at the kernel's default");
+	return (true);
+}
+
+int
+session_open(struct session *s, const struct fs_opts *o, const char *mp)
+{
+	int code = FS_EXIT_OK;
+
+	memset(s, 0, sizeof(*s));
+	s->mp = mp;
+	s->fs.opts = o;
+	s->fs.who = (struct kms_who){
+		.user = o->user != NULL ? o->user : "root",
+		.agent = "mount",
+	};
+	s->fs.raw = (struct rawio){
+		.timeout = FS_TIMEOUT,
+		.tmpfile = fs_tmpfile,
+		.untmpfile = fs_untmpfile,
+		.arg = &s->fs,
+	};
+	handles_init(&s->fs.handles);
+	code = open_store(&s->fs);
+	if (code == FS_EXIT_OK)
+		code = start(s);
+	if (code != FS_EXIT_OK)
+		return (code);
+	if (!first_request(mp)) {
+		(void)fprintf(stderr,
+		    "ssefs: mountpoint %s: the mount does not answer: %s\n", mp,
+		    strerror(errno));
+		return (FS_EXIT_MOUNTPOINT);
+	}
+	log_info("fs: %s mounted on %s%s", o->source, mp,
+	    s->fs.raw.killpriv ? "" : " (old kernel: slower writes)");
+	return (FS_EXIT_OK);
+}
+
+/* ---- Serving --------------------------------------------------------------*/
+
+static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+
+static sigset_t
+signal_set(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < COUNTOF(signals); i++)
+		(void)sigaddset(&set, signals[i]);
+	return (set);
+}
+
+void
+session_block_signals(void)
+{
+	const sigset_t set = signal_set();
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static void
+log_statistics(struct session *s)
+{
+	struct store_counters c;
+	size_t inodes = 0, bytes = 0;
+
+	store_counters(s->fs.store, &c);
+	inodes_usage(s->fs.inodes, &inodes, &bytes);
+	log_line(LOG_LVL_INFO,
+	    "statistics: epochs=%llu fsyncs=%llu reads=%llu writes=%llu "
+	    "read_bytes=%llu write_bytes=%llu kms_calls=%llu map_hits=%llu "
+	    "map_misses=%llu dirty_bytes=%llu inodes=%zu inode_bytes=%zu",
+	    (unsigned long long)c.epochs, (unsigned long long)c.fsyncs,
+	    (unsigned long long)c.reads, (unsigned long long)c.writes,
+	    (unsigned long long)c.read_bytes, (unsigned long long)c.write_bytes,
+	    (unsigned long long)c.kms_calls, (unsigned long long)c.map_hits,
+	    (unsigned long long)c.map_misses, (unsigned long long)c.dirty_bytes,
+	    inodes, bytes);
+}
+
+static void
+toggle_debug(const struct fs_opts *o)
+{
+	const enum log_level normal = o->debug ? LOG_LVL_DEBUG : LOG_LVL_INFO;
+
+	if (log_level() != LOG_LVL_DEBUG)
+		log_set_level(LOG_LVL_DEBUG);
+	else
+		log_set_level(normal == LOG_LVL_DEBUG ? LOG_LVL_INFO : normal);
+	log_info("fs: debug messages %s",
+	    log_level() == LOG_LVL_DEBUG ? "on" : "off");
+}
+
+/* The mount disappears from the tree at once; open files live on until their
+ * programs close them, and are served meanwhile. */
+static void
+detach(const char *mp)
+{
+	char name[] = "fusermount3", flags[] = "-uqz", end[] = "--";
+	char *path CLEANUP_FREE = strdup(mp);
+	char *argv[] = { name, flags, end, path, NULL };
+	pid_t pid = -1;
+	int status = 0;
+
+	if (geteuid() == 0) {
+		if (umount2(mp, MNT_DETACH | UMOUNT_NOFOLLOW) != 0)
+			log_warn("fs: %s: %s", mp, strerror(errno));
+		return;
+	}
+	if (path == NULL ||
+	    posix_spawnp(&pid, name, NULL, NULL, argv, environ) != 0 ||
+	    waitpid(pid, &status, 0) != pid || status != 0)
+		log_warn("fs: %s: fusermount3 could not unmount it", mp);
+}
+
+/* One signal.  True when it asks for the end. */
+static bool
+signal_one(struct session *s, int fd)
+{
+	struct signalfd_siginfo si;
+
+	if (read(fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return (false);
+	switch ((int)si.ssi_signo) {
+	case SIGHUP:
+		toggle_debug(s->fs.opts);
+		return (false);
+	case SIGUSR1:
+		log_statistics(s);
+		return (false);
+	default:
+		return (true);
+	}
+}
+
+void
+session_serve(struct session *s)
+{
+	const sigset_t set = signal_set();
+	int fd CLEANUP_CLOSE = signalfd(-1, &set, SFD_CLOEXEC);
+	struct pollfd p[2] = {
+		{ .fd = loop_fd(s->loop), .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
+	};
+	bool asked = false;
+
+	for (;;) {
+		const int n = poll(p, 2, asked ? GRACE_MS : -1);
+
+		if (n < 0 && errno != EINTR)
+			return;
+		if (n == 0) {
+			log_warn("fs: files are still open; they are cut off");
+			return;
+		}
+		if (n > 0 && p[0].revents != 0)
+			return;
+		if (n > 0 && p[1].revents != 0 && signal_one(s, fd)) {
+			if (asked)
+				return;
+			asked = true;
+			log_info("fs: unmounting %s", s->mp);
+			detach(s->mp);
+			s->mounted = false;
+		}
+	}
+}
+
+/* ---- The end --------------------------------------------------------------*/
+
+static void
+reap_one(void *arg, uint64_t ino)
+{
+	struct fs *fs = arg;
+
+	store_reap(fs->store, ino);
+}
+
+/*
+ * The workers first; then the connection, so that no program waits for an
+ * answer that never comes; then what the kernel will not release or forget any
+ * more; then the store.  The session goes last: the store may announce a
+ * revoked key until it is closed.
+ */
+bool
+session_close(struct session *s)
+{
+	struct fs *fs = &s->fs;
+	enum err e = OK;
+
+	loop_stop(s->loop);
+	if (s->mounted)
+		fuse_session_unmount(fs->se);
+	handles_destroy(&fs->handles);
+	if (fs->inodes != NULL && fs->store != NULL &&
+	    inodes_each_gone(fs->inodes, reap_one, fs) != OK)
+		log_warn("fs: removed files are freed at the next start");
+	if (fs->store != NULL)
+		e = store_close_dir(fs->store);
+	if (e != OK)
+		log_error("fs: the last commit failed: %s", err_detail(e));
+	if (fs->se != NULL)
+		fuse_session_destroy(fs->se);
+	inodes_free(fs->inodes);
+	return (e == OK);
+}
