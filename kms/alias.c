@@ -129,7 +129,7 @@ copy_keys(struct kms *k, const char *tenant, struct list *l)
 
 		if (strcmp(t->tenant, tenant) != 0)
 			continue;
-		name_arn(k->region, t->tenant, t->uuid, l->v[l->n].arn);
+		strcpy(l->v[l->n].arn, t->arn);
 		l->v[l->n++].row = t->row;
 	}
 	qsort(l->v, l->n, sizeof(*l->v), by_row);

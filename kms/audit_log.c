@@ -307,34 +307,55 @@ audit_recover(struct kms *k)
 
 /* ---- Flushing ----------------------------------------------------------- */
 
-/* Turn the bodies in ${in} into lines, moving ${h} on. */
+/* Turn the body ${body} into the line after ${h} and move ${h} on. */
 static enum err
-make_lines(const struct hmac_key *chain, const struct buf *in,
+make_line(const struct hmac_key *chain, const uint8_t *body, size_t len,
     struct audit_head *h, struct buf *out)
 {
+	char start[32], mac_member[AUDIT_MAC_MEMBER + 3];
+	const size_t from = out->len;
+	uint8_t mac[SHA256_LEN];
+	int n;
+
+	n = snprintf(start, sizeof(start), SEQ_START "%llu,",
+	    (unsigned long long)h->seq + 1);
+	TRY(buf_put(out, start, (size_t)n));
+	TRY(buf_put(out, body, len));
+	line_mac(chain, h, h->seq + 1, out->p + from, out->len - from, mac);
+	memcpy(mac_member, ",\"mac\":\"", 8);
+	hex_encode(mac, sizeof(mac), mac_member + 8);
+	memcpy(mac_member + AUDIT_MAC_MEMBER - 1, "\"}\n", 3);
+	TRY(buf_put(out, mac_member, AUDIT_MAC_MEMBER + 2));
+	h->seq++;
+	h->size += out->len - from;
+	memcpy(h->mac, mac, SHA256_LEN);
+	return OK;
+}
+
+/* Write the bodies in ${in} behind ${h} and move ${h} on. */
+static enum err
+write_lines(const struct hmac_key *chain, const struct buf *in, int fd,
+    struct audit_head *h)
+{
+	struct buf out CLEANUP_BUF = { 0 };
+	uint64_t off = h->size;
 	size_t from = 0;
 
+	buf_init(&out, CHUNK + AUDIT_LINE_MAX);
 	while (from < in->len) {
 		const uint8_t *body = in->p + from;
 		const uint8_t *nl = memchr(body, '\n', in->len - from);
 		const size_t len = nl == NULL ? 0 : (size_t)(nl - body);
-		const size_t start = out->len;
-		uint8_t mac[SHA256_LEN];
-		char hex[2 * SHA256_LEN + 1];
 
 		if (nl == NULL)
 			return ERR_INTERNAL;
-		TRY(buf_printf(
-		    out, SEQ_START "%llu,", (unsigned long long)h->seq + 1));
-		TRY(buf_put(out, body, len));
-		line_mac(chain, h, h->seq + 1, out->p + start, out->len - start,
-		    mac);
-		hex_encode(mac, sizeof(mac), hex);
-		TRY(buf_printf(out, ",\"mac\":\"%s\"}\n", hex));
-		h->seq++;
-		h->size += out->len - start;
-		memcpy(h->mac, mac, SHA256_LEN);
+		TRY(make_line(chain, body, len, h, &out));
 		from += len + 1;
+		if (out.len < CHUNK && from < in->len)
+			continue;
+		TRY(sys_pwrite_full(fd, out.p, out.len, off));
+		off += out.len;
+		out.len = 0;
 	}
 	return OK;
 }
@@ -342,22 +363,16 @@ make_lines(const struct hmac_key *chain, const struct buf *in,
 static enum err
 write_out(struct kms *k)
 {
-	struct buf out CLEANUP_BUF = { 0 };
 	int fd CLEANUP(sys_close_cleanup) = -1;
 	struct db_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
-	uint64_t off;
 
-	/* Lines are longer than bodies by less than 128 bytes each. */
-	buf_init(&out, 2 * k->audit.writing.max);
 	TRY(audit_log_open(k, &fd));
 	TRY(db_begin(&k->db, &tx));
 	TRY(audit_head_load(k, &h));
 	TRY(catch_up(k, fd, &h));
-	off = h.size;
-	TRY(make_lines(k->audit.chain, &k->audit.writing, &h, &out));
 	k->audit.torn = true;
-	TRY(sys_pwrite_full(fd, out.p, out.len, off));
+	TRY(write_lines(k->audit.chain, &k->audit.writing, fd, &h));
 	if (sys->fdatasync(fd) != 0)
 		return err_from_errno(errno);
 	TRY(head_store(k, &h));
@@ -391,8 +406,5 @@ audit_flush(struct kms *k)
 		return e;
 	a->writing.len = 0;
 	atomic_store(&a->durable, a->writing_made);
-	/* What a burst needed is not kept. */
-	if (a->writing.cap > CHUNK * 16)
-		buf_release(&a->writing);
 	return OK;
 }

@@ -75,10 +75,10 @@ context_make(
 			return ERR_NOMEM;
 		sorted = many;
 	}
-	if (n > 0) {
+	if (n > 0)
 		memcpy(sorted, ctx, n * sizeof(*ctx));
+	if (n > 2 || (n == 2 && by_key(&ctx[0], &ctx[1]) > 0))
 		qsort(sorted, n, sizeof(*sorted), by_key);
-	}
 	for (size_t i = 1; i < n; i++)
 		if (strcmp(sorted[i - 1].key, sorted[i].key) == 0)
 			return err_fail(

@@ -132,11 +132,11 @@ op_rewrap(struct kms *k, struct call *c)
 
 	TRY(open_blob(k, c, "kms:ReEncryptFrom"));
 	if (d->keyname != NULL)
-		TRY(gate_key(k, c, d->keyname, "kms:ReEncryptTo", &c->target));
+		TRY(gate_key(k, c, d->keyname, "kms:ReEncryptTo", c->target));
 	else
 		TRY(gate_key_id(
-		    k, c, c->key.uuid, "kms:ReEncryptTo", &c->target));
-	return seal(k, &c->target, d->ctx, d->nctx, d);
+		    k, c, c->key.uuid, "kms:ReEncryptTo", c->target));
+	return seal(k, c->target, d->ctx, d->nctx, d);
 }
 
 enum err
@@ -154,7 +154,9 @@ kms_rewrap(struct kms *k, const struct kms_who *who, const uint8_t *blob,
 		.keyname = keyname,
 		.ctx = newctx,
 		.nctx = nnewctx };
+	struct keyref target = { 0 };
 	struct call c = { .who = who,
+		.target = &target,
 		.event = "ReEncrypt",
 		.read_only = true,
 		.crypto = true,
@@ -167,7 +169,7 @@ kms_rewrap(struct kms *k, const struct kms_who *who, const uint8_t *blob,
 	if (dek == NULL)
 		return ERR_NOMEM;
 	TRY(gate_run(k, &c, op_rewrap));
-	memcpy(ret_arn, c.target.arn, sizeof(c.target.arn));
+	memcpy(ret_arn, target.arn, sizeof(target.arn));
 	return OK;
 }
 

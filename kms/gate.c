@@ -12,12 +12,12 @@
 #define RETRY_NS UINT64_C(1000000000)
 
 static void
-facts(const struct kms *k, const struct tkey *t, struct keyref *ret)
+facts(const struct tkey *t, struct keyref *ret)
 {
 
 	memcpy(ret->uuid, t->uuid, UUID_LEN);
 	memcpy(ret->tenant, t->tenant, sizeof(ret->tenant));
-	name_arn(k->region, t->tenant, t->uuid, ret->arn);
+	memcpy(ret->arn, t->arn, strlen(t->arn) + 1);
 	ret->state = t->state;
 	ret->kind = t->kind;
 	ret->version = t->nv;
@@ -30,7 +30,7 @@ find_now(struct kms *k, const struct name *n, struct keyref *ret)
 	const struct tkey *t = table_find(k->tab, n);
 
 	if (t != NULL)
-		facts(k, t, ret);
+		facts(t, ret);
 	return t != NULL;
 }
 
@@ -214,7 +214,8 @@ gate_run(struct kms *k, struct call *c, gate_fn *op)
 	    c->who->tenant == NULL ? KMS_TENANT_DEFAULT : c->who->tenant;
 	e = pass(k, c, op);
 	secret_wipe(&c->key.mat, sizeof(c->key.mat));
-	secret_wipe(&c->target.mat, sizeof(c->target.mat));
+	if (c->target != NULL)
+		secret_wipe(&c->target->mat, sizeof(c->target->mat));
 	logged = audit_record(k, c, e);
 	if (logged == OK && e == OK && !c->read_only)
 		logged = kms_flush(k);

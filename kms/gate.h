@@ -37,7 +37,8 @@ struct call {
 	/* Filled in by the gate. */
 	const char *tenant;
 	bool principal_ok;
-	struct keyref key, target; /* the second of ReEncrypt only */
+	struct keyref key;
+	struct keyref *target; /* ReEncrypt's second key, the caller's */
 };
 
 typedef enum err gate_fn(struct kms *k, struct call *c);

@@ -294,12 +294,12 @@ kms_key_disable(struct kms *k, const struct kms_who *who, const char *keyname)
 /* ---- Create, describe, list --------------------------------------------- */
 
 static void
-describe(const struct kms *k, const struct tkey *t, struct kms_desc *ret)
+describe(const struct tkey *t, struct kms_desc *ret)
 {
 
 	memset(ret, 0, sizeof(*ret));
 	uuid_format(t->uuid, ret->id);
-	name_arn(k->region, t->tenant, t->uuid, ret->arn);
+	strcpy(ret->arn, t->arn);
 	memcpy(ret->tenant, t->tenant, sizeof(ret->tenant));
 	(void)snprintf(
 	    ret->description, sizeof(ret->description), "%s", t->description);
@@ -340,7 +340,7 @@ describe_id(
 	rwlock_read(&k->tab_lock);
 	t = table_by_id(k->tab, uuid);
 	if (t != NULL)
-		describe(k, t, ret);
+		describe(t, ret);
 	rwlock_drop(&k->tab_lock);
 	if (t == NULL)
 		return err_fail(ERR_NOKEY, "no such key");

@@ -365,7 +365,7 @@ reload(struct kms *k)
 	lock_take(&k->conn);
 	/* Read before the rows: a change in between is seen next time. */
 	epoch = epoch_get(k->epoch);
-	e = table_load(&k->db, &t);
+	e = table_load(&k->db, k->region, &t);
 	if (e == OK) {
 		t->serial = ++k->tab_serial;
 		t->epoch = epoch;

@@ -16,28 +16,37 @@ static const char *const default_names[] = { "", NAME_DEFAULT, "obs/default",
 /* Beginnings, after "alias/", that no user may take. */
 static const char *const reserved[] = { "aws/", "acs/", "ssefs/", "obs/" };
 
-#define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
 static bool
-all_of(const char *s, size_t max, const char *set)
+alnum(char c)
 {
-	const size_t len = strnlen(s, max + 1);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9');
+}
 
-	return len > 0 && len <= max && strspn(s, set) == len;
+/* 1 to ${max} letters, digits and characters of ${more}. */
+static bool
+all_of(const char *s, size_t max, const char *more)
+{
+	size_t i = 0;
+
+	for (; s[i] != '\0'; i++)
+		if (i == max || (!alnum(s[i]) && strchr(more, s[i]) == NULL))
+			return false;
+	return i > 0;
 }
 
 bool
 name_tenant_ok(const char *s)
 {
 
-	return all_of(s, KMS_NAME_MAX - 1, ALNUM "._-");
+	return all_of(s, KMS_NAME_MAX - 1, "._-");
 }
 
 bool
 name_region_ok(const char *s)
 {
 
-	return all_of(s, REGION_MAX - 1, ALNUM "_-");
+	return all_of(s, REGION_MAX - 1, "_-");
 }
 
 /* Length of the UTF-8 sequence at ${s}, 0 when it is none. */
@@ -111,8 +120,10 @@ parse_plain(const char *s, struct name *n)
 {
 
 	for (size_t i = 0; i < COUNTOF(default_names); i++)
-		if (strcmp(s, default_names[i]) == 0)
-			s = NAME_DEFAULT;
+		if (strcmp(s, default_names[i]) == 0) {
+			strcpy(n->alias, NAME_DEFAULT);
+			return OK;
+		}
 	if (strcmp(s, KMS_SERVICE_KEY) == 0) {
 		strcpy(n->tenant, NAME_SERVICE_TENANT);
 		strcpy(n->alias, KMS_SERVICE_KEY);
@@ -122,7 +133,7 @@ parse_plain(const char *s, struct name *n)
 		n->by_id = true;
 		return OK;
 	}
-	if (!all_of(s, KMS_ALIAS_MAX - 1, ALNUM ":/_-"))
+	if (!all_of(s, KMS_ALIAS_MAX - 1, ":/_-"))
 		return err_fail(ERR_INVAL, "malformed key name");
 	if (strncmp(s, "alias/", 6) != 0)
 		return err_fail(ERR_NOKEY, "no key named %.64s", s);
@@ -210,7 +221,7 @@ name_alias(const char *text, char ret[static KMS_ALIAS_MAX])
 {
 	const char *bare = strncmp(text, "alias/", 6) == 0 ? text + 6 : text;
 
-	if (!all_of(bare, KMS_ALIAS_MAX - 7, ALNUM "/_-"))
+	if (!all_of(bare, KMS_ALIAS_MAX - 7, "/_-"))
 		return err_fail(ERR_INVAL,
 		    "an alias is made of letters, digits, \"/\", \"_\" and "
 		    "\"-\", %d bytes at most",

@@ -82,8 +82,9 @@ grow(void **array, size_t n, size_t size)
 }
 
 static enum err
-load_key(sqlite3_stmt *st, struct tkey *k)
+load_key(sqlite3_stmt *st, const char *region, struct tkey *k)
 {
+	char arn[KMS_ARN_MAX];
 	char description[KMS_DESC_MAX];
 	int64_t state = 0, kind = 0;
 
@@ -97,11 +98,13 @@ load_key(sqlite3_stmt *st, struct tkey *k)
 	k->state = (enum kms_state)state;
 	k->kind = (enum key_kind)kind;
 	k->description = strdup(description);
-	return k->description == NULL ? ERR_NOMEM : OK;
+	name_arn(region, k->tenant, k->uuid, arn);
+	k->arn = strdup(arn);
+	return k->description == NULL || k->arn == NULL ? ERR_NOMEM : OK;
 }
 
 static enum err
-load_keys(struct db *db, struct table *t)
+load_keys(struct db *db, const char *region, struct table *t)
 {
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	bool row = false;
@@ -119,7 +122,7 @@ load_keys(struct db *db, struct table *t)
 		TRY(grow(&p, t->nkeys, sizeof(*t->keys)));
 		t->keys = p;
 		memset(&t->keys[t->nkeys], 0, sizeof(*t->keys));
-		TRY(load_key(st, &t->keys[t->nkeys++]));
+		TRY(load_key(st, region, &t->keys[t->nkeys++]));
 	}
 }
 
@@ -206,7 +209,7 @@ load_epoch(struct db *db, struct table *t)
 }
 
 enum err
-table_load(struct db *db, struct table **ret)
+table_load(struct db *db, const char *region, struct table **ret)
 {
 	struct table *t CLEANUP(table_cleanup) = calloc(1, sizeof(*t));
 	struct db_tx tx CLEANUP_TX = { NULL };
@@ -215,7 +218,7 @@ table_load(struct db *db, struct table **ret)
 		return ERR_NOMEM;
 	TRY(db_begin_read(db, &tx));
 	TRY(load_epoch(db, t));
-	TRY(load_keys(db, t));
+	TRY(load_keys(db, region, t));
 	TRY(load_versions(db, t));
 	TRY(load_aliases(db, t));
 	for (size_t i = 0; i < t->nkeys; i++)
@@ -240,6 +243,7 @@ table_free(struct table *t)
 			secret_free(atomic_load(&k->v[j].mat));
 		free(k->v);
 		free(k->description);
+		free(k->arn);
 	}
 	free(t->keys);
 	free(t->aliases);

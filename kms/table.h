@@ -33,6 +33,7 @@ struct tkey {
 	int64_t row;
 	uint8_t uuid[UUID_LEN];
 	char tenant[KMS_NAME_MAX];
+	char *arn;
 	enum kms_state state;
 	enum key_kind kind;
 	int64_t created;
@@ -59,7 +60,8 @@ struct table {
 };
 
 /* Read the whole keystore. */
-enum err table_load(struct db *db, struct table **ret) MUSTCHECK;
+enum err table_load(
+    struct db *db, const char *region, struct table **ret) MUSTCHECK;
 void table_free(struct table *t);
 static inline void
 table_cleanup(struct table **t)
