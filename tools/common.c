@@ -94,8 +94,8 @@ cmd_fail(enum err e, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vfprintf(stderr, fmt, ap);
 	va_end(ap);
-	/* A sentence with a semicolon brings its own advice. */
-	if (what != NULL && strchr(reason, ';') == NULL)
+	/* A sentence with a semicolon or a bracket brings its own advice. */
+	if (what != NULL && strpbrk(reason, ";(") == NULL)
 		(void)fprintf(stderr, ": %s; %s\n", reason, what);
 	else
 		(void)fprintf(stderr, ": %s\n", reason);

@@ -75,11 +75,11 @@ while [ $i -lt 200 ]; do
 	i=$((i + 1))
 done
 echo "$public" >"$mnt/plain/notice.txt"
-sync -f "$mnt/demo/secret.txt"
+sync "$mnt/demo/secret.txt" "$mnt/plain/notice.txt"
 
 if command -v getfattr >/dev/null 2>&1; then
-	do_ getfattr -d -m user.sse "$mnt/demo/secret.txt"
-	do_ getfattr -d -m user.sse "$mnt/plain/notice.txt"
+	do_ getfattr --absolute-names -d -m user.sse "$mnt/demo/secret.txt"
+	do_ getfattr --absolute-names -d -m user.sse "$mnt/plain/notice.txt"
 fi
 do_ "$SSEFS" ls --sse "$mnt/demo"
 do_ "$SSEFS" ls --sse "$mnt/plain"
