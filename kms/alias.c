@@ -22,7 +22,7 @@ alias_create_tx(struct kms *k, void *arg)
 	const struct alias *a = arg;
 	enum err e;
 
-	e = db_run(&k->db,
+	e = kdb_run(&k->db,
 	    "INSERT INTO aliases(tenant, name, key, created) VALUES(?,?,?,?)",
 	    "ttbi", a->tenant, a->name, (const void *)a->uuid, (size_t)UUID_LEN,
 	    (int64_t)clock_wall().tv_sec);
@@ -64,7 +64,7 @@ alias_delete_tx(struct kms *k, void *arg)
 {
 	const struct alias *a = arg;
 
-	TRY(db_run(&k->db, "DELETE FROM aliases WHERE tenant = ? AND name = ?",
+	TRY(kdb_run(&k->db, "DELETE FROM aliases WHERE tenant = ? AND name = ?",
 	    "tt", a->tenant, a->name));
 	if (sqlite3_changes(k->db.h) == 0)
 		return err_fail(ERR_NOENT, "no alias %.200s", a->name);

@@ -77,11 +77,11 @@ audit_head_load(struct kms *k, struct audit_head *ret)
 	uint8_t raw[HEAD_LEN];
 	bool row = false;
 
-	TRY(db_query(&k->db, &st, "SELECT v FROM meta WHERE k = 'audit'", ""));
-	TRY(db_step(&k->db, st, &row));
+	TRY(kdb_query(&k->db, &st, "SELECT v FROM meta WHERE k = 'audit'", ""));
+	TRY(kdb_step(&k->db, st, &row));
 	if (!row)
 		return err_fail(ERR_CORRUPT, "keystore: no audit head");
-	TRY(db_col_blob(st, 0, raw, sizeof(raw)));
+	TRY(kdb_col_blob(st, 0, raw, sizeof(raw)));
 	ret->seq = get_u64(raw);
 	ret->size = get_u64(raw + 8);
 	memcpy(ret->mac, raw + 16, SHA256_LEN);
@@ -96,7 +96,7 @@ head_store(struct kms *k, const struct audit_head *h)
 	put_u64(raw, h->seq);
 	put_u64(raw + 8, h->size);
 	memcpy(raw + 16, h->mac, SHA256_LEN);
-	return db_run(&k->db, "UPDATE meta SET v = ? WHERE k = 'audit'", "b",
+	return kdb_run(&k->db, "UPDATE meta SET v = ? WHERE k = 'audit'", "b",
 	    (const void *)raw, sizeof(raw));
 }
 
@@ -288,7 +288,7 @@ enum err
 audit_recover(struct kms *k)
 {
 	int fd CLEANUP(sys_close_cleanup) = -1;
-	struct db_tx tx CLEANUP_TX = { NULL };
+	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 	struct stat st;
 
@@ -298,11 +298,11 @@ audit_recover(struct kms *k)
 		return err_from_errno(errno);
 	if ((uint64_t)st.st_size == h.size)
 		return OK;
-	TRY(db_begin(&k->db, &tx));
+	TRY(kdb_begin(&k->db, &tx));
 	TRY(audit_head_load(k, &h));
 	TRY(catch_up(k, fd, &h));
 	TRY(head_store(k, &h));
-	return db_commit(&tx);
+	return kdb_commit(&tx);
 }
 
 /* ---- Flushing ----------------------------------------------------------- */
@@ -364,11 +364,11 @@ static enum err
 write_out(struct kms *k)
 {
 	int fd CLEANUP(sys_close_cleanup) = -1;
-	struct db_tx tx CLEANUP_TX = { NULL };
+	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 
 	TRY(audit_log_open(k, &fd));
-	TRY(db_begin(&k->db, &tx));
+	TRY(kdb_begin(&k->db, &tx));
 	TRY(audit_head_load(k, &h));
 	TRY(catch_up(k, fd, &h));
 	k->audit.torn = true;
@@ -376,7 +376,7 @@ write_out(struct kms *k)
 	if (sys->fdatasync(fd) != 0)
 		return err_from_errno(errno);
 	TRY(head_store(k, &h));
-	TRY(db_commit(&tx));
+	TRY(kdb_commit(&tx));
 	k->audit.torn = false;
 	return OK;
 }
@@ -399,9 +399,9 @@ audit_flush(struct kms *k)
 	}
 	if (a->writing.len == 0)
 		return OK;
-	TRY(db_exec(&k->db, "PRAGMA synchronous=NORMAL"));
+	TRY(kdb_exec(&k->db, "PRAGMA synchronous=NORMAL"));
 	e = write_out(k);
-	TRY(db_exec(&k->db, "PRAGMA synchronous=FULL"));
+	TRY(kdb_exec(&k->db, "PRAGMA synchronous=FULL"));
 	if (e != OK)
 		return e;
 	a->writing.len = 0;

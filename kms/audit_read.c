@@ -119,10 +119,10 @@ static enum err
 verify_end(struct verify *y, int fd)
 {
 	LOCK_SCOPE(&y->k->conn);
-	struct db_tx tx CLEANUP_TX = { NULL };
+	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct stat st;
 
-	TRY(db_begin(&y->k->db, &tx));
+	TRY(kdb_begin(&y->k->db, &tx));
 	TRY(audit_head_load(y->k, &y->last));
 	TRY(verify_to(y, fd));
 	if (sys->fstat(fd, &st) != 0)

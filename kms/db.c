@@ -38,7 +38,7 @@ db_err(struct db *db, int rc)
 }
 
 enum err
-db_open(struct db *db, const char *path, const char *vfs)
+kdb_open(struct db *db, const char *path, const char *vfs)
 {
 	int rc;
 	enum err e;
@@ -53,17 +53,17 @@ db_open(struct db *db, const char *path, const char *vfs)
 		    db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	e = rc == SQLITE_OK ? OK : db_err(db, rc);
 	if (e == OK)
-		e = db_exec(db,
+		e = kdb_exec(db,
 		    "PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF;"
 		    "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;"
 		    "PRAGMA synchronous=FULL;");
 	if (e != OK)
-		db_close(db);
+		kdb_close(db);
 	return e;
 }
 
 void
-db_close(struct db *db)
+kdb_close(struct db *db)
 {
 
 	(void)sqlite3_close_v2(db->h);
@@ -71,7 +71,7 @@ db_close(struct db *db)
 }
 
 enum err
-db_exec(struct db *db, const char *sql)
+kdb_exec(struct db *db, const char *sql)
 {
 	const int rc = sqlite3_exec(db->h, sql, NULL, NULL, NULL);
 
@@ -107,7 +107,7 @@ query(struct db *db, sqlite3_stmt **ret, const char *sql, const char *types,
 }
 
 enum err
-db_query(
+kdb_query(
     struct db *db, sqlite3_stmt **ret, const char *sql, const char *types, ...)
 {
 	va_list ap;
@@ -120,7 +120,7 @@ db_query(
 }
 
 enum err
-db_run(struct db *db, const char *sql, const char *types, ...)
+kdb_run(struct db *db, const char *sql, const char *types, ...)
 {
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	bool row = true;
@@ -131,12 +131,12 @@ db_run(struct db *db, const char *sql, const char *types, ...)
 	e = query(db, &st, sql, types, ap);
 	va_end(ap);
 	while (e == OK && row)
-		e = db_step(db, st, &row);
+		e = kdb_step(db, st, &row);
 	return e;
 }
 
 enum err
-db_step(struct db *db, sqlite3_stmt *st, bool *ret_row)
+kdb_step(struct db *db, sqlite3_stmt *st, bool *ret_row)
 {
 	const int rc = sqlite3_step(st);
 
@@ -152,7 +152,7 @@ bad_column(void)
 }
 
 enum err
-db_col_blob(sqlite3_stmt *st, int col, void *ret, size_t len)
+kdb_col_blob(sqlite3_stmt *st, int col, void *ret, size_t len)
 {
 	const void *p = sqlite3_column_blob(st, col);
 
@@ -164,7 +164,7 @@ db_col_blob(sqlite3_stmt *st, int col, void *ret, size_t len)
 }
 
 enum err
-db_col_text(sqlite3_stmt *st, int col, char *ret, size_t size)
+kdb_col_text(sqlite3_stmt *st, int col, char *ret, size_t size)
 {
 	const unsigned char *p = sqlite3_column_text(st, col);
 	size_t len;
@@ -180,7 +180,7 @@ db_col_text(sqlite3_stmt *st, int col, char *ret, size_t size)
 }
 
 enum err
-db_col_int(sqlite3_stmt *st, int col, int64_t min, int64_t max, int64_t *ret)
+kdb_col_int(sqlite3_stmt *st, int col, int64_t min, int64_t max, int64_t *ret)
 {
 	const int64_t v = sqlite3_column_int64(st, col);
 
@@ -192,34 +192,34 @@ db_col_int(sqlite3_stmt *st, int col, int64_t min, int64_t max, int64_t *ret)
 }
 
 enum err
-db_begin(struct db *db, struct db_tx *ret)
+kdb_begin(struct db *db, struct kdb_tx *ret)
 {
 
-	TRY(db_exec(db, "BEGIN IMMEDIATE"));
+	TRY(kdb_exec(db, "BEGIN IMMEDIATE"));
 	ret->db = db;
 	return OK;
 }
 
 enum err
-db_begin_read(struct db *db, struct db_tx *ret)
+kdb_begin_read(struct db *db, struct kdb_tx *ret)
 {
 
-	TRY(db_exec(db, "BEGIN"));
+	TRY(kdb_exec(db, "BEGIN"));
 	ret->db = db;
 	return OK;
 }
 
 enum err
-db_commit(struct db_tx *tx)
+kdb_commit(struct kdb_tx *tx)
 {
 
-	TRY(db_exec(tx->db, "COMMIT"));
+	TRY(kdb_exec(tx->db, "COMMIT"));
 	tx->db = NULL;
 	return OK;
 }
 
 void
-db_rollback(struct db_tx *tx)
+kdb_rollback(struct kdb_tx *tx)
 {
 
 	if (tx->db != NULL)

@@ -20,48 +20,48 @@ struct db {
 
 /* Open the existing file ${path} through the VFS named ${vfs} (NULL the
  * default). */
-enum err db_open(struct db *db, const char *path, const char *vfs) MUSTCHECK;
-void db_close(struct db *db);
+enum err kdb_open(struct db *db, const char *path, const char *vfs) MUSTCHECK;
+void kdb_close(struct db *db);
 
 /* Run statements that give no rows and take no values. */
-enum err db_exec(struct db *db, const char *sql) MUSTCHECK;
+enum err kdb_exec(struct db *db, const char *sql) MUSTCHECK;
 
 /*
- * db_query(db, &ret, sql, types, ...):
+ * kdb_query(db, &ret, sql, types, ...):
  * Prepare one statement and bind its values: ${types} has a letter for each,
  * 'i' int64_t, 't' const char *, 'b' const void * and size_t.
  */
-enum err db_query(struct db *db, sqlite3_stmt **ret, const char *sql,
+enum err kdb_query(struct db *db, sqlite3_stmt **ret, const char *sql,
     const char *types, ...) MUSTCHECK;
 /* The same, run to its end, rows thrown away. */
-enum err db_run(
+enum err kdb_run(
     struct db *db, const char *sql, const char *types, ...) MUSTCHECK;
 /* To the next row; *ret_row false at the end. */
-enum err db_step(struct db *db, sqlite3_stmt *st, bool *ret_row) MUSTCHECK;
+enum err kdb_step(struct db *db, sqlite3_stmt *st, bool *ret_row) MUSTCHECK;
 
 /* Columns, checked: ERR_CORRUPT when not of that type and length. */
-enum err db_col_blob(
+enum err kdb_col_blob(
     sqlite3_stmt *st, int col, void *ret, size_t len) MUSTCHECK;
-enum err db_col_text(
+enum err kdb_col_text(
     sqlite3_stmt *st, int col, char *ret, size_t size) MUSTCHECK;
-enum err db_col_int(sqlite3_stmt *st, int col, int64_t min, int64_t max,
+enum err kdb_col_int(sqlite3_stmt *st, int col, int64_t min, int64_t max,
     int64_t *ret) MUSTCHECK;
 
 static inline void
-db_stmt_cleanup(sqlite3_stmt **st)
+kdb_stmt_cleanup(sqlite3_stmt **st)
 {
 	(void)sqlite3_finalize(*st);
 }
-#define CLEANUP_STMT CLEANUP(db_stmt_cleanup)
+#define CLEANUP_STMT CLEANUP(kdb_stmt_cleanup)
 
 /* A transaction, rolled back at the end of its scope unless committed. */
-struct db_tx {
+struct kdb_tx {
 	struct db *db;
 };
-enum err db_begin(struct db *db, struct db_tx *ret) MUSTCHECK;
-enum err db_begin_read(struct db *db, struct db_tx *ret) MUSTCHECK;
-enum err db_commit(struct db_tx *tx) MUSTCHECK;
-void db_rollback(struct db_tx *tx);
-#define CLEANUP_TX CLEANUP(db_rollback)
+enum err kdb_begin(struct db *db, struct kdb_tx *ret) MUSTCHECK;
+enum err kdb_begin_read(struct db *db, struct kdb_tx *ret) MUSTCHECK;
+enum err kdb_commit(struct kdb_tx *tx) MUSTCHECK;
+void kdb_rollback(struct kdb_tx *tx);
+#define CLEANUP_TX CLEANUP(kdb_rollback)
 
 #endif

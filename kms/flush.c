@@ -64,15 +64,15 @@ static enum err
 counters_write(struct kms *k, const struct count *c, size_t n)
 {
 	LOCK_SCOPE(&k->conn);
-	struct db_tx tx CLEANUP_TX = { NULL };
+	struct kdb_tx tx CLEANUP_TX = { NULL };
 
-	TRY(db_begin(&k->db, &tx));
+	TRY(kdb_begin(&k->db, &tx));
 	for (size_t i = 0; i < n; i++)
-		TRY(db_run(&k->db,
+		TRY(kdb_run(&k->db,
 		    "UPDATE keys SET calls = calls + ? WHERE uuid = ?", "ib",
 		    (int64_t)c[i].n, (const void *)c[i].uuid,
 		    sizeof(c[i].uuid)));
-	return db_commit(&tx);
+	return kdb_commit(&tx);
 }
 
 static enum err

@@ -25,7 +25,7 @@ version_insert(struct kms *k, const uint8_t *uuid, const char *tenant,
 
 	TRY(material_seal(
 	    k->seal, k->uuid, uuid, tenant, kind, version, now, sealed));
-	return db_run(&k->db,
+	return kdb_run(&k->db,
 	    "INSERT INTO versions(key, version, created, sealed) "
 	    "VALUES(?,?,?,?)",
 	    "biib", (const void *)uuid, (size_t)UUID_LEN, (int64_t)version, now,
@@ -40,7 +40,7 @@ keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
 	rand_bytes(ret_uuid, UUID_LEN);
 	ret_uuid[6] = (uint8_t)(0x40 | (ret_uuid[6] & 0x0f));
 	ret_uuid[8] = (uint8_t)(0x80 | (ret_uuid[8] & 0x3f));
-	TRY(db_run(&k->db,
+	TRY(kdb_run(&k->db,
 	    "INSERT INTO keys(uuid, tenant, state, kind, created, description) "
 	    "VALUES(?,?,?,?,?,?)",
 	    "btiiit", (const void *)ret_uuid, (size_t)UUID_LEN, tenant,
@@ -54,7 +54,7 @@ alias_insert(struct kms *k, const char *tenant, const char *name,
     const uint8_t uuid[static UUID_LEN])
 {
 
-	return db_run(&k->db,
+	return kdb_run(&k->db,
 	    "INSERT INTO aliases(tenant, name, key, created) VALUES(?,?,?,?)",
 	    "ttbi", tenant, name, (const void *)uuid, (size_t)UUID_LEN,
 	    (int64_t)clock_wall().tv_sec);
@@ -73,10 +73,10 @@ make_tx(struct kms *k, void *arg)
 	const bool service = name_is_service(m->n);
 	bool row = false;
 
-	TRY(db_query(&k->db, &st,
+	TRY(kdb_query(&k->db, &st,
 	    "SELECT 1 FROM aliases WHERE tenant = ? AND name = ?", "tt",
 	    m->n->tenant, m->n->alias));
-	TRY(db_step(&k->db, st, &row));
+	TRY(kdb_step(&k->db, st, &row));
 	if (row)
 		return ERR_EXIST;
 	TRY(keys_insert(k, m->n->tenant, service ? KEY_SERVICE : KEY_DEFAULT,
@@ -134,15 +134,15 @@ rotate_tx(struct kms *k, void *arg)
 	int64_t version = 0, created = 0;
 	bool row = false;
 
-	TRY(db_query(&k->db, &st,
+	TRY(kdb_query(&k->db, &st,
 	    "SELECT version, created FROM versions WHERE key = ? "
 	    "ORDER BY version DESC LIMIT 1",
 	    "b", (const void *)r->uuid, sizeof(r->uuid)));
-	TRY(db_step(&k->db, st, &row));
+	TRY(kdb_step(&k->db, st, &row));
 	if (!row)
 		return err_fail(ERR_NOKEY, "no such key");
-	TRY(db_col_int(st, 0, 1, UINT32_MAX - 1, &version));
-	TRY(db_col_int(st, 1, INT64_MIN, INT64_MAX, &created));
+	TRY(kdb_col_int(st, 0, 1, UINT32_MAX - 1, &version));
+	TRY(kdb_col_int(st, 1, INT64_MIN, INT64_MAX, &created));
 	if (r->older != 0 && created > r->older)
 		return ERR_EXIST;
 	return version_insert(
@@ -236,7 +236,7 @@ state_tx(struct kms *k, void *arg)
 {
 	const struct state *s = arg;
 
-	return db_run(&k->db, "UPDATE keys SET state = ? WHERE uuid = ?", "ib",
+	return kdb_run(&k->db, "UPDATE keys SET state = ? WHERE uuid = ?", "ib",
 	    (int64_t)s->to, (const void *)s->uuid, (size_t)UUID_LEN);
 }
 
@@ -322,11 +322,11 @@ stored_calls(struct kms *k, struct kms_desc *d)
 	bool row = false;
 
 	TRY(uuid_parse(d->id, strlen(d->id), uuid));
-	TRY(db_query(&k->db, &st, "SELECT calls FROM keys WHERE uuid = ?", "b",
+	TRY(kdb_query(&k->db, &st, "SELECT calls FROM keys WHERE uuid = ?", "b",
 	    (const void *)uuid, sizeof(uuid)));
-	TRY(db_step(&k->db, st, &row));
+	TRY(kdb_step(&k->db, st, &row));
 	if (row)
-		TRY(db_col_int(st, 0, 0, INT64_MAX, &calls));
+		TRY(kdb_col_int(st, 0, 0, INT64_MAX, &calls));
 	d->calls = (uint64_t)calls;
 	return OK;
 }

@@ -90,7 +90,7 @@ static void
 db_cleanup(struct db *db)
 {
 
-	db_close(db);
+	kdb_close(db);
 }
 
 /* ---- Making ------------------------------------------------------------- */
@@ -101,23 +101,23 @@ fill(struct db *db, const struct kms_root *root, const char *region)
 	struct key *kmk CLEANUP_KEY = key_new();
 	struct slot *s CLEANUP_FREE = calloc(1, sizeof(*s));
 	uint8_t uuid[UUID_LEN], head[48] = { 0 };
-	struct db_tx tx CLEANUP_TX = { NULL };
+	struct kdb_tx tx CLEANUP_TX = { NULL };
 
 	if (kmk == NULL || s == NULL)
 		return ERR_NOMEM;
 	rand_bytes(kmk->b, KEY_LEN);
 	rand_bytes(uuid, sizeof(uuid));
 	TRY(slot_make(uuid, 0, root, kmk, s));
-	TRY(db_exec(db, "PRAGMA journal_mode=WAL"));
-	TRY(db_begin(db, &tx));
-	TRY(db_exec(db, schema));
-	TRY(db_run(db,
+	TRY(kdb_exec(db, "PRAGMA journal_mode=WAL"));
+	TRY(kdb_begin(db, &tx));
+	TRY(kdb_exec(db, schema));
+	TRY(kdb_run(db,
 	    "INSERT INTO meta(k, v) VALUES('format', ?), ('region', ?), "
 	    "('uuid', ?), ('epoch', 0), ('audit', ?)",
 	    "itbb", (int64_t)FORMAT, region, (const void *)uuid, sizeof(uuid),
 	    (const void *)head, sizeof(head)));
 	TRY(slot_insert(db, s));
-	return db_commit(&tx);
+	return kdb_commit(&tx);
 }
 
 static enum err
@@ -163,10 +163,10 @@ kms_create_store(
 		return err_fail(err_from_errno(errno), "keystore %s: %s", path,
 		    strerror(errno));
 	(void)sys->close(fd);
-	e = db_open(&db, path, vfs());
+	e = kdb_open(&db, path, vfs());
 	if (e == OK)
 		e = fill(&db, root, region);
-	db_close(&db);
+	kdb_close(&db);
 	if (e == OK)
 		e = sync_parent(path);
 	if (e != OK)
@@ -181,8 +181,8 @@ meta_row(struct db *db, const char *key, sqlite3_stmt **ret)
 {
 	bool row = false;
 
-	TRY(db_query(db, ret, "SELECT v FROM meta WHERE k = ?", "t", key));
-	TRY(db_step(db, *ret, &row));
+	TRY(kdb_query(db, ret, "SELECT v FROM meta WHERE k = ?", "t", key));
+	TRY(kdb_step(db, *ret, &row));
 	if (!row)
 		return err_fail(ERR_CORRUPT, "keystore: no %s", key);
 	return OK;
@@ -197,16 +197,16 @@ load_meta(struct kms *k)
 	int64_t v = 0;
 
 	TRY(meta_row(&k->db, "format", &format));
-	TRY(db_col_int(format, 0, 1, INT64_MAX, &v));
+	TRY(kdb_col_int(format, 0, 1, INT64_MAX, &v));
 	if (v > FORMAT)
 		return err_fail(ERR_VERSION,
 		    "keystore %s has format %" PRId64 "; this ssefs reads "
 		    "formats up to %d",
 		    k->path, v, FORMAT);
 	TRY(meta_row(&k->db, "region", &region));
-	TRY(db_col_text(region, 0, k->region, sizeof(k->region)));
+	TRY(kdb_col_text(region, 0, k->region, sizeof(k->region)));
 	TRY(meta_row(&k->db, "uuid", &uuid));
-	TRY(db_col_blob(uuid, 0, k->uuid, UUID_LEN));
+	TRY(kdb_col_blob(uuid, 0, k->uuid, UUID_LEN));
 	if (!name_region_ok(k->region))
 		return err_fail(ERR_CORRUPT, "keystore: malformed region");
 	return OK;
@@ -299,7 +299,7 @@ kms_free(struct kms *k)
 	epoch_close(k->epoch);
 	aead_free(k->seal);
 	key_free(k->kmk);
-	db_close(&k->db);
+	kdb_close(&k->db);
 	rwlock_destroy(&k->tab_lock);
 	lock_destroy(&k->conn);
 	free(k);
@@ -327,7 +327,7 @@ kms_open(const char *path, const struct kms_root *root, struct kms **ret)
 	if (sys->stat(path, &st) != 0)
 		return err_fail(err_from_errno(errno), "keystore %s: %s", path,
 		    strerror(errno));
-	TRY(db_open(&k->db, path, vfs()));
+	TRY(kdb_open(&k->db, path, vfs()));
 	TRY(load_meta(k));
 	TRY(unlock(k, root));
 	TRY(prepare(k));
@@ -394,7 +394,7 @@ stored_epoch(struct kms *k, uint64_t *ret)
 	int64_t v = 0;
 
 	TRY(meta_row(&k->db, "epoch", &st));
-	TRY(db_col_int(st, 0, 0, INT64_MAX, &v));
+	TRY(kdb_col_int(st, 0, 0, INT64_MAX, &v));
 	*ret = (uint64_t)v;
 	return OK;
 }
@@ -423,12 +423,12 @@ static enum err
 change_tx(struct kms *k, kms_change_fn *fn, void *arg, uint64_t *ret_epoch)
 {
 	LOCK_SCOPE(&k->conn);
-	struct db_tx tx CLEANUP_TX = { NULL };
+	struct kdb_tx tx CLEANUP_TX = { NULL };
 
-	TRY(db_begin(&k->db, &tx));
+	TRY(kdb_begin(&k->db, &tx));
 	TRY(fn(k, arg));
-	TRY(db_exec(&k->db, "UPDATE meta SET v = v + 1 WHERE k = 'epoch'"));
-	TRY(db_commit(&tx));
+	TRY(kdb_exec(&k->db, "UPDATE meta SET v = v + 1 WHERE k = 'epoch'"));
+	TRY(kdb_commit(&tx));
 	*ret_epoch = epoch_bump(k->epoch);
 	return OK;
 }

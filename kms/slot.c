@@ -263,7 +263,7 @@ enum err
 slot_insert(struct db *db, const struct slot *s)
 {
 
-	return db_run(db,
+	return kdb_run(db,
 	    "INSERT INTO slots(n, kind, path, salt, t, m_kib, p, sealed, "
 	    "created) VALUES(?,?,?,?,?,?,?,?,?)",
 	    "iitbiiibi", (int64_t)s->n, (int64_t)s->kind + 1, s->path,
@@ -278,17 +278,17 @@ slot_row(sqlite3_stmt *st, struct slot *s)
 	int64_t n = 0, kind = 0, t = 0, m = 0, p = 0;
 	bool pass;
 
-	TRY(db_col_int(st, 0, 0, SLOT_MAX - 1, &n));
-	TRY(db_col_int(st, 1, 1, 3, &kind));
+	TRY(kdb_col_int(st, 0, 0, SLOT_MAX - 1, &n));
+	TRY(kdb_col_int(st, 1, 1, 3, &kind));
 	pass = kind == KMS_ROOT_PASSPHRASE + 1;
-	TRY(db_col_text(st, 2, s->path, sizeof(s->path)));
-	TRY(db_col_blob(st, 3, s->salt, sizeof(s->salt)));
-	TRY(db_col_int(st, 4, pass ? 1 : 0, pass ? ARGON_T_MAX : 0, &t));
-	TRY(db_col_int(
+	TRY(kdb_col_text(st, 2, s->path, sizeof(s->path)));
+	TRY(kdb_col_blob(st, 3, s->salt, sizeof(s->salt)));
+	TRY(kdb_col_int(st, 4, pass ? 1 : 0, pass ? ARGON_T_MAX : 0, &t));
+	TRY(kdb_col_int(
 	    st, 5, pass ? ARGON_M_MIN : 0, pass ? ARGON_M_MAX : 0, &m));
-	TRY(db_col_int(st, 6, pass ? 1 : 0, pass ? ARGON_P_MAX : 0, &p));
-	TRY(db_col_blob(st, 7, s->sealed, sizeof(s->sealed)));
-	TRY(db_col_int(st, 8, INT64_MIN, INT64_MAX, &s->created));
+	TRY(kdb_col_int(st, 6, pass ? 1 : 0, pass ? ARGON_P_MAX : 0, &p));
+	TRY(kdb_col_blob(st, 7, s->sealed, sizeof(s->sealed)));
+	TRY(kdb_col_int(st, 8, INT64_MIN, INT64_MAX, &s->created));
 	s->n = (unsigned)n;
 	s->kind = (enum kms_root_kind)(kind - 1);
 	s->t = (uint32_t)t;
@@ -304,12 +304,12 @@ slot_load(struct db *db, struct slot ret[static SLOT_MAX], unsigned *ret_n)
 	bool row = false;
 
 	*ret_n = 0;
-	TRY(db_query(db, &st,
+	TRY(kdb_query(db, &st,
 	    "SELECT n, kind, path, salt, t, m_kib, p, sealed, created "
 	    "FROM slots ORDER BY n",
 	    ""));
 	for (;;) {
-		TRY(db_step(db, st, &row));
+		TRY(kdb_step(db, st, &row));
 		if (!row)
 			return OK;
 		if (*ret_n == SLOT_MAX)

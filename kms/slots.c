@@ -84,7 +84,7 @@ remove_tx(struct kms *k, void *arg)
 		return err_fail(ERR_PERM,
 		    "slot %u is the only way to the keys; add another first",
 		    a->n);
-	return db_run(
+	return kdb_run(
 	    &k->db, "DELETE FROM slots WHERE n = ?", "i", (int64_t)a->n);
 }
 

@@ -88,13 +88,13 @@ load_key(sqlite3_stmt *st, const char *region, struct tkey *k)
 	char description[KMS_DESC_MAX];
 	int64_t state = 0, kind = 0;
 
-	TRY(db_col_int(st, 0, 1, INT64_MAX, &k->row));
-	TRY(db_col_blob(st, 1, k->uuid, UUID_LEN));
-	TRY(db_col_text(st, 2, k->tenant, sizeof(k->tenant)));
-	TRY(db_col_int(st, 3, KMS_ENABLED, KMS_UNAVAILABLE, &state));
-	TRY(db_col_int(st, 4, KEY_CUSTOMER, KEY_SERVICE, &kind));
-	TRY(db_col_int(st, 5, INT64_MIN, INT64_MAX, &k->created));
-	TRY(db_col_text(st, 6, description, sizeof(description)));
+	TRY(kdb_col_int(st, 0, 1, INT64_MAX, &k->row));
+	TRY(kdb_col_blob(st, 1, k->uuid, UUID_LEN));
+	TRY(kdb_col_text(st, 2, k->tenant, sizeof(k->tenant)));
+	TRY(kdb_col_int(st, 3, KMS_ENABLED, KMS_UNAVAILABLE, &state));
+	TRY(kdb_col_int(st, 4, KEY_CUSTOMER, KEY_SERVICE, &kind));
+	TRY(kdb_col_int(st, 5, INT64_MIN, INT64_MAX, &k->created));
+	TRY(kdb_col_text(st, 6, description, sizeof(description)));
 	k->state = (enum kms_state)state;
 	k->kind = (enum key_kind)kind;
 	k->description = strdup(description);
@@ -109,14 +109,14 @@ load_keys(struct db *db, const char *region, struct table *t)
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	bool row = false;
 
-	TRY(db_query(db, &st,
+	TRY(kdb_query(db, &st,
 	    "SELECT id, uuid, tenant, state, kind, created, description "
 	    "FROM keys ORDER BY uuid",
 	    ""));
 	for (;;) {
 		void *p = t->keys;
 
-		TRY(db_step(db, st, &row));
+		TRY(kdb_step(db, st, &row));
 		if (!row)
 			return OK;
 		TRY(grow(&p, t->nkeys, sizeof(*t->keys)));
@@ -132,7 +132,7 @@ load_versions(struct db *db, struct table *t)
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	bool row = false;
 
-	TRY(db_query(db, &st,
+	TRY(kdb_query(db, &st,
 	    "SELECT key, version, created, sealed FROM versions "
 	    "ORDER BY key, version",
 	    ""));
@@ -143,11 +143,11 @@ load_versions(struct db *db, struct table *t)
 		int64_t n = 0;
 		void *p;
 
-		TRY(db_step(db, st, &row));
+		TRY(kdb_step(db, st, &row));
 		if (!row)
 			return OK;
-		TRY(db_col_blob(st, 0, uuid, sizeof(uuid)));
-		TRY(db_col_int(st, 1, 1, VERSIONS_MAX, &n));
+		TRY(kdb_col_blob(st, 0, uuid, sizeof(uuid)));
+		TRY(kdb_col_int(st, 1, 1, VERSIONS_MAX, &n));
 		k = table_by_id(t, uuid);
 		if (k == NULL || (uint32_t)n != k->nv + 1)
 			return err_fail(
@@ -157,8 +157,8 @@ load_versions(struct db *db, struct table *t)
 		k->v = p;
 		v = &k->v[k->nv++];
 		memset(v, 0, sizeof(*v));
-		TRY(db_col_int(st, 2, INT64_MIN, INT64_MAX, &v->created));
-		TRY(db_col_blob(st, 3, v->sealed, sizeof(v->sealed)));
+		TRY(kdb_col_int(st, 2, INT64_MIN, INT64_MAX, &v->created));
+		TRY(kdb_col_blob(st, 3, v->sealed, sizeof(v->sealed)));
 	}
 }
 
@@ -168,23 +168,23 @@ load_aliases(struct db *db, struct table *t)
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	bool row = false;
 
-	TRY(db_query(db, &st,
+	TRY(kdb_query(db, &st,
 	    "SELECT tenant, name, key FROM aliases ORDER BY tenant, name", ""));
 	for (;;) {
 		uint8_t uuid[UUID_LEN];
 		struct talias *a;
 		void *p = t->aliases;
 
-		TRY(db_step(db, st, &row));
+		TRY(kdb_step(db, st, &row));
 		if (!row)
 			return OK;
 		TRY(grow(&p, t->naliases, sizeof(*t->aliases)));
 		t->aliases = p;
 		a = &t->aliases[t->naliases++];
 		memset(a, 0, sizeof(*a));
-		TRY(db_col_text(st, 0, a->tenant, sizeof(a->tenant)));
-		TRY(db_col_text(st, 1, a->name, sizeof(a->name)));
-		TRY(db_col_blob(st, 2, uuid, sizeof(uuid)));
+		TRY(kdb_col_text(st, 0, a->tenant, sizeof(a->tenant)));
+		TRY(kdb_col_text(st, 1, a->name, sizeof(a->name)));
+		TRY(kdb_col_blob(st, 2, uuid, sizeof(uuid)));
 		a->key = table_by_id(t, uuid);
 		if (a->key == NULL)
 			return err_fail(
@@ -199,11 +199,11 @@ load_epoch(struct db *db, struct table *t)
 	int64_t v = 0;
 	bool row = false;
 
-	TRY(db_query(db, &st, "SELECT v FROM meta WHERE k = 'epoch'", ""));
-	TRY(db_step(db, st, &row));
+	TRY(kdb_query(db, &st, "SELECT v FROM meta WHERE k = 'epoch'", ""));
+	TRY(kdb_step(db, st, &row));
 	if (!row)
 		return err_fail(ERR_CORRUPT, "keystore: no epoch");
-	TRY(db_col_int(st, 0, 0, INT64_MAX, &v));
+	TRY(kdb_col_int(st, 0, 0, INT64_MAX, &v));
 	t->db_epoch = (uint64_t)v;
 	return OK;
 }
@@ -212,11 +212,11 @@ enum err
 table_load(struct db *db, const char *region, struct table **ret)
 {
 	struct table *t CLEANUP(table_cleanup) = calloc(1, sizeof(*t));
-	struct db_tx tx CLEANUP_TX = { NULL };
+	struct kdb_tx tx CLEANUP_TX = { NULL };
 
 	if (t == NULL)
 		return ERR_NOMEM;
-	TRY(db_begin_read(db, &tx));
+	TRY(kdb_begin_read(db, &tx));
 	TRY(load_epoch(db, t));
 	TRY(load_keys(db, region, t));
 	TRY(load_versions(db, t));
@@ -225,7 +225,7 @@ table_load(struct db *db, const char *region, struct table **ret)
 		if (t->keys[i].nv == 0)
 			return err_fail(
 			    ERR_CORRUPT, "keystore: a key has no material");
-	TRY(db_commit(&tx));
+	TRY(kdb_commit(&tx));
 	*ret = steal(t);
 	return OK;
 }
