@@ -123,6 +123,7 @@ static const char *const stmt_sql[ST_COUNT_] = {
 			 " WHERE owner=?1 ORDER BY start",
 	[ST_BASE_PUT] = "INSERT OR REPLACE INTO base"
 			" VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+	[ST_BASE_DEL] = "DELETE FROM base WHERE owner=?1 AND start=?2",
 	[ST_BASE_DELALL] = "DELETE FROM base WHERE owner=?1",
 
 	[ST_ALLOC_GET] = "SELECT grp, bits FROM alloc ORDER BY grp",

@@ -83,7 +83,7 @@ enum stmt {
 	ST_DFLT_GET, ST_DFLT_PUT, ST_DFLT_DEL,
 	ST_NODE_GET, ST_NODE_PUT, ST_NODE_DEL, ST_NODE_FROM, ST_NODE_DELSEG,
 	ST_SEG_GET, ST_SEG_PUT, ST_SEG_REFS, ST_SEG_DEL,
-	ST_BASE_LIST, ST_BASE_PUT, ST_BASE_DELALL,
+	ST_BASE_LIST, ST_BASE_PUT, ST_BASE_DEL, ST_BASE_DELALL,
 	ST_ALLOC_GET, ST_ALLOC_PUT,
 	ST_ORPHAN_PUT, ST_ORPHAN_DEL, ST_ORPHAN_NEXT, ST_ORPHAN_HAS,
 	ST_DEAD_PUT, ST_DEAD_DEL, ST_DEAD_NEXT, ST_DEAD_HAS,
@@ -291,6 +291,7 @@ struct timespec inode_now(void);
 enum err obj_make(struct store *st, const struct kms_who *who, enum sse method,
     const char *keyname, struct obj **ret, char ret_arn[static KMS_ARN_MAX])
     MUSTCHECK;
+/* st->db held, unless it was never used. */
 void obj_free(struct obj *o);
 /* ${text} ("None", "AES256", "KMS", "KMS:x") to method and key name (pointer
  * into ${text}, or NULL).  ERR_INVAL. */
@@ -369,6 +370,7 @@ struct store {
 	uint64_t dflt_gen;            /* rises when a default or a directory's
 					 place changes */
 	struct keyrefs *keyrefs;
+	struct frozen *frozen;        /* shared segments in core */
 
 	struct map *map;              /* st->map_lock */
 	struct alloc *alloc;          /* st->alloc_lock */

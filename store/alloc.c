@@ -1,0 +1,688 @@
+/*
+ * alloc: slots in arenas.
+ *
+ * An arena is a file of 16 GiB at most, cut into extents of 1 MiB (256 slots),
+ * 128 of which are a group: one row of table alloc.  Two bitmaps a group:
+ * ${used} is what the maps of the open epoch refer to and what is written at
+ * its end; ${busy} adds the slots that were freed but may still be referred
+ * to by the last durable epoch (rule 2).  Only what is not busy is handed out.
+ *
+ * Before a slot of an extent is handed out its space is reserved on the disk
+ * (fallocate), so that a full disk is an error of alloc_take and never one of
+ * a later write.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/sys.h"
+
+#include "store/store_internal.h"
+
+#define GROUP_EXTENTS (GROUP_SLOTS / EXTENT_SLOTS)
+#define GROUP_BYTES (GROUP_SLOTS / 8)
+#define ARENA_GROUPS (ARENA_SLOTS / GROUP_SLOTS)
+#define ARENAS_MAX 4096u /* 64 TiB */
+#define GROUPS_MAX (ARENAS_MAX * ARENA_GROUPS)
+#define RESERVE_EXTENTS 16u /* reserved at once while space is plentiful */
+#define KEEP_FREE_EXTENTS 128u /* empty but reserved: not punched */
+#define SMALL_WANT 32u /* smaller wishes share extents */
+#define SMALL_SCAN 1024u /* extents looked at for a shared one */
+
+_Static_assert(GROUP_BYTES == 4096, "a row of table alloc");
+
+struct group {
+	uint8_t used[GROUP_BYTES];
+	uint8_t busy[GROUP_BYTES];
+	uint16_t ext_busy[GROUP_EXTENTS]; /* busy slots of each extent */
+	bool backed[GROUP_EXTENTS];       /* space reserved since the start */
+	bool dirty;                       /* used differs from the table */
+};
+
+struct span {
+	uint64_t slot;
+	uint32_t n;
+};
+
+struct spans {
+	struct span *v;
+	size_t n, cap;
+};
+
+struct arena {
+	atomic_int fd;
+	atomic_bool written; /* since its last fdatasync */
+};
+
+struct alloc {
+	struct group **grp;
+	uint32_t ngrp;
+	uint64_t next_ext;   /* where the search for an empty extent goes on */
+	uint64_t small_ext;  /* the extent that small wishes share now */
+	uint64_t small_scan; /* where the search for the next one goes on */
+	uint64_t empty;      /* extents without a busy slot */
+	uint64_t backed_empty; /* of these, reserved */
+	struct spans cur;    /* freed in the open epoch */
+	struct spans sealed; /* freed in epochs that are not durable yet */
+	struct arena arena[ARENAS_MAX];
+};
+
+static bool
+bit_get(const uint8_t *map, uint32_t i)
+{
+	return ((map[i / 8] >> (i % 8)) & 1);
+}
+
+static void
+bit_set(uint8_t *map, uint32_t i)
+{
+	map[i / 8] = (uint8_t)(map[i / 8] | 1u << (i % 8));
+}
+
+static void
+bit_clear(uint8_t *map, uint32_t i)
+{
+	map[i / 8] = (uint8_t)(map[i / 8] & ~(1u << (i % 8)));
+}
+
+static struct group *
+group_of(struct alloc *a, uint64_t slot)
+{
+	const uint64_t g = slot / GROUP_SLOTS;
+
+	return (g < a->ngrp ? a->grp[g] : NULL);
+}
+
+/* Add empty groups up to number ${upto}. */
+static enum err
+groups_grow(struct alloc *a, uint64_t upto)
+{
+	if (upto >= GROUPS_MAX)
+		return (err_fail(ERR_NOSPC, "the store has reached %u arenas",
+		    ARENAS_MAX));
+	if (upto < a->ngrp)
+		return (OK);
+	struct group **v = realloc(a->grp,
+	    (size_t)(upto + 1) * sizeof(*v));
+	if (v == NULL)
+		return (ERR_NOMEM);
+	a->grp = v;
+	while (a->ngrp <= upto) {
+		struct group *g = calloc(1, sizeof(*g));
+
+		if (g == NULL)
+			return (ERR_NOMEM);
+		if (a->ngrp == 0) {
+			/* Slot 0 means "none" and is never handed out. */
+			bit_set(g->busy, 0);
+			g->ext_busy[0] = 1;
+			a->empty--;
+		}
+		a->grp[a->ngrp++] = g;
+		a->empty += GROUP_EXTENTS;
+	}
+	return (OK);
+}
+
+static void
+group_load(struct alloc *a, struct group *g, const uint8_t *bits, bool first)
+{
+	memcpy(g->used, bits, GROUP_BYTES);
+	memcpy(g->busy, bits, GROUP_BYTES);
+	if (first)
+		bit_set(g->busy, 0);
+	for (uint32_t e = 0; e < GROUP_EXTENTS; e++) {
+		unsigned n = 0;
+
+		for (uint32_t i = 0; i < EXTENT_SLOTS / 8; i++)
+			n += (unsigned)__builtin_popcount(
+			    g->busy[e * (EXTENT_SLOTS / 8) + i]);
+		if (g->ext_busy[e] == 0 && n != 0)
+			a->empty--;
+		else if (g->ext_busy[e] != 0 && n == 0)
+			a->empty++;
+		g->ext_busy[e] = (uint16_t)n;
+	}
+}
+
+enum err
+alloc_open(struct store *st)
+{
+	struct alloc *a = calloc(1, sizeof(*a));
+	enum err e = OK;
+
+	if (a == NULL)
+		return (ERR_NOMEM);
+	for (unsigned i = 0; i < ARENAS_MAX; i++)
+		a->arena[i].fd = -1;
+	st->alloc = a;
+
+	LOCK_SCOPE(&st->db);
+	sqlite3_stmt *s = db_stmt(st, ST_ALLOC_GET);
+	while ((e = db_row(st, ST_ALLOC_GET)) == OK) {
+		const int64_t no = sqlite3_column_int64(s, 0);
+		const void *bits = sqlite3_column_blob(s, 1);
+
+		if (no < 0 || no >= (int64_t)GROUPS_MAX ||
+		    sqlite3_column_bytes(s, 1) != GROUP_BYTES) {
+			db_done(st, ST_ALLOC_GET);
+			return (err_fail(ERR_CORRUPT,
+			    "table alloc holds an impossible row"));
+		}
+		e = groups_grow(a, (uint64_t)no);
+		if (e != OK) {
+			db_done(st, ST_ALLOC_GET);
+			return (e);
+		}
+		group_load(a, a->grp[no], bits, no == 0);
+	}
+	return (e == ERR_NOENT ? OK : e);
+}
+
+void
+alloc_close(struct store *st)
+{
+	struct alloc *a = st->alloc;
+
+	if (a == NULL)
+		return;
+	for (unsigned i = 0; i < ARENAS_MAX; i++)
+		if (a->arena[i].fd >= 0)
+			(void)sys->close(a->arena[i].fd);
+	for (uint32_t i = 0; i < a->ngrp; i++)
+		free(a->grp[i]);
+	free(a->grp);
+	free(a->cur.v);
+	free(a->sealed.v);
+	free(a);
+	st->alloc = NULL;
+}
+
+/* The descriptor of an arena, opened at its first use. */
+static enum err
+arena_fd(struct store *st, uint64_t no, int *ret)
+{
+	struct arena *ar;
+	char path[4096];
+	int fd, none = -1;
+
+	if (no >= ARENAS_MAX)
+		return (ERR_CORRUPT);
+	ar = &st->alloc->arena[no];
+	fd = ar->fd;
+	if (fd < 0) {
+		if ((size_t)snprintf(path, sizeof(path), "%s/arena-%u",
+		    st->dir, (unsigned)no) >= sizeof(path))
+			return (ERR_NAMETOOLONG);
+		fd = sys->open(path, st->readonly ? O_RDONLY | O_CLOEXEC :
+		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			return (err_from_errno(errno));
+		if (!atomic_compare_exchange_strong(&ar->fd, &none, fd)) {
+			(void)sys->close(fd);
+			fd = none;
+		}
+	}
+	*ret = fd;
+	return (OK);
+}
+
+/* Reserve the space of extent ${ext} of group ${g}, and of some after it. */
+static enum err
+extent_reserve(struct store *st, uint64_t ext)
+{
+	struct alloc *a = st->alloc;
+	struct group *g = a->grp[ext / GROUP_EXTENTS];
+	const uint32_t first = (uint32_t)(ext % GROUP_EXTENTS);
+	const uint64_t arena = ext * EXTENT_SLOTS / ARENA_SLOTS;
+	uint32_t n = 1;
+	int fd, rc;
+
+	if (g->backed[first])
+		return (OK);
+	TRY(arena_fd(st, arena, &fd));
+	while (n < RESERVE_EXTENTS && first + n < GROUP_EXTENTS &&
+	    !g->backed[first + n] && g->ext_busy[first + n] == 0)
+		n++;
+	for (;;) {
+		rc = sys->fallocate(fd, 0, (off_t)(ext * EXTENT_SLOTS %
+		    ARENA_SLOTS * BLOCK), (off_t)n * EXTENT_SLOTS * BLOCK);
+		if (rc == 0)
+			break;
+		if (errno == EINTR)
+			continue;
+		if (n == 1)
+			return (err_from_errno(errno));
+		n = 1;
+	}
+	/* The new length must be on disk with the data in it. */
+	a->arena[arena].written = true;
+	for (uint32_t i = first; i < first + n; i++) {
+		g->backed[i] = true;
+		if (g->ext_busy[i] == 0)
+			a->backed_empty++;
+	}
+	return (OK);
+}
+
+/* Busy-free slots in a row from ${slot} on, ${want} at most. */
+static uint32_t
+free_run(const struct group *g, uint32_t i, uint32_t want)
+{
+	uint32_t n = 0;
+
+	while (n < want && i + n < GROUP_SLOTS && !bit_get(g->busy, i + n))
+		n++;
+	return (n);
+}
+
+static void
+count_busy(struct alloc *a, struct group *g, uint32_t i, bool up)
+{
+	uint16_t *c = &g->ext_busy[i / EXTENT_SLOTS];
+
+	if (up && (*c)++ == 0) {
+		a->empty--;
+		if (g->backed[i / EXTENT_SLOTS])
+			a->backed_empty--;
+	}
+	if (!up && --(*c) == 0) {
+		a->empty++;
+		if (g->backed[i / EXTENT_SLOTS])
+			a->backed_empty++;
+	}
+}
+
+/* Take up to ${want} slots in a row at ${slot}, which is free. */
+static enum err
+take_at(struct store *st, uint64_t slot, uint32_t want, uint64_t *ret_slot,
+    uint32_t *ret_n)
+{
+	struct alloc *a = st->alloc;
+	struct group *g = group_of(a, slot);
+	const uint32_t first = (uint32_t)(slot % GROUP_SLOTS);
+	uint32_t n = free_run(g, first, want);
+
+	TRY(extent_reserve(st, slot / EXTENT_SLOTS));
+	for (uint32_t e = first / EXTENT_SLOTS + 1;
+	    e <= (first + n - 1) / EXTENT_SLOTS; e++) {
+		/* Shorter is fine when the space ends here. */
+		if (extent_reserve(st, slot / GROUP_SLOTS * GROUP_EXTENTS +
+		    e) != OK) {
+			n = e * EXTENT_SLOTS - first;
+			break;
+		}
+	}
+	for (uint32_t i = first; i < first + n; i++) {
+		bit_set(g->used, i);
+		bit_set(g->busy, i);
+		count_busy(a, g, i, true);
+	}
+	g->dirty = true;
+	*ret_slot = slot;
+	*ret_n = n;
+	return (OK);
+}
+
+/* An extent without a busy slot; grows the last arena when there is none. */
+static enum err
+find_empty(struct alloc *a, uint64_t *ret_ext)
+{
+	const uint64_t total = (uint64_t)a->ngrp * GROUP_EXTENTS;
+
+	if (a->empty != 0) {
+		for (uint64_t i = 0; i < total; i++) {
+			const uint64_t x = (a->next_ext + i) % total;
+
+			if (a->grp[x / GROUP_EXTENTS]->ext_busy[x %
+			    GROUP_EXTENTS] == 0) {
+				a->next_ext = x + 1;
+				*ret_ext = x;
+				return (OK);
+			}
+		}
+	}
+	TRY(groups_grow(a, a->ngrp));
+	*ret_ext = total == 0 ? 1 : total; /* extent 0 holds slot 0 */
+	a->next_ext = *ret_ext + 1;
+	return (OK);
+}
+
+/* First free slot of an extent, or 0. */
+static uint64_t
+extent_first_free(const struct alloc *a, uint64_t ext)
+{
+	if (ext / GROUP_EXTENTS >= a->ngrp)
+		return (0);
+	const struct group *g = a->grp[ext / GROUP_EXTENTS];
+	const uint32_t base = (uint32_t)(ext % GROUP_EXTENTS) * EXTENT_SLOTS;
+
+	if (g->ext_busy[ext % GROUP_EXTENTS] >= EXTENT_SLOTS)
+		return (0);
+	for (uint32_t i = 0; i < EXTENT_SLOTS; i += 8) {
+		const uint8_t b = g->busy[(base + i) / 8];
+
+		if (b != 0xff)
+			return (ext * EXTENT_SLOTS + i +
+			    (uint32_t)__builtin_ctz(~(unsigned)b));
+	}
+	return (0);
+}
+
+/* A slot in an extent that small wishes share. */
+static enum err
+find_small(struct alloc *a, uint64_t *ret_slot)
+{
+	const uint64_t total = (uint64_t)a->ngrp * GROUP_EXTENTS;
+	uint64_t s = extent_first_free(a, a->small_ext);
+
+	for (uint64_t i = 0; s == 0 && i < SMALL_SCAN && i < total; i++) {
+		const uint64_t x = (a->small_scan + i) % total;
+		const uint16_t busy =
+		    a->grp[x / GROUP_EXTENTS]->ext_busy[x % GROUP_EXTENTS];
+
+		/* Half empty ones are worth the scattered writes. */
+		if (busy != 0 && busy <= EXTENT_SLOTS / 2) {
+			s = extent_first_free(a, x);
+			a->small_ext = x;
+			a->small_scan = x + 1;
+		}
+	}
+	if (s == 0) {
+		a->small_scan = total == 0 ? 0 :
+		    (a->small_scan + SMALL_SCAN) % total;
+		TRY(find_empty(a, &a->small_ext));
+		s = extent_first_free(a, a->small_ext);
+	}
+	*ret_slot = s;
+	return (OK);
+}
+
+/* The disk may be full while slots are free in reserved extents. */
+static enum err
+find_any_backed(const struct alloc *a, uint64_t *ret_slot)
+{
+	for (uint32_t n = 0; n < a->ngrp; n++)
+		for (uint32_t e = 0; e < GROUP_EXTENTS; e++) {
+			const struct group *g = a->grp[n];
+
+			if (!g->backed[e] || g->ext_busy[e] >= EXTENT_SLOTS)
+				continue;
+			*ret_slot = extent_first_free(a,
+			    (uint64_t)n * GROUP_EXTENTS + e);
+			return (OK);
+		}
+	return (ERR_NOSPC);
+}
+
+enum err
+alloc_take(struct store *st, uint64_t hint, uint32_t want, uint64_t *ret_slot,
+    uint32_t *ret_n)
+{
+	struct alloc *a = st->alloc;
+	uint64_t slot = 0, ext = 0;
+	enum err e;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	const struct group *g = group_of(a, hint);
+	if (hint != 0 && g != NULL &&
+	    !bit_get(g->busy, (uint32_t)(hint % GROUP_SLOTS))) {
+		slot = hint;
+	} else if (want >= SMALL_WANT) {
+		TRY(find_empty(a, &ext));
+		slot = ext * EXTENT_SLOTS;
+	} else {
+		TRY(find_small(a, &slot));
+	}
+	e = take_at(st, slot, want, ret_slot, ret_n);
+	if (e == ERR_NOSPC && find_any_backed(a, &slot) == OK)
+		e = take_at(st, slot, want, ret_slot, ret_n);
+	return (e);
+}
+
+static bool
+spans_add(struct spans *s, uint64_t slot, uint32_t n)
+{
+	if (s->n != 0 && s->v[s->n - 1].slot + s->v[s->n - 1].n == slot &&
+	    slot % GROUP_SLOTS != 0) {
+		s->v[s->n - 1].n += n;
+		return (true);
+	}
+	if (s->n == s->cap) {
+		const size_t cap = s->cap == 0 ? 256 : s->cap * 2;
+		struct span *v = realloc(s->v, cap * sizeof(*v));
+
+		if (v == NULL)
+			return (false);
+		s->v = v;
+		s->cap = cap;
+	}
+	s->v[s->n++] = (struct span){ .slot = slot, .n = n };
+	return (true);
+}
+
+void
+alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh)
+{
+	struct alloc *a = st->alloc;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	for (uint32_t k = 0; k < n; k++) {
+		const uint64_t s = slot + k;
+		struct group *g = group_of(a, s);
+		const uint32_t i = (uint32_t)(s % GROUP_SLOTS);
+
+		if (g == NULL || s == 0 || !bit_get(g->used, i)) {
+			/* Only damage leads here; the slot stays as it is. */
+			log_error("store: slot %llu is freed but not in use; "
+			    "run ssefs fsck", (unsigned long long)s);
+			continue;
+		}
+		bit_clear(g->used, i);
+		g->dirty = true;
+		if (fresh) {
+			bit_clear(g->busy, i);
+			count_busy(a, g, i, false);
+		} else if (!spans_add(&a->cur, s, 1)) {
+			/* Without memory for the note it stays busy until the
+			 * next start: space lost for a while, never data. */
+			log_warn("store: no memory to note a freed slot");
+		}
+	}
+}
+
+enum err
+alloc_write_rows(struct store *st)
+{
+	struct alloc *a = st->alloc;
+
+	for (uint32_t n = 0; n < a->ngrp; n++) {
+		uint8_t bits[GROUP_BYTES];
+		bool dirty;
+
+		lock_take(&st->alloc_lock);
+		dirty = a->grp[n]->dirty;
+		a->grp[n]->dirty = false;
+		if (dirty)
+			memcpy(bits, a->grp[n]->used, GROUP_BYTES);
+		lock_drop(&st->alloc_lock);
+		if (!dirty)
+			continue;
+		sqlite3_stmt *s = db_stmt(st, ST_ALLOC_PUT);
+		sqlite3_bind_int64(s, 1, (int64_t)n);
+		sqlite3_bind_blob(s, 2, bits, GROUP_BYTES, SQLITE_STATIC);
+		TRY(db_run(st, ST_ALLOC_PUT));
+	}
+	return (OK);
+}
+
+void
+alloc_epoch_end(struct store *st)
+{
+	struct alloc *a = st->alloc;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	if (a->sealed.n == 0) {
+		const struct spans t = a->sealed;
+
+		a->sealed = a->cur;
+		a->cur = t;
+		a->cur.n = 0;
+		return;
+	}
+	/* The last release has not happened (its sync failed): keep all. */
+	for (size_t i = 0; i < a->cur.n; i++)
+		(void)spans_add(&a->sealed, a->cur.v[i].slot, a->cur.v[i].n);
+	a->cur.n = 0;
+}
+
+/* Give the space of empty extents back to the disk, beyond a reserve. */
+static void
+punch_empty(struct store *st, uint64_t slot, uint32_t n)
+{
+	struct alloc *a = st->alloc;
+	const uint64_t last = (slot + n - 1) / EXTENT_SLOTS;
+
+	for (uint64_t x = slot / EXTENT_SLOTS; x <= last; x++) {
+		struct group *g = a->grp[x / GROUP_EXTENTS];
+		const uint32_t i = (uint32_t)(x % GROUP_EXTENTS);
+		int fd;
+
+		if (a->backed_empty <= KEEP_FREE_EXTENTS)
+			return;
+		if (g->ext_busy[i] != 0 || !g->backed[i])
+			continue;
+		/* Reserved again before its next use, whatever comes now. */
+		g->backed[i] = false;
+		a->backed_empty--;
+		if (arena_fd(st, x * EXTENT_SLOTS / ARENA_SLOTS, &fd) != OK)
+			continue;
+		if (sys->fallocate(fd, FALLOC_FL_PUNCH_HOLE |
+		    FALLOC_FL_KEEP_SIZE, (off_t)(x * EXTENT_SLOTS %
+		    ARENA_SLOTS * BLOCK), (off_t)EXTENT_SLOTS * BLOCK) != 0 &&
+		    errno != EOPNOTSUPP)
+			log_warn("store: a free extent could not be punched");
+	}
+}
+
+void
+alloc_epoch_durable(struct store *st)
+{
+	struct alloc *a = st->alloc;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	for (size_t k = 0; k < a->sealed.n; k++) {
+		const struct span sp = a->sealed.v[k];
+		struct group *g = group_of(a, sp.slot);
+
+		for (uint32_t i = 0; i < sp.n; i++) {
+			const uint32_t b =
+			    (uint32_t)(sp.slot % GROUP_SLOTS) + i;
+
+			bit_clear(g->busy, b);
+			count_busy(a, g, b, false);
+		}
+		punch_empty(st, sp.slot, sp.n);
+	}
+	a->sealed.n = 0;
+	if (a->sealed.cap > 65536) {
+		free(a->sealed.v);
+		a->sealed = (struct spans){ 0 };
+	}
+}
+
+enum err
+alloc_sync(struct store *st)
+{
+	struct alloc *a = st->alloc;
+	const uint64_t n = (a->ngrp + ARENA_GROUPS - 1) / ARENA_GROUPS;
+
+	for (uint64_t i = 0; i < n && i < ARENAS_MAX; i++) {
+		if (!atomic_exchange(&a->arena[i].written, false))
+			continue;
+		if (sys->fdatasync(a->arena[i].fd) != 0)
+			return (err_from_errno(errno));
+	}
+	return (OK);
+}
+
+uint64_t
+alloc_free_bytes(struct store *st)
+{
+	const struct alloc *a = st->alloc;
+	uint64_t n = 0;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	for (uint32_t i = 0; i < a->ngrp; i++)
+		for (uint32_t e = 0; e < GROUP_EXTENTS; e++)
+			if (a->grp[i]->backed[e] || a->grp[i]->ext_busy[e] != 0)
+				n += EXTENT_SLOTS - a->grp[i]->ext_busy[e];
+	return (n * BLOCK);
+}
+
+enum err
+alloc_read(struct store *st, uint64_t slot, uint32_t n, void *ret)
+{
+	int fd;
+
+	TRY(arena_fd(st, slot / ARENA_SLOTS, &fd));
+	return (sys_pread_full(fd, ret, (size_t)n * BLOCK,
+	    slot % ARENA_SLOTS * BLOCK));
+}
+
+enum err
+alloc_write(struct store *st, uint64_t slot, uint32_t n, const void *data)
+{
+	int fd;
+
+	TRY(arena_fd(st, slot / ARENA_SLOTS, &fd));
+	const enum err e = sys_pwrite_full(fd, data, (size_t)n * BLOCK,
+	    slot % ARENA_SLOTS * BLOCK);
+	/* After the write: writers hold the epoch, so that the committer's last
+	 * sync comes later and sees the mark. */
+	st->alloc->arena[slot / ARENA_SLOTS].written = true;
+	return (e);
+}
+
+enum err
+alloc_bits(struct store *st, uint64_t grp, uint8_t *ret)
+{
+	LOCK_SCOPE(&st->alloc_lock);
+	if (grp < st->alloc->ngrp)
+		memcpy(ret, st->alloc->grp[grp]->used, GROUP_BYTES);
+	else
+		memset(ret, 0, GROUP_BYTES);
+	return (OK);
+}
+
+enum err
+alloc_set_bits(struct store *st, uint64_t grp, const uint8_t *bits)
+{
+	LOCK_SCOPE(&st->alloc_lock);
+	TRY(groups_grow(st->alloc, grp));
+	group_load(st->alloc, st->alloc->grp[grp], bits, grp == 0);
+	st->alloc->grp[grp]->dirty = true;
+	return (OK);
+}
+
+uint64_t
+alloc_groups(struct store *st)
+{
+	LOCK_SCOPE(&st->alloc_lock);
+	return (st->alloc->ngrp);
+}
+
+bool
+alloc_slot_ok(struct store *st, uint64_t slot)
+{
+	struct stat sb;
+	int fd;
+
+	if (slot == 0 || slot / ARENA_SLOTS >= ARENAS_MAX ||
+	    arena_fd(st, slot / ARENA_SLOTS, &fd) != OK ||
+	    sys->fstat(fd, &sb) != 0)
+		return (false);
+	return (slot % ARENA_SLOTS * BLOCK + BLOCK <= (uint64_t)sb.st_size);
+}

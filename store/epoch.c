@@ -1,0 +1,283 @@
+/*
+ * epoch: the committer (design: the four rules).
+ *
+ *   1 data before map   the arenas are synced, under the exclusive epoch lock,
+ *                       before the transaction that refers to them commits;
+ *   2 no early reuse    slots freed in an epoch leave quarantine after the
+ *                       WAL's sync (alloc_epoch_durable);
+ *   3 fail-stop         any error of a sync or a commit ends in epoch_stop;
+ *   4 one transaction   all dirty inodes, maps, bitmaps and counters are
+ *                       written into the one transaction that holds the names.
+ *
+ * An epoch's life: open (operations share st->epoch) -> sealed and committed
+ * (commit_exclusive) -> durable (db_sync) -> its quarantine is released.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+#include "store/object.h"
+
+#define NODES_MAX 16384u               /* dirty map nodes in core */
+#define SYNC_AHEAD ((uint64_t)32 << 20) /* bytes between early syncs */
+#define WAL_HOME ((uint64_t)16 << 20)  /* brought home in idle time */
+#define WAL_FULL ((uint64_t)96 << 20)  /* brought home by the committer */
+#define DRAIN_STEPS 64u                /* batches between looks at the clock */
+
+enum err
+epoch_stop(struct store *st, enum err e, const char *what)
+{
+	if (!atomic_exchange(&st->stopped, true))
+		log_error("store %s: %s failed: %s; the store takes no more "
+		    "changes, what was acknowledged by fsync is safe: unmount, "
+		    "mend the disk, mount again", st->dir, what,
+		    err_detail(e));
+	return (ERR_FAILSTOP);
+}
+
+enum err
+epoch_enter(struct store *st)
+{
+	if (st->readonly)
+		return (ERR_ROFS);
+	if (st->stopped)
+		return (ERR_FAILSTOP);
+	if (st->dirty_bytes > st->opts.dirty_max ||
+	    st->dirty_nodes > NODES_MAX)
+		TRY(epoch_commit(st));
+	rwlock_read(&st->epoch);
+	if (st->stopped) {
+		rwlock_drop(&st->epoch);
+		return (ERR_FAILSTOP);
+	}
+	return (OK);
+}
+
+void
+epoch_leave(struct store *st)
+{
+	rwlock_drop(&st->epoch);
+	if (st->dirty_bytes - st->synced_bytes > SYNC_AHEAD)
+		epoch_kick(st);
+}
+
+void
+epoch_kick(struct store *st)
+{
+	LOCK_SCOPE(&st->state);
+	st->kick = true;
+	(void)pthread_cond_broadcast(&st->state_cond);
+}
+
+/* The first inode of the dirty list, pinned. */
+static struct inode *
+dirty_first(struct store *st)
+{
+	LOCK_SCOPE(&st->db);
+	struct inode *ip = st->dirty_list.dnext;
+
+	if (ip == &st->dirty_list)
+		return (NULL);
+	ip->pins++;
+	return (ip);
+}
+
+static enum err
+flush_all(struct store *st)
+{
+	struct inode *ip;
+
+	while ((ip = dirty_first(st)) != NULL) {
+		rwlock_write(&ip->lock);
+		const enum err e = inode_flush(st, ip);
+
+		rwlock_drop(&ip->lock);
+		inode_unpin(st, ip);
+		TRY(e);
+	}
+	return (OK);
+}
+
+/* With the exclusive epoch. */
+static enum err
+commit_exclusive(struct store *st)
+{
+	TRY(flush_all(st));
+	TRY(alloc_sync(st));
+	LOCK_SCOPE(&st->db);
+	TRY(db_begin(st));
+	TRY(keyrefs_write(st));
+	TRY(alloc_write_rows(st));
+	sqlite3_stmt *s = db_stmt(st, ST_SUPER_SET);
+	sqlite3_bind_int64(s, 1, (int64_t)st->epoch_no);
+	sqlite3_bind_int64(s, 2, (int64_t)st->next_ino);
+	sqlite3_bind_int64(s, 3, (int64_t)st->next_seg);
+	TRY(db_run(st, ST_SUPER_SET));
+	TRY(db_commit(st));
+	st->epoch_no++;
+	st->dirty_bytes = 0;
+	st->synced_bytes = 0;
+	alloc_epoch_end(st);
+	if (db_wal_bytes(st) > WAL_FULL)
+		TRY(db_checkpoint(st, true));
+	return (OK);
+}
+
+/* st->commit held; ${epoch} is the open epoch. */
+static enum err
+commit_now(struct store *st, uint64_t epoch)
+{
+	enum err e;
+
+	/* Most of the sync happens while others go on. */
+	e = alloc_sync(st);
+	if (e != OK)
+		return (epoch_stop(st, e, "the sync of an arena"));
+	rwlock_write(&st->epoch);
+	e = st->stopped ? ERR_FAILSTOP : commit_exclusive(st);
+	if (e != OK)
+		e = epoch_stop(st, e, "a commit");
+	rwlock_drop(&st->epoch);
+	TRY(e);
+	e = db_sync(st);
+	if (e != OK)
+		return (epoch_stop(st, e, "the sync of the WAL"));
+	alloc_epoch_durable(st);
+	st->durable_epoch = epoch;
+	st->n.epochs++;
+	/* The KMS refuses further data keys by itself until its log is on
+	 * disk; the files' state does not depend on it. */
+	if (st->kms != NULL && kms_flush(st->kms) != OK)
+		log_warn("store %s: the audit log could not be written: %s",
+		    st->dir, err_detail(ERR_IO));
+	return (OK);
+}
+
+static uint64_t
+open_epoch(struct store *st, bool *ret_changed)
+{
+	LOCK_SCOPE(&st->db);
+	*ret_changed = st->in_txn || st->idirty != 0;
+	return (st->epoch_no);
+}
+
+enum err
+epoch_commit(struct store *st)
+{
+	bool changed;
+	const uint64_t mine = open_epoch(st, &changed);
+
+	if (st->readonly)
+		return (OK);
+	LOCK_SCOPE(&st->commit);
+	if (st->stopped)
+		return (ERR_FAILSTOP);
+	/* Group commit: somebody else's may have held all of mine. */
+	if (st->durable_epoch >= mine)
+		return (OK);
+	const uint64_t now = open_epoch(st, &changed);
+	if (!changed)
+		return (OK);
+	return (commit_now(st, now));
+}
+
+/* ---- The maintenance thread ----------------------------------------------------- */
+
+/* Returns false when the store closes. */
+static bool
+wait_work(struct store *st, uint64_t ns)
+{
+	LOCK_SCOPE(&st->state);
+	if (!st->stopping && !st->kick)
+		(void)lock_wait_for(&st->state, &st->state_cond, ns);
+	st->kick = false;
+	return (!st->stopping);
+}
+
+static void
+sync_ahead(struct store *st)
+{
+	const uint64_t bytes = st->dirty_bytes;
+
+	if (bytes - st->synced_bytes <= SYNC_AHEAD)
+		return;
+	LOCK_SCOPE(&st->commit);
+	st->synced_bytes = bytes;
+	const enum err e = alloc_sync(st);
+	if (e != OK)
+		(void)epoch_stop(st, e, "the sync of an arena");
+}
+
+static void *
+maint_main(void *arg)
+{
+	struct store *st = arg;
+	const uint64_t period = (uint64_t)st->opts.commit_secs * 1000000000u;
+	uint64_t last = clock_mono_ns();
+
+	while (wait_work(st, period)) {
+		const uint64_t now = clock_mono_ns();
+		bool changed;
+
+		if (st->stopped)
+			continue;
+		sync_ahead(st);
+		for (unsigned i = 0; i < DRAIN_STEPS && st->have_dead; i++)
+			if (drain_step(st) == ERR_NOENT)
+				break;
+		if (st->have_dead)
+			epoch_kick(st);
+		if (now - last < period)
+			continue;
+		last = now;
+		(void)open_epoch(st, &changed);
+		/* An error has stopped the store and said so. */
+		if (changed && epoch_commit(st) != OK)
+			err_clear();
+		if (db_wal_bytes(st) > WAL_HOME &&
+		    db_checkpoint(st, false) != OK)
+			log_warn("store %s: the WAL could not be brought home",
+			    st->dir);
+	}
+	return (NULL);
+}
+
+enum err
+epoch_start(struct store *st)
+{
+	if (st->readonly)
+		return (OK);
+	if (pthread_create(&st->maint, NULL, maint_main, st) != 0)
+		return (ERR_NOMEM);
+	st->maint_on = true;
+	return (OK);
+}
+
+void
+epoch_end(struct store *st)
+{
+	if (!st->maint_on)
+		return;
+	lock_take(&st->state);
+	st->stopping = true;
+	(void)pthread_cond_broadcast(&st->state_cond);
+	lock_drop(&st->state);
+	(void)pthread_join(st->maint, NULL);
+	st->maint_on = false;
+}
+
+enum err
+store_sync(struct store *st)
+{
+	return (epoch_commit(st));
+}
+
+enum err
+store_fsync(struct store *st, uint64_t ino)
+{
+	(void)ino;
+	st->n.fsyncs++;
+	return (epoch_commit(st));
+}

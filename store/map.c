@@ -1,0 +1,770 @@
+/*
+ * map: the tree of nodes that says where a segment's blocks are.
+ *
+ * A row of table node:
+ *
+ *   0  1 version (1)      8  8 generation: epoch it was sealed in
+ *   1  1 level           16 12 nonce
+ *   2  2 entries held    28 16 tag
+ *   4  4 CRC32C of the   44  . entries: 40 bytes each at level 0 (struct
+ *        row without it        ment), 16 above (the child's tag; zero: none)
+ *
+ * The tag is AES-256-GCM's over no plaintext, under the segment's map key, with
+ * the associated data "ssefs node 1" || segment uuid || level u8 || index u64 ||
+ * generation u64 || entries u16 || entries.  Without cipher it is the CRC and
+ * the generation: no protection against malice, but it still ties each node to
+ * its parent.
+ *
+ * A node is written anew with a new nonce, so its tag changes, so its parent
+ * changes, up to the record that seals the root's tag.  While a node is dirty
+ * its parent's entry holds PENDING, which no lookup ever needs: dirty nodes are
+ * always cached.
+ */
+#include <string.h>
+
+#include "crypto/digest.h"
+#include "crypto/rand.h"
+#include "lib/base/buf.h"
+
+#include "store/object.h"
+
+#define MAP_BUCKETS 16384u
+#define NODE_LABEL "ssefs node 1"
+#define NODE_LABEL_LEN 12u
+#define NODE_AD_HEAD (NODE_LABEL_LEN + UUID_LEN + 1 + 8 + 8 + 2)
+
+static const uint8_t tag_none[AEAD_TAGLEN];
+static const uint8_t tag_pending[AEAD_TAGLEN] = "pending pending";
+
+struct map {
+	struct node *hash[MAP_BUCKETS];
+	struct node lru; /* list head: lnext is the newest */
+	size_t bytes, max;
+};
+
+uint64_t
+ment_slot(const struct ment *m)
+{
+	return ((uint64_t)m->slot[0] << 32 | get_u32(m->slot + 1));
+}
+
+void
+ment_set_slot(struct ment *m, uint64_t slot)
+{
+	m->slot[0] = (uint8_t)(slot >> 32);
+	put_u32(m->slot + 1, (uint32_t)slot);
+}
+
+enum err
+map_open(struct store *st)
+{
+	struct map *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return (ERR_NOMEM);
+	m->lru.lprev = m->lru.lnext = &m->lru;
+	m->max = st->opts.map_cache;
+	st->map = m;
+	return (OK);
+}
+
+static uint32_t
+node_hash(uint64_t segno, uint8_t level, uint64_t idx)
+{
+	uint64_t h = (segno * 0x9e3779b97f4a7c15u) ^ (idx + level) *
+	    0xc2b2ae3d27d4eb4fu;
+
+	return ((uint32_t)(h >> 32) % MAP_BUCKETS);
+}
+
+static size_t
+node_bytes(const struct node *n)
+{
+	return (sizeof(*n) + n->cap * node_esize(n->level));
+}
+
+static void
+lru_remove(struct node *n)
+{
+	if (!n->in_lru)
+		return;
+	n->lprev->lnext = n->lnext;
+	n->lnext->lprev = n->lprev;
+	n->in_lru = false;
+}
+
+static void
+lru_add(struct map *m, struct node *n)
+{
+	n->lnext = m->lru.lnext;
+	n->lprev = &m->lru;
+	n->lnext->lprev = n;
+	m->lru.lnext = n;
+	n->in_lru = true;
+}
+
+/* The dirty lists belong to the owner's lock: no other thread sees them. */
+static void
+dirty_add(struct store *st, struct node *n)
+{
+	struct node **head = &n->seg->dirty[n->level];
+
+	if (n->dirty)
+		return;
+	n->dirty = true;
+	n->dprev = NULL;
+	n->dnext = *head;
+	if (n->dnext != NULL)
+		n->dnext->dprev = n;
+	*head = n;
+	st->dirty_nodes++;
+}
+
+static void
+dirty_remove(struct store *st, struct node *n)
+{
+	if (n->dprev != NULL)
+		n->dprev->dnext = n->dnext;
+	else
+		n->seg->dirty[n->level] = n->dnext;
+	if (n->dnext != NULL)
+		n->dnext->dprev = n->dprev;
+	n->dirty = false;
+	st->dirty_nodes--;
+}
+
+/* Out of the cache and freed (map_lock held). */
+static void
+node_drop(struct store *st, struct node *n)
+{
+	struct map *m = st->map;
+	struct node **pp = &m->hash[node_hash(n->segno, n->level, n->idx)];
+
+	while (*pp != n)
+		pp = &(*pp)->hnext;
+	*pp = n->hnext;
+	lru_remove(n);
+	if (n->sprev != NULL)
+		n->sprev->snext = n->snext;
+	else
+		n->seg->nodes = n->snext;
+	if (n->snext != NULL)
+		n->snext->sprev = n->sprev;
+	m->bytes -= node_bytes(n);
+	if (n->dirty)
+		dirty_remove(st, n);
+	free(n->ents);
+	free(n);
+}
+
+void
+map_close(struct store *st)
+{
+	free(st->map);
+	st->map = NULL;
+}
+
+static struct node *
+cache_find(struct store *st, uint64_t segno, uint8_t level, uint64_t idx)
+{
+	struct node *n = st->map->hash[node_hash(segno, level, idx)];
+
+	while (n != NULL &&
+	    (n->segno != segno || n->level != level || n->idx != idx))
+		n = n->hnext;
+	if (n != NULL) {
+		lru_remove(n);
+		n->pins++;
+	}
+	return (n);
+}
+
+static void
+cache_add(struct store *st, struct node *n)
+{
+	struct map *m = st->map;
+	const uint32_t h = node_hash(n->segno, n->level, n->idx);
+
+	n->hnext = m->hash[h];
+	m->hash[h] = n;
+	n->snext = n->seg->nodes;
+	if (n->snext != NULL)
+		n->snext->sprev = n;
+	n->seg->nodes = n;
+	m->bytes += node_bytes(n);
+	while (m->bytes > m->max && m->lru.lprev != &m->lru)
+		node_drop(st, m->lru.lprev);
+}
+
+static struct node *
+node_new(struct seg *s, uint8_t level, uint64_t idx, uint16_t cap)
+{
+	struct node *n = calloc(1, sizeof(*n));
+
+	if (n == NULL)
+		return (NULL);
+	n->ents = calloc(cap, node_esize(level));
+	if (n->ents == NULL) {
+		free(n);
+		return (NULL);
+	}
+	n->cap = cap;
+	n->seg = s;
+	n->segno = s->no;
+	n->level = level;
+	n->idx = idx;
+	n->pins = 1;
+	return (n);
+}
+
+void
+map_put(struct store *st, struct node *n)
+{
+	if (n == NULL)
+		return;
+	LOCK_SCOPE(&st->map_lock);
+	if (--n->pins == 0 && !n->dirty)
+		lru_add(st->map, n);
+}
+
+static void
+node_cleanup(struct node **n)
+{
+	if (*n != NULL)
+		map_put((*n)->seg->st, *n);
+}
+#define CLEANUP_NODE CLEANUP(node_cleanup)
+
+/* ---- Rows --------------------------------------------------------------------- */
+
+enum err
+node_parse(const uint8_t *row, size_t len, uint8_t level,
+    struct node_row *ret)
+{
+	const unsigned most = level == 0 ? CHUNK_ENTRIES : NODE_FANOUT;
+
+	if (row == NULL || len < NODE_HEAD || row[0] != 1 || row[1] != level)
+		return (ERR_CORRUPT);
+	ret->level = level;
+	ret->count = get_u16(row + 2);
+	if (ret->count == 0 || ret->count > most ||
+	    len != NODE_HEAD + ret->count * node_esize(level))
+		return (ERR_CORRUPT);
+	if (crc32c(crc32c(0, row, 4), row + 8, len - 8) != get_u32(row + 4))
+		return (ERR_CORRUPT);
+	ret->gen = get_u64(row + 8);
+	ret->nonce = row + 16;
+	ret->tag = row + 28;
+	ret->ents = row + NODE_HEAD;
+	return (OK);
+}
+
+static size_t
+node_ad(const struct seg *s, uint8_t level, uint64_t idx, uint64_t gen,
+    uint16_t count, const uint8_t *ents, uint8_t *ret)
+{
+	uint8_t *p = ret;
+
+	memcpy(p, NODE_LABEL, NODE_LABEL_LEN);
+	p += NODE_LABEL_LEN;
+	memcpy(p, s->uuid, UUID_LEN);
+	p += UUID_LEN;
+	*p++ = level;
+	put_u64(p, idx);
+	put_u64(p + 8, gen);
+	put_u16(p + 16, count);
+	p += 18;
+	memcpy(p, ents, count * node_esize(level));
+	return ((size_t)(p - ret) + count * node_esize(level));
+}
+
+/* The tag of a node of a segment without cipher. */
+static void
+plain_tag(const uint8_t *ad, size_t adlen, uint64_t gen, uint8_t *ret)
+{
+	memset(ret, 0, AEAD_TAGLEN);
+	put_u32(ret, crc32c(0, ad, adlen));
+	put_u64(ret + 4, gen);
+	ret[15] = 1; /* never all zero */
+}
+
+enum err
+node_verify(struct seg *s, uint8_t level, uint64_t idx,
+    const struct node_row *r, const uint8_t *want)
+{
+	uint8_t ad[NODE_AD_HEAD + NODE_ROW_MAX], tag[AEAD_TAGLEN];
+	const size_t n = node_ad(s, level, idx, r->gen, r->count, r->ents, ad);
+
+	if (want != NULL && memcmp(r->tag, want, AEAD_TAGLEN) != 0)
+		return (ERR_CORRUPT);
+	if (s->cipher)
+		return (aead_open(s->mapk, r->nonce, ad, n, NULL, 0, r->tag,
+		    tag) == OK ? OK : ERR_CORRUPT);
+	plain_tag(ad, n, r->gen, tag);
+	return (memcmp(tag, r->tag, AEAD_TAGLEN) == 0 ? OK : ERR_CORRUPT);
+}
+
+/* ---- Look-up ------------------------------------------------------------------- */
+
+static enum err
+node_load(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
+    const uint8_t *want, struct node **ret)
+{
+	uint8_t row[NODE_ROW_MAX];
+	struct node_row r;
+	struct node *n, *other;
+	size_t len = 0;
+	enum err e;
+
+	lock_take(&st->db);
+	sqlite3_stmt *q = db_stmt(st, ST_NODE_GET);
+	sqlite3_bind_int64(q, 1, (int64_t)s->no);
+	sqlite3_bind_int(q, 2, level);
+	sqlite3_bind_int64(q, 3, (int64_t)idx);
+	e = db_row(st, ST_NODE_GET);
+	if (e == OK) {
+		len = (size_t)sqlite3_column_bytes(q, 0);
+		if (len > sizeof(row))
+			e = ERR_CORRUPT;
+		else
+			memcpy(row, sqlite3_column_blob(q, 0), len);
+		db_done(st, ST_NODE_GET);
+	}
+	lock_drop(&st->db);
+	if (e == ERR_NOENT)
+		e = ERR_CORRUPT;
+	TRY(e);
+	TRY(node_parse(row, len, level, &r));
+	TRY(node_verify(s, level, idx, &r, want));
+
+	n = node_new(s, level, idx, r.count);
+	if (n == NULL)
+		return (ERR_NOMEM);
+	n->count = r.count;
+	memcpy(n->ents, r.ents, r.count * node_esize(level));
+	LOCK_SCOPE(&st->map_lock);
+	other = cache_find(st, s->no, level, idx);
+	if (other != NULL) {
+		free(n->ents);
+		free(n);
+		n = other;
+	} else {
+		cache_add(st, n);
+	}
+	*ret = n;
+	return (OK);
+}
+
+enum err
+map_get(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
+    struct node **ret)
+{
+	uint8_t want[AEAD_TAGLEN];
+
+	*ret = NULL;
+	if (s->no == 0 || level > s->depth ||
+	    (idx >> (8 * (s->depth - level))) != 0)
+		return (OK);
+	lock_take(&st->map_lock);
+	*ret = cache_find(st, s->no, level, idx);
+	lock_drop(&st->map_lock);
+	if (*ret != NULL) {
+		st->n.map_hits++;
+		return (OK);
+	}
+	if (level == s->depth) {
+		memcpy(want, s->root, AEAD_TAGLEN);
+	} else {
+		struct node *up CLEANUP_NODE = NULL;
+		const unsigned c = (unsigned)(idx % NODE_FANOUT);
+
+		TRY(map_get(st, s, (uint8_t)(level + 1), idx / NODE_FANOUT,
+		    &up));
+		if (up == NULL || c >= up->count)
+			return (OK);
+		memcpy(want, up->ents + c * AEAD_TAGLEN, AEAD_TAGLEN);
+	}
+	if (memcmp(want, tag_none, AEAD_TAGLEN) == 0)
+		return (OK);
+	st->n.map_misses++;
+	return (node_load(st, s, level, idx, want, ret));
+}
+
+/* ---- Change ----------------------------------------------------------------------- */
+
+static enum err
+node_room(struct store *st, struct node *n, uint16_t count)
+{
+	const unsigned most = n->level == 0 ? CHUNK_ENTRIES : NODE_FANOUT;
+	const size_t es = node_esize(n->level);
+	unsigned cap = n->cap;
+	uint8_t *v;
+
+	if (count > n->cap) {
+		while (cap < count)
+			cap = cap < 4 ? 4 : cap * 4;
+		if (cap > most)
+			cap = most;
+		v = realloc(n->ents, cap * es);
+		if (v == NULL)
+			return (ERR_NOMEM);
+		lock_take(&st->map_lock);
+		st->map->bytes += (cap - n->cap) * es;
+		lock_drop(&st->map_lock);
+		n->ents = v;
+		n->cap = (uint16_t)cap;
+	}
+	if (count > n->count) {
+		memset(n->ents + n->count * es, 0, (count - n->count) * es);
+		n->count = count;
+	}
+	return (OK);
+}
+
+/* The node, made when absent; marked dirty and pending in all above it. */
+static enum err
+touch(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
+    uint16_t count, struct node **ret)
+{
+	struct node *n CLEANUP_NODE = NULL;
+
+	*ret = NULL;
+	TRY(map_get(st, s, level, idx, &n));
+	if (n != NULL && n->dirty) {
+		TRY(node_room(st, n, count));
+		*ret = steal(n);
+		return (OK);
+	}
+	/* Above first: when that fails nothing has changed here. */
+	if (level < s->depth) {
+		struct node *up CLEANUP_NODE = NULL;
+		const unsigned c = (unsigned)(idx % NODE_FANOUT);
+
+		TRY(touch(st, s, (uint8_t)(level + 1), idx / NODE_FANOUT,
+		    (uint16_t)(c + 1), &up));
+		if (n == NULL) {
+			n = node_new(s, level, idx, count == 0 ? 1 : count);
+			if (n == NULL)
+				return (ERR_NOMEM);
+			lock_take(&st->map_lock);
+			cache_add(st, n);
+			lock_drop(&st->map_lock);
+		}
+		memcpy(up->ents + c * AEAD_TAGLEN, tag_pending, AEAD_TAGLEN);
+	} else {
+		if (n == NULL) {
+			n = node_new(s, level, idx, count == 0 ? 1 : count);
+			if (n == NULL)
+				return (ERR_NOMEM);
+			lock_take(&st->map_lock);
+			cache_add(st, n);
+			lock_drop(&st->map_lock);
+		}
+		memcpy(s->root, tag_pending, AEAD_TAGLEN);
+	}
+	dirty_add(st, n);
+	TRY(node_room(st, n, count));
+	*ret = steal(n);
+	return (OK);
+}
+
+/* Add a level above the root. */
+static enum err
+grow(struct store *st, struct seg *s)
+{
+	struct node *n CLEANUP_NODE = NULL;
+	uint8_t old[AEAD_TAGLEN];
+
+	if (s->depth + 1 >= NODE_LEVELS)
+		return (ERR_FBIG);
+	memcpy(old, s->root, AEAD_TAGLEN);
+	if (memcmp(old, tag_none, AEAD_TAGLEN) == 0) {
+		s->depth++;
+		return (OK);
+	}
+	n = node_new(s, (uint8_t)(s->depth + 1), 0, 1);
+	if (n == NULL)
+		return (ERR_NOMEM);
+	memcpy(n->ents, old, AEAD_TAGLEN);
+	n->count = 1;
+	lock_take(&st->map_lock);
+	cache_add(st, n);
+	lock_drop(&st->map_lock);
+	dirty_add(st, n);
+	s->depth++;
+	memcpy(s->root, tag_pending, AEAD_TAGLEN);
+	return (OK);
+}
+
+enum err
+map_touch(struct store *st, struct seg *s, uint64_t idx, uint16_t count,
+    struct node **ret)
+{
+	*ret = NULL;
+	while ((idx >> (8 * s->depth)) != 0)
+		TRY(grow(st, s));
+	return (touch(st, s, 0, idx, count, ret));
+}
+
+void
+node_set_fresh(struct store *st, struct node *n, unsigned i)
+{
+	if (n->fresh_epoch != st->epoch_no) {
+		n->fresh_epoch = st->epoch_no;
+		n->fresh = 0;
+	}
+	n->fresh |= (uint64_t)1 << i;
+}
+
+bool
+node_fresh(struct store *st, const struct node *n, unsigned i)
+{
+	return (n->fresh_epoch == st->epoch_no && ((n->fresh >> i) & 1) != 0);
+}
+
+/* ---- Walk ---------------------------------------------------------------------------- */
+
+static enum err
+next_in(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
+    uint64_t from, uint64_t *ret)
+{
+	struct node *n CLEANUP_NODE = NULL;
+	const unsigned below = 8u * level; /* bits of a level-0 index */
+	uint64_t c;
+
+	if (level == 0) {
+		*ret = idx;
+		return (OK);
+	}
+	TRY(map_get(st, s, level, idx, &n));
+	if (n == NULL)
+		return (ERR_NOENT);
+	c = 0;
+	if (from > idx << below)
+		c = (from - (idx << below)) >> (below - 8);
+	for (; c < n->count; c++) {
+		if (memcmp(n->ents + c * AEAD_TAGLEN, tag_none,
+		    AEAD_TAGLEN) == 0)
+			continue;
+		const enum err e = next_in(st, s, (uint8_t)(level - 1),
+		    idx * NODE_FANOUT + c, from, ret);
+		if (e != ERR_NOENT)
+			return (e);
+	}
+	return (ERR_NOENT);
+}
+
+enum err
+map_next(struct store *st, struct seg *s, uint64_t from, uint64_t *ret_idx)
+{
+	if (s->no == 0 || (from >> (8 * s->depth)) != 0 ||
+	    memcmp(s->root, tag_none, AEAD_TAGLEN) == 0)
+		return (ERR_NOENT);
+	return (next_in(st, s, s->depth, 0, from, ret_idx));
+}
+
+/* ---- Seal ---------------------------------------------------------------------------- */
+
+static bool
+node_empty(const struct node *n)
+{
+	const size_t es = node_esize(n->level);
+
+	for (unsigned i = 0; i < n->count; i++) {
+		const uint8_t *p = n->ents + i * es;
+
+		if (n->level == 0 ?
+		    ment_state((const struct ment *)(const void *)p) !=
+		    MENT_ABSENT : memcmp(p, tag_none, AEAD_TAGLEN) != 0)
+			return (false);
+	}
+	return (true);
+}
+
+/* Entries up to the last that is not absent. */
+static uint16_t
+node_used(const struct node *n)
+{
+	const size_t es = node_esize(n->level);
+	static const uint8_t zero[sizeof(struct ment)];
+	uint16_t c = n->count;
+
+	while (c > 1 && memcmp(n->ents + (c - 1u) * es, zero, es) == 0)
+		c--;
+	return (c);
+}
+
+static enum err
+row_write(struct store *st, struct node *n, uint8_t ret_tag[AEAD_TAGLEN])
+{
+	struct seg *s = n->seg;
+	uint8_t row[NODE_ROW_MAX], ad[NODE_AD_HEAD + NODE_ROW_MAX];
+	const uint16_t count = node_used(n);
+	const size_t len = NODE_HEAD + count * node_esize(n->level);
+	const uint64_t gen = st->epoch_no;
+	size_t adlen;
+
+	row[0] = 1;
+	row[1] = n->level;
+	put_u16(row + 2, count);
+	put_u64(row + 8, gen);
+	memcpy(row + NODE_HEAD, n->ents, len - NODE_HEAD);
+	adlen = node_ad(s, n->level, n->idx, gen, count, n->ents, ad);
+	if (s->cipher) {
+		rand_bytes(row + 16, AEAD_NONCELEN);
+		TRY(aead_seal(s->mapk, row + 16, ad, adlen, NULL, 0, NULL,
+		    row + 28));
+	} else {
+		memset(row + 16, 0, AEAD_NONCELEN);
+		plain_tag(ad, adlen, gen, row + 28);
+	}
+	put_u32(row + 4, crc32c(crc32c(0, row, 4), row + 8, len - 8));
+	memcpy(ret_tag, row + 28, AEAD_TAGLEN);
+
+	LOCK_SCOPE(&st->db);
+	TRY(db_begin(st));
+	sqlite3_stmt *q = db_stmt(st, ST_NODE_PUT);
+	sqlite3_bind_int64(q, 1, (int64_t)n->segno);
+	sqlite3_bind_int(q, 2, n->level);
+	sqlite3_bind_int64(q, 3, (int64_t)n->idx);
+	sqlite3_bind_blob(q, 4, row, (int)len, SQLITE_STATIC);
+	return (db_run(st, ST_NODE_PUT));
+}
+
+static enum err
+row_delete(struct store *st, const struct node *n)
+{
+	LOCK_SCOPE(&st->db);
+	TRY(db_begin(st));
+	sqlite3_stmt *q = db_stmt(st, ST_NODE_DEL);
+	sqlite3_bind_int64(q, 1, (int64_t)n->segno);
+	sqlite3_bind_int(q, 2, n->level);
+	sqlite3_bind_int64(q, 3, (int64_t)n->idx);
+	return (db_run(st, ST_NODE_DEL));
+}
+
+/* Seal one node and put its tag (none when it became empty) above it. */
+static enum err
+seal_node(struct store *st, struct seg *s, struct node *n)
+{
+	uint8_t tag[AEAD_TAGLEN] = { 0 };
+
+	if (node_empty(n))
+		TRY(row_delete(st, n));
+	else
+		TRY(row_write(st, n, tag));
+	if (n->level == s->depth) {
+		memcpy(s->root, tag, AEAD_TAGLEN);
+	} else {
+		struct node *up CLEANUP_NODE = NULL;
+		const unsigned c = (unsigned)(n->idx % NODE_FANOUT);
+
+		TRY(touch(st, s, (uint8_t)(n->level + 1),
+		    n->idx / NODE_FANOUT, (uint16_t)(c + 1), &up));
+		memcpy(up->ents + c * AEAD_TAGLEN, tag, AEAD_TAGLEN);
+	}
+	LOCK_SCOPE(&st->map_lock);
+	dirty_remove(st, n);
+	if (n->pins == 0) {
+		if (memcmp(tag, tag_none, AEAD_TAGLEN) == 0)
+			node_drop(st, n);
+		else
+			lru_add(st->map, n);
+	}
+	return (OK);
+}
+
+enum err
+map_seal(struct store *st, struct seg *s)
+{
+	if (s->no == 0)
+		return (OK);
+	/* Sealing a node makes those above it dirty, never one beside it. */
+	for (uint8_t level = 0; level <= s->depth; level++)
+		while (s->dirty[level] != NULL)
+			TRY(seal_node(st, s, s->dirty[level]));
+	return (OK);
+}
+
+bool
+map_dirty(const struct seg *s)
+{
+	for (unsigned level = 0; level < NODE_LEVELS; level++)
+		if (s->dirty[level] != NULL)
+			return (true);
+	return (false);
+}
+
+void
+map_moved(struct store *st, struct seg *s)
+{
+	LOCK_SCOPE(&st->map_lock);
+	for (struct node *n = s->nodes; n != NULL; n = n->snext)
+		n->seg = s;
+}
+
+void
+map_forget(struct store *st, struct seg *s)
+{
+	LOCK_SCOPE(&st->map_lock);
+	while (s->nodes != NULL)
+		node_drop(st, s->nodes);
+}
+
+/* ---- Cut ----------------------------------------------------------------------------- */
+
+enum err
+map_give_dirty(struct store *st, struct seg *s, uint64_t first)
+{
+	struct node *n, *next;
+
+	for (n = s->dirty[0]; n != NULL; n = next) {
+		const struct ment *m =
+		    (const struct ment *)(const void *)n->ents;
+
+		next = n->dnext;
+		if (n->idx < first)
+			continue;
+		for (unsigned i = 0; i < n->count; i++)
+			if (ment_state(&m[i]) == MENT_DATA)
+				alloc_give(st, ment_slot(&m[i]), 1,
+				    node_fresh(st, n, i));
+		/* The row, if any, is an older one: what it held and the node
+		 * no longer did was given back when it was replaced. */
+		TRY(row_delete(st, n));
+		LOCK_SCOPE(&st->map_lock);
+		node_drop(st, n);
+	}
+	return (OK);
+}
+
+enum err
+map_cut(struct store *st, struct seg *s, uint64_t first)
+{
+	/* From the root down: children beyond the cut are forgotten by the
+	 * node that straddles it. */
+	for (uint8_t level = s->depth; level >= 1; level--) {
+		struct node *n CLEANUP_NODE = NULL, *t CLEANUP_NODE = NULL;
+		const uint64_t idx = first >> (8 * level);
+		const uint64_t width = (uint64_t)1 << (8 * (level - 1));
+		const uint64_t keep = (first - (idx << (8 * level)) + width -
+		    1) / width;
+
+		if (keep == 0)
+			continue;
+		TRY(map_get(st, s, level, idx, &n));
+		if (n == NULL || keep >= n->count)
+			continue;
+		TRY(touch(st, s, level, idx, 0, &t));
+		n->count = (uint16_t)keep;
+	}
+	TRY(map_give_dirty(st, s, first));
+
+	LOCK_SCOPE(&st->map_lock);
+	for (struct node *n = s->nodes, *next; n != NULL; n = next) {
+		next = n->snext;
+		if (n->idx << (8 * n->level) >= first)
+			node_drop(st, n);
+	}
+	return (OK);
+}

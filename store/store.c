@@ -1,0 +1,360 @@
+/*
+ * store: making, opening and closing a store; its lock; reaping; what it says
+ * about itself.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "crypto/rand.h"
+#include "lib/base/log.h"
+#include "lib/base/sys.h"
+
+#include "store/object.h"
+
+#define PATH_LEN 4096
+#define DIRTY_MAX ((size_t)256 << 20)
+#define MAP_CACHE ((size_t)24 << 20)
+#define DB_CACHE ((size_t)40 << 20)
+#define INODE_CACHE 16384u
+#define COMMIT_SECS 5u
+
+static enum err
+path_of(const char *dir, const char *name, char ret[static PATH_LEN])
+{
+	if ((size_t)snprintf(ret, PATH_LEN, "%s/%s", dir, name) >= PATH_LEN)
+		return (ERR_NAMETOOLONG);
+	return (OK);
+}
+
+/* ---- Making ------------------------------------------------------------------ */
+
+static enum err
+dir_must_be_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	bool found = false;
+
+	if (d == NULL)
+		return (err_from_errno(errno));
+	while ((e = readdir(d)) != NULL)
+		found = found || (strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0);
+	(void)closedir(d);
+	if (found)
+		return (err_fail(ERR_EXIST, "%s is not empty: a store is made "
+		    "in a new or empty directory", dir));
+	return (OK);
+}
+
+enum err
+store_create_dir(const struct store_init *in)
+{
+	char path[PATH_LEN], keyfile[PATH_LEN];
+	struct kms_root root = { KMS_ROOT_FILE, keyfile, NULL };
+	uint8_t uuid[UUID_LEN];
+
+	if (sys->mkdir(in->dir, 0700) != 0) {
+		if (errno != EEXIST)
+			return (err_fail(err_from_errno(errno),
+			    "%s cannot be made: %s", in->dir,
+			    strerror(errno)));
+		TRY(dir_must_be_empty(in->dir));
+	}
+	rand_bytes(uuid, sizeof(uuid));
+	if (!in->no_kms) {
+		if ((size_t)snprintf(keyfile, sizeof(keyfile), "%s.key",
+		    in->dir) >= sizeof(keyfile))
+			return (ERR_NAMETOOLONG);
+		TRY(path_of(in->dir, "keys.db", path));
+		TRY(kms_create_store(path, in->root != NULL ? in->root : &root,
+		    in->region != NULL ? in->region : KMS_REGION_DEFAULT));
+	}
+	TRY(path_of(in->dir, "meta.db", path));
+	TRY(db_create(path, uuid));
+	return (sys_sync_dir(in->dir));
+}
+
+/* ---- The lock ------------------------------------------------------------------ */
+
+static enum err
+lock_dir(struct store *st)
+{
+	char path[PATH_LEN], text[32] = { 0 };
+	ssize_t n;
+
+	TRY(path_of(st->dir, "lock", path));
+	st->lockfd = sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC |
+	    O_NOFOLLOW, 0600);
+	if (st->lockfd < 0)
+		return (err_fail(err_from_errno(errno), "%s: %s", path,
+		    strerror(errno)));
+	if (sys->lock(st->lockfd) != 0) {
+		n = sys->pread(st->lockfd, text, sizeof(text) - 1, 0);
+		text[n > 0 ? n : 0] = '\0';
+		text[strcspn(text, "\n")] = '\0';
+		return (err_fail(ERR_LOCKED, "%s is in use by process %s "
+		    "(unmount it first)", st->dir, text));
+	}
+	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (sys->ftruncate(st->lockfd, 0) != 0)
+		return (err_from_errno(errno));
+	return (sys_pwrite_full(st->lockfd, text, (size_t)n, 0));
+}
+
+/* ---- Opening ------------------------------------------------------------------- */
+
+static void
+store_free(struct store *st)
+{
+	if (st == NULL)
+		return;
+	epoch_end(st);
+	/* Before the store's parts go: it calls into them. */
+	kms_close(st->kms);
+	inode_close(st);
+	share_close(st);
+	keyrefs_close(st);
+	map_close(st);
+	alloc_close(st);
+	db_close(st);
+	if (st->lockfd >= 0)
+		(void)sys->close(st->lockfd);
+	lock_destroy(&st->commit);
+	rwlock_destroy(&st->epoch);
+	lock_destroy(&st->db);
+	lock_destroy(&st->map_lock);
+	lock_destroy(&st->alloc_lock);
+	lock_destroy(&st->state);
+	(void)pthread_cond_destroy(&st->state_cond);
+	free(st->dir);
+	free(st);
+}
+
+static void
+store_cleanup(struct store **st)
+{
+	store_free(*st);
+}
+
+static struct store *
+store_new(const struct store_opts *o)
+{
+	struct store *st = calloc(1, sizeof(*st));
+
+	if (st == NULL)
+		return (NULL);
+	st->lockfd = -1;
+	st->opts = *o;
+	if (st->opts.commit_secs == 0)
+		st->opts.commit_secs = COMMIT_SECS;
+	if (st->opts.dirty_max == 0)
+		st->opts.dirty_max = DIRTY_MAX;
+	if (st->opts.map_cache == 0)
+		st->opts.map_cache = MAP_CACHE;
+	if (st->opts.db_cache == 0)
+		st->opts.db_cache = DB_CACHE;
+	if (st->opts.inode_cache == 0)
+		st->opts.inode_cache = INODE_CACHE;
+	st->readonly = o->readonly;
+	lock_init(&st->commit, RANK_STORE_COMMIT, "store commit");
+	rwlock_init(&st->epoch, RANK_STORE_EPOCH, "store epoch");
+	lock_init(&st->db, RANK_STORE_DB, "store db");
+	lock_init(&st->map_lock, RANK_STORE_MAP, "store map");
+	lock_init(&st->alloc_lock, RANK_STORE_ALLOC, "store alloc");
+	lock_init(&st->state, RANK_STORE_STATE, "store state");
+	lock_cond_init(&st->state_cond);
+	st->dir = strdup(o->dir);
+	if (st->dir == NULL) {
+		store_free(st);
+		return (NULL);
+	}
+	return (st);
+}
+
+static enum err
+open_kms(struct store *st)
+{
+	char path[PATH_LEN];
+	struct stat sb;
+
+	TRY(path_of(st->dir, "keys.db", path));
+	if (sys->stat(path, &sb) != 0) {
+		if (errno == ENOENT)
+			return (OK); /* made with no_kms */
+		return (err_from_errno(errno));
+	}
+	return (kms_open(path, st->opts.root, &st->kms));
+}
+
+/* What lost its last name before the last stop is freed now. */
+static enum err
+reap_orphans(struct store *st)
+{
+	int64_t ino = 0;
+	enum err e = OK;
+
+	while (e == OK && !st->readonly) {
+		lock_take(&st->db);
+		sqlite3_stmt *q = db_stmt(st, ST_ORPHAN_NEXT);
+		sqlite3_bind_int64(q, 1, ino);
+		e = db_row(st, ST_ORPHAN_NEXT);
+		if (e == OK) {
+			ino = sqlite3_column_int64(q, 0);
+			db_done(st, ST_ORPHAN_NEXT);
+		}
+		lock_drop(&st->db);
+		if (e == OK)
+			store_reap(st, (uint64_t)ino);
+	}
+	return (e == ERR_NOENT ? OK : e);
+}
+
+enum err
+store_open_dir(const struct store_opts *o, struct store **ret)
+{
+	struct store *st CLEANUP(store_cleanup) = NULL;
+	char path[PATH_LEN];
+	struct stat sb;
+
+	TRY(path_of(o->dir, "meta.db", path));
+	if (sys->stat(path, &sb) != 0)
+		return (err_fail(ERR_NOTSTORE, "%s is not an ssefs store "
+		    "(make one with: ssefs init --store %s)", o->dir, o->dir));
+	st = store_new(o);
+	if (st == NULL)
+		return (ERR_NOMEM);
+	TRY(lock_dir(st));
+	TRY(inode_open(st));
+	TRY(map_open(st));
+	TRY(db_open(st));
+	uuid_format(st->uuid, st->uuid_text);
+	TRY(alloc_open(st));
+	TRY(open_kms(st));
+	st->have_dead = true;
+	TRY(reap_orphans(st));
+	TRY(epoch_start(st));
+	if (st->kms != NULL)
+		TRY(kms_watch(st->kms, revoke_look, st));
+	*ret = steal(st);
+	return (OK);
+}
+
+enum err
+store_close_dir(struct store *st)
+{
+	enum err e;
+
+	epoch_end(st);
+	e = epoch_commit(st);
+	store_free(st);
+	return (e);
+}
+
+struct kms *
+store_kms(struct store *st)
+{
+	return (st->kms);
+}
+
+/* ---- Reaping -------------------------------------------------------------------- */
+
+/* The rows that go with an inode. st->db held. */
+static enum err
+reap_rows(struct store *st, struct inode *ip)
+{
+	static const enum stmt all[] = { ST_XATTR_DELALL, ST_DFLT_DEL,
+		ST_LINK_DEL, ST_ORPHAN_DEL };
+
+	TRY(db_begin(st));
+	for (unsigned i = 0; i < COUNTOF(all); i++) {
+		/* Most inodes have none of the first three. */
+		if ((all[i] == ST_XATTR_DELALL && ip->xattrs == 0) ||
+		    (all[i] == ST_DFLT_DEL && !S_ISDIR(ip->mode)) ||
+		    (all[i] == ST_LINK_DEL && !S_ISLNK(ip->mode)))
+			continue;
+		sqlite3_stmt *q = db_stmt(st, all[i]);
+		sqlite3_bind_int64(q, 1, (int64_t)ip->ino);
+		TRY(db_run(st, all[i]));
+	}
+	keyref_use(st, ip->keyref, -1);
+	return (inode_erase(st, ip));
+}
+
+static enum err
+reap(struct store *st, struct inode *ip)
+{
+	RWLOCK_WRITE_SCOPE(&ip->lock);
+	/* Nobody else has it pinned, so nobody gives it a name meanwhile. */
+	if (ip->obj != NULL)
+		TRY(content_drop(st, ip));
+	LOCK_SCOPE(&st->db);
+	return (reap_rows(st, ip));
+}
+
+void
+store_reap(struct store *st, uint64_t ino)
+{
+	struct inode *ip = NULL;
+	enum err e;
+
+	if (epoch_enter(st) != OK)
+		return;
+	lock_take(&st->db);
+	e = inode_get(st, ino, &ip);
+	if (e == OK && (!ip->orphan || ip->nlink != 0 || ip->pins != 1)) {
+		inode_put(st, ip);
+		ip = NULL;
+	}
+	lock_drop(&st->db);
+	if (e == OK && ip != NULL) {
+		e = reap(st, ip);
+		inode_unpin(st, ip);
+	}
+	epoch_leave(st);
+	if (e != OK && e != ERR_STALE)
+		log_warn("store %s: inode %llu is freed at the next start: %s",
+		    st->dir, (unsigned long long)ino, err_detail(e));
+}
+
+/* ---- What it says ---------------------------------------------------------------- */
+
+enum err
+store_statfs(struct store *st, struct store_stat *ret)
+{
+	struct statvfs v;
+	uint64_t own;
+
+	if (sys->statvfs(st->dir, &v) != 0)
+		return (err_from_errno(errno));
+	own = alloc_free_bytes(st);
+	ret->bytes_total = (uint64_t)v.f_blocks * v.f_frsize;
+	ret->bytes_free = (uint64_t)v.f_bfree * v.f_frsize + own;
+	ret->bytes_avail = (uint64_t)v.f_bavail * v.f_frsize + own;
+	/* An inode here is a row of some 600 bytes with its name. */
+	ret->inodes_free = ret->bytes_avail / 600;
+	LOCK_SCOPE(&st->db);
+	ret->inodes = ret->inodes_free + st->next_ino;
+	return (OK);
+}
+
+void
+store_counters(struct store *st, struct store_counters *ret)
+{
+	*ret = (struct store_counters){
+		.epochs = st->n.epochs,
+		.fsyncs = st->n.fsyncs,
+		.reads = st->n.reads,
+		.writes = st->n.writes,
+		.read_bytes = st->n.read_bytes,
+		.write_bytes = st->n.write_bytes,
+		.kms_calls = st->n.kms_calls,
+		.map_hits = st->n.map_hits,
+		.map_misses = st->n.map_misses,
+		.dirty_bytes = st->dirty_bytes,
+	};
+}

@@ -1,0 +1,308 @@
+/*
+ * write: from bytes to blocks, always to new slots.
+ *
+ * A write is all or nothing: ciphertext goes to new slots first, map entries
+ * change only when all of it is in the arenas and all nodes are at hand.
+ */
+#include <string.h>
+
+#include "crypto/digest.h"
+#include "crypto/rand.h"
+#include "lib/base/buf.h"
+
+#include "store/object.h"
+
+#define WRITE_MAX ((size_t)64 << 20) /* bytes of one call */
+
+/* The new state of a row of blocks. */
+struct plan {
+	uint64_t first; /* block */
+	uint64_t n;
+	const uint8_t *buf;
+	size_t lead;    /* bytes of the first block before ${buf} */
+	size_t len;
+	uint8_t head[BLOCK], tail[BLOCK]; /* edges, completed */
+	bool use_head, use_tail;
+	struct ment *m; /* n entries */
+	struct node **node; /* of each chunk touched */
+	size_t nnodes;
+};
+
+static void
+plan_release(struct store *st, struct plan *p)
+{
+	for (size_t i = 0; i < p->nnodes; i++)
+		map_put(st, p->node[i]);
+	free(p->node);
+	free(p->m);
+	if (p->use_head)
+		secret_wipe(p->head, BLOCK);
+	if (p->use_tail)
+		secret_wipe(p->tail, BLOCK);
+}
+
+static const uint8_t *
+plan_block(const struct plan *p, uint64_t i)
+{
+	if (i == 0 && p->use_head)
+		return (p->head);
+	if (i == p->n - 1 && p->use_tail)
+		return (p->tail);
+	return (p->buf + i * BLOCK - p->lead);
+}
+
+/* Complete blocks that are written in part with what they hold. */
+static enum err
+plan_edges(struct store *st, struct seg *s, struct plan *p)
+{
+	const size_t end = p->lead + p->len;
+
+	if (p->lead != 0 || end < BLOCK) {
+		size_t n = BLOCK - p->lead;
+
+		if (n > p->len)
+			n = p->len;
+		p->use_head = true;
+		TRY(blocks_read(st, s, p->first, 1, p->head));
+		memcpy(p->head + p->lead, p->buf, n);
+	}
+	if (end % BLOCK != 0 && (p->n > 1 || !p->use_head)) {
+		p->use_tail = true;
+		TRY(blocks_read(st, s, p->first + p->n - 1, 1, p->tail));
+		memcpy(p->tail, p->buf + p->len - end % BLOCK, end % BLOCK);
+	}
+	return (OK);
+}
+
+static enum err
+block_seal(struct seg *s, unsigned kidx, uint64_t blk, const uint8_t *in,
+    uint8_t *out, struct ment *m)
+{
+	uint8_t ad[BLOCK_AD];
+
+	memset(m, 0, sizeof(*m));
+	m->state[1] = MENT_DATA;
+	if (s->cipher) {
+		m->kidx = (uint8_t)kidx;
+		rand_bytes(m->nonce, sizeof(m->nonce));
+		block_ad(s, blk, m->kidx, ad);
+		TRY(aead_seal(seg_blk(s, kidx), m->nonce, ad, sizeof(ad), in,
+		    BLOCK, out, m->tag));
+	} else {
+		memcpy(out, in, BLOCK);
+	}
+	put_u32(m->crc, crc32c(0, out, BLOCK));
+	return (OK);
+}
+
+/* Seal ${n} blocks of the plan from block ${i} on into slots and write them. */
+static enum err
+run_write(struct store *st, struct seg *s, struct plan *p, uint64_t i,
+    uint32_t n, uint64_t slot, unsigned kidx)
+{
+	uint8_t *out = file_scratch();
+
+	if (out == NULL)
+		return (ERR_NOMEM);
+	for (uint32_t k = 0; k < n; k++) {
+		TRY(block_seal(s, kidx, p->first + i + k,
+		    plan_block(p, i + k), out + (size_t)k * BLOCK,
+		    &p->m[i + k]));
+		ment_set_slot(&p->m[i + k], slot + k);
+	}
+	return (alloc_write(st, slot, n, out));
+}
+
+/* Ciphertext of the whole plan to new slots; on error none is kept. */
+static enum err
+plan_store(struct store *st, struct seg *s, struct plan *p, unsigned kidx)
+{
+	uint64_t hint = p->first == s->hint_blk ? s->hint : 0;
+	uint64_t i = 0;
+	enum err e = OK;
+
+	while (i < p->n) {
+		const uint64_t want = p->n - i < RUN_BLOCKS ? p->n - i :
+		    RUN_BLOCKS;
+		uint64_t slot = 0;
+		uint32_t got = 0;
+
+		e = alloc_take(st, hint, (uint32_t)want, &slot, &got);
+		if (e != OK)
+			break;
+		e = run_write(st, s, p, i, got, slot, kidx);
+		if (e != OK) {
+			alloc_give(st, slot, got, true);
+			break;
+		}
+		i += got;
+		hint = slot + got;
+	}
+	if (e == OK) {
+		s->hint = hint;
+		s->hint_blk = p->first + p->n;
+		s->sealed += p->n;
+		return (OK);
+	}
+	while (i-- > 0)
+		alloc_give(st, ment_slot(&p->m[i]), 1, true);
+	return (e);
+}
+
+/* Pin and make room in every node that the plan changes. */
+static enum err
+plan_nodes(struct store *st, struct seg *s, struct plan *p)
+{
+	const uint64_t last = p->first + p->n - 1;
+	const uint64_t c0 = p->first / CHUNK_ENTRIES;
+	const uint64_t c1 = last / CHUNK_ENTRIES;
+
+	p->node = calloc((size_t)(c1 - c0 + 1), sizeof(*p->node));
+	if (p->node == NULL)
+		return (ERR_NOMEM);
+	for (uint64_t c = c0; c <= c1; c++) {
+		const uint16_t count = c == c1 ?
+		    (uint16_t)(last % CHUNK_ENTRIES + 1) : CHUNK_ENTRIES;
+
+		TRY(map_touch(st, s, c, count, &p->node[p->nnodes]));
+		p->nnodes++;
+	}
+	return (OK);
+}
+
+static int64_t
+plan_apply(struct store *st, struct plan *p)
+{
+	int64_t gained = 0;
+
+	for (uint64_t i = 0; i < p->n; i++) {
+		const uint64_t blk = p->first + i;
+		struct node *n = p->node[blk / CHUNK_ENTRIES -
+		    p->first / CHUNK_ENTRIES];
+		const unsigned c = (unsigned)(blk % CHUNK_ENTRIES);
+		struct ment *m = (struct ment *)(void *)n->ents + c;
+
+		if (ment_state(m) == MENT_DATA)
+			alloc_give(st, ment_slot(m), 1, node_fresh(st, n, c));
+		else
+			gained++;
+		*m = p->m[i];
+		node_set_fresh(st, n, c);
+	}
+	return (gained);
+}
+
+enum err
+blocks_write(struct store *st, struct obj *o, uint64_t off,
+    const uint8_t *buf, size_t len, int64_t *ret_delta)
+{
+	struct plan p = { .first = off / BLOCK, .buf = buf,
+		.lead = (size_t)(off % BLOCK), .len = len };
+	struct seg *s = &o->seg;
+	unsigned kidx = 0;
+	enum err e;
+
+	p.n = (off + len - 1) / BLOCK - p.first + 1;
+	p.m = calloc((size_t)p.n, sizeof(*p.m));
+	e = p.m == NULL ? ERR_NOMEM : OK;
+	/* A cut range that is not drained yet must not come back to life. */
+	if (e == OK && s->maybe_dead) {
+		e = drain_segment(st, s->no);
+		s->maybe_dead = e != OK;
+	}
+	if (e == OK)
+		e = seg_next_key(s, p.n, &kidx);
+	if (e == OK)
+		e = plan_edges(st, s, &p);
+	if (e == OK)
+		e = plan_nodes(st, s, &p);
+	if (e == OK)
+		e = plan_store(st, s, &p, kidx);
+	if (e == OK)
+		*ret_delta += plan_apply(st, &p);
+	plan_release(st, &p);
+	return (e);
+}
+
+enum err
+inline_convert(struct store *st, struct inode *ip)
+{
+	struct obj *o = ip->obj;
+	int64_t delta = 0;
+
+	if (o->seg.no == 0)
+		TRY(obj_new_seg(st, o));
+	if (!o->has_inline)
+		return (OK);
+	TRY(blocks_write(st, o, 0, o->inl, o->inl_len, &delta));
+	secret_wipe(o->inl, INLINE_MAX);
+	free(o->inl);
+	o->inl = NULL;
+	o->inl_len = 0;
+	o->has_inline = false;
+	obj_changed(st, ip, ip->size, delta, 0);
+	return (OK);
+}
+
+static enum err
+inline_write(struct obj *o, uint64_t off, const uint8_t *buf, size_t len,
+    uint64_t size)
+{
+	if (o->inl == NULL)
+		o->inl = calloc(1, INLINE_MAX);
+	if (o->inl == NULL)
+		return (ERR_NOMEM);
+	memcpy(o->inl + off, buf, len);
+	o->has_inline = true;
+	o->inl_len = (uint16_t)size;
+	return (OK);
+}
+
+/* Exclusive, open. */
+static enum err
+write_locked(struct store *st, struct inode *ip, uint64_t off,
+    const uint8_t *buf, size_t len, unsigned flags)
+{
+	struct obj *o = ip->obj;
+	uint64_t size = ip->size;
+	int64_t delta = 0;
+
+	if ((flags & STORE_WRITE_APPEND) != 0)
+		off = size;
+	if (off > STORE_SIZE_MAX || len > STORE_SIZE_MAX - off)
+		return (ERR_FBIG);
+	if (off + len > size)
+		size = off + len;
+	if (o->seg.no == 0 && size <= INLINE_MAX) {
+		/* Bytes of the buffer beyond the old size are zeros. */
+		TRY(inline_write(o, off, buf, len, size));
+	} else {
+		TRY(inline_convert(st, ip));
+		TRY(blocks_write(st, o, off, buf, len, &delta));
+	}
+	obj_changed(st, ip, size, delta, CHANGED_TIMES |
+	    ((flags & STORE_WRITE_KILLPRIV) != 0 ? CHANGED_KILLPRIV : 0));
+	return (OK);
+}
+
+enum err
+store_write(struct store_file *f, uint64_t off, const void *buf, size_t len,
+    unsigned flags)
+{
+	struct store *st = f->st;
+	enum err e;
+
+	if (len > WRITE_MAX)
+		return (ERR_INVAL);
+	if (len == 0)
+		return (OK);
+	EPOCH_SCOPE(st);
+	TRY(file_lock(f, true));
+	e = write_locked(st, f->ip, off, buf, len, flags);
+	rwlock_drop(&f->ip->lock);
+	TRY(e);
+	st->dirty_bytes += len;
+	st->n.writes++;
+	st->n.write_bytes += len;
+	return (OK);
+}
