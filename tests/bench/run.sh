@@ -1,0 +1,398 @@
+#!/bin/sh
+# run.sh [SECTION...]: how fast ssefs is, beside others, in one run.
+#
+# Sections, all unless some are named:
+#	columns   sequential and random I/O, small files (fsbench.sh), memory
+#	untar     unpacking /usr/include
+#	git       git status over 50,000 files
+#	make      make -j2 of a C project
+#	small     open and read of 100,000 small files
+#	tree      create, ls -lR and rm -r of 200,000 files
+#	fsync     fsyncs per second, one writer and eight
+#	million   mounting a store of 1,000,000 files, and its memory (ssefs)
+#
+# Environment
+#	BENCH_SCALE	divides all counts and sizes (default 1)
+#	BENCH_FS	which filesystems, of: ssefs-kms ssefs-aes256 ssefs-none
+#			gocryptfs securefs passthrough raw (default: all but
+#			ssefs-aes256 and raw)
+#	BENCH_ON	tmpfs, disk or both (default both)
+#	BENCH_COLUMNS	columns of fsbench.sh (default all)
+#	BENCH_TMPFS	a directory on tmpfs (default /dev/shm)
+#	BENCH_DISK	a directory on a disk (default TMPDIR or /var/tmp)
+#	SSEFS		the program (default build/ssefs)
+#
+# The report goes to stdout, progress to stderr.  A figure of 0 is one that
+# could not be measured.  Figures in "s" and "MiB" are better when lower, all
+# others when higher; a ratio over 1 says that ssefs-kms is better.
+set -eu
+here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
+root=$(dirname "$(dirname "$here")")
+SSEFS=${SSEFS:-$root/build/ssefs}
+scale=${BENCH_SCALE:-1}
+sections=${*:-columns untar git make small tree fsync million}
+# A ratio needs ssefs-kms, which therefore comes first.
+filesystems=${BENCH_FS:-ssefs-kms ssefs-none gocryptfs securefs passthrough}
+places=${BENCH_ON:-tmpfs disk}
+tmpfs=${BENCH_TMPFS:-/dev/shm}
+disk=${BENCH_DISK:-${TMPDIR:-/var/tmp}}
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/ssefs-bench.XXXXXX")
+results=$scratch/results
+work=
+mnt=
+clean_up() {
+	unmount_fs || :
+	[ -z "$work" ] || rm -rf "$work"
+	rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM HUP
+: >"$results"
+
+say() { echo "bench: $*" >&2; }
+count() { echo $(($1 / scale > 0 ? $1 / scale : 1)); }
+drop_caches() {
+	sync
+	echo 3 2>/dev/null >/proc/sys/vm/drop_caches || :
+}
+
+# record SECTION METRIC UNIT VALUE
+record() {
+	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$place" "$1" "$2" "$3" "$fs" \
+	    "$4" >>"$results"
+	say "$place $fs $2: $4 $3"
+}
+
+# seconds COMMAND...: prints how long it took; 0 when it failed.
+seconds() {
+	seconds_from=$(date +%s%N)
+	if "$@" >"$scratch/log" 2>&1; then
+		awk -v a="$seconds_from" -v b="$(date +%s%N)" \
+		    'BEGIN { printf "%.3f\n", (b - a) / 1e9 }'
+	else
+		say "failed: $*: $(tail -n 1 "$scratch/log")"
+		echo 0
+	fi
+}
+
+# ---- Mounting ------------------------------------------------------------------
+
+# The program and its mount, for each kind of filesystem; 1 when it is not here.
+mount_fs() {
+	back=$work/back
+	mnt=$work/mnt
+	pid=
+	mkdir -p "$mnt"
+	case $fs in
+	ssefs-*)
+		case $fs in
+		*-kms) sse=KMS ;;
+		*-aes256) sse=AES256 ;;
+		*) sse=None ;;
+		esac
+		SSEFS_STORE=$back
+		export SSEFS_STORE
+		if [ ! -d "$back" ]; then
+			"$SSEFS" init >/dev/null
+			"$SSEFS" bucket create bench --sse "$sse" >/dev/null
+		fi
+		"$SSEFS" mount bench "$mnt" >/dev/null
+		pid=$(grep -oE '[0-9]+' "$back/lock" | head -n 1)
+		;;
+	gocryptfs)
+		command -v gocryptfs >/dev/null || return 1
+		echo bench >"$work/pass"
+		if [ ! -d "$back" ]; then
+			mkdir "$back"
+			gocryptfs -q -init -scryptn 10 -passfile "$work/pass" \
+			    "$back"
+		fi
+		gocryptfs -q -nosyslog -passfile "$work/pass" "$back" "$mnt"
+		;;
+	securefs)
+		command -v securefs >/dev/null || return 1
+		if [ ! -d "$back" ]; then
+			mkdir "$back"
+			securefs create --pass bench "$back" >/dev/null 2>&1
+		fi
+		securefs mount --background --pass bench "$back" "$mnt" \
+		    >/dev/null 2>&1
+		;;
+	passthrough)
+		[ -x "$scratch/passthrough" ] || return 1
+		mkdir -p "$back"
+		"$scratch/passthrough" -o "source=$back,writeback,cache=always" \
+		    "$mnt"
+		;;
+	raw)
+		mnt=$work/raw
+		mkdir -p "$mnt"
+		return 0
+		;;
+	*)
+		echo "run.sh: no filesystem \"$fs\"" >&2
+		exit 2
+		;;
+	esac
+	mount_i=0
+	while ! mountpoint -q "$mnt"; do
+		mount_i=$((mount_i + 1))
+		[ $mount_i -lt 100 ] || return 1
+		sleep 0.1
+	done
+	if [ -z "$pid" ]; then
+		pid=$(for p in /proc/[0-9]*; do
+			tr '\0' '\n' 2>/dev/null <"$p/cmdline" |
+			    grep -qxF "$mnt" && basename "$p"
+		done | sort -n | tail -n 1)
+	fi
+}
+
+unmount_fs() {
+	[ -n "$mnt" ] && mountpoint -q "$mnt" 2>/dev/null || return 0
+	case $fs in
+	ssefs-*) "$SSEFS" umount --timeout 600 "$mnt" >/dev/null ;;
+	*)
+		fusermount3 -u "$mnt"
+		unmount_i=0
+		while [ -n "$pid" ] && [ -d "/proc/$pid" ] &&
+		    [ $unmount_i -lt 100 ]; do
+			unmount_i=$((unmount_i + 1))
+			sleep 0.1
+		done
+		;;
+	esac
+}
+
+# A new, empty one.
+fresh() {
+	unmount_fs
+	[ -z "$work" ] || rm -rf "$work"
+	case $place in
+	tmpfs) work=$(mktemp -d "$tmpfs/ssefs-bench.XXXXXX") ;;
+	*) work=$(mktemp -d "$disk/ssefs-bench.XXXXXX") ;;
+	esac
+	mount_fs
+}
+
+memory() {
+	[ -n "$pid" ] || return 0
+	record "$1" "$2" MiB "$(awk '/^VmHWM/ { printf "%.0f", $2 / 1024 }' \
+	    "/proc/$pid/status")"
+}
+
+files() { python3 "$here/files.py" "$@"; }
+
+# ---- Sections --------------------------------------------------------------------
+
+do_columns() {
+	FSBENCH_SIZE=$(count 1024) FSBENCH_FILES=$(count 5000) \
+	    sh "$here/fsbench.sh" "$mnt" ${BENCH_COLUMNS:-} >"$scratch/columns"
+	while read -r name value; do
+		case $name in
+		*-read | *-write)
+			case $name in
+			rand-*) record columns "$name" /s "$value" ;;
+			*) record columns "$name" MiB/s "$value" ;;
+			esac
+			;;
+		*) record columns "$name" /s "$value" ;;
+		esac
+	done <"$scratch/columns"
+	memory columns peak-memory
+}
+
+do_untar() {
+	record untar untar s "$(seconds tar -C "$mnt" -xf "$scratch/src.tar")"
+	drop_caches
+	record untar tar-cold s \
+	    "$(seconds sh -c "tar -C '$mnt' -cf - usr | cat >/dev/null")"
+}
+
+do_git() {
+	git_run() {
+		git -c core.fsmonitor=false -c user.name=b -c user.email=b@b \
+		    -c safe.directory='*' -c gc.auto=0 -C "$mnt/repo" "$@"
+	}
+	git init -q "$mnt/repo"
+	files create "$mnt/repo" "$(count 50000)" 50 >/dev/null
+	record git git-add s "$(seconds git_run add -A)"
+	record git git-commit s "$(seconds git_run commit -qm all)"
+	drop_caches
+	record git status-cold s "$(seconds git_run status --porcelain)"
+	record git status-warm s "$(seconds git_run status --porcelain)"
+}
+
+do_make() {
+	files sources "$mnt" "$(count 120)" >/dev/null
+	record make make-j2 s "$(seconds make -s -j2 -C "$mnt")"
+}
+
+do_small() {
+	n=$(count 100000)
+	record small create-1k /s "$(files create "$mnt" "$n" 1024)"
+	drop_caches
+	record small read-cold /s "$(files read "$mnt" "$n" 1024)"
+	record small read-warm /s "$(files read "$mnt" "$n" 1024)"
+	memory small peak-memory
+}
+
+do_tree() {
+	n=$(count 200000)
+	mkdir "$mnt/tree"
+	record tree create /s "$(files create "$mnt/tree" "$n" 100)"
+	drop_caches
+	record tree ls-lR s "$(seconds ls -lR "$mnt/tree")"
+	record tree ls-lR-warm s "$(seconds ls -lR "$mnt/tree")"
+	record tree rm-r s "$(seconds rm -r "$mnt/tree")"
+	memory tree peak-memory
+}
+
+do_fsync() {
+	record fsync one-writer /s "$(files fsync "$mnt" 1)"
+	record fsync eight-writers /s "$(files fsync "$mnt" 8)"
+}
+
+do_million() {
+	case $fs in ssefs-*) ;; *) return 0 ;; esac
+	n=$(count 100000)
+	million_i=0
+	while [ $million_i -lt 10 ]; do
+		mkdir "$mnt/m$million_i"
+		rate=$(files create "$mnt/m$million_i" "$n" 100)
+		case $million_i in
+		0) record million create-first-tenth /s "$rate" ;;
+		9) record million create-last-tenth /s "$rate" ;;
+		esac
+		million_i=$((million_i + 1))
+	done
+	record million umount s "$(seconds unmount_fs)"
+	drop_caches
+	record million mount s "$(seconds mount_fs)"
+	pid=$(grep -oE '[0-9]+' "$back/lock" | head -n 1)
+	record million ls-lR-one-tenth s "$(seconds ls -lR "$mnt/m5")"
+	record million read-first-tenth /s "$(files read "$mnt/m0" "$n" 100)"
+	memory million peak-memory
+	record million stat-last-tenth /s "$(files stat "$mnt/m9" "$n")"
+	record million store-size MiB "$(du -sm "$back" | cut -f 1)"
+}
+
+# ---- Report ----------------------------------------------------------------------
+
+report() {
+	echo "ssefs bench, $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+	echo "commit   $(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null ||
+	    echo unknown)$(git -C "$root" diff --quiet HEAD 2>/dev/null ||
+	    echo ' and changes')"
+	echo "kernel   $(uname -srm)"
+	echo "machine  $(nproc) cores," \
+	    "$(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)," \
+	    "$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' \
+	    /proc/meminfo)"
+	echo "scale    1/$scale"
+	echo "others   $(gocryptfs -version 2>/dev/null | head -n 1);" \
+	    "securefs $(dpkg-query -Wf '${Version}' securefs 2>/dev/null);" \
+	    "libfuse $(pkg-config --modversion fuse3)"
+	awk -F '\t' -v fss="$filesystems" '
+	function head(title,    i) {
+		printf "\n%s\n%-20s %-6s", title, "", ""
+		for (i = 1; i <= nfs; i++)
+			if (f[i] in here)
+				printf " %12s", f[i]
+		for (i = 2; i <= nfs; i++)
+			if (f[i] in here)
+				printf " %14s", "x " f[i]
+		printf "\n"
+	}
+	function flush(    m, i, a, b) {
+		if (title == "")
+			return
+		head(title)
+		for (m = 1; m <= nm; m++) {
+			printf "%-20s %-6s", name[m], unit[m]
+			for (i = 1; i <= nfs; i++)
+				if (f[i] in here)
+					printf " %12s", ((m, f[i]) in v) ? \
+					    v[m, f[i]] : "-"
+			for (i = 2; i <= nfs; i++) {
+				if (!(f[i] in here))
+					continue
+				a = v[m, f[1]] + 0
+				b = v[m, f[i]] + 0
+				if (a == 0 || b == 0)
+					printf " %14s", "-"
+				else if (unit[m] == "s" || unit[m] == "MiB")
+					printf " %14.2f", b / a
+				else
+					printf " %14.2f", a / b
+			}
+			printf "\n"
+		}
+	}
+	BEGIN { nfs = split(fss, f, " ") }
+	{ key = $1 " " $2 }
+	key != title {
+		flush()
+		title = key
+		nm = 0
+		delete at
+		delete v
+		delete here
+	}
+	{
+		if (!($3 in at)) {
+			at[$3] = ++nm
+			name[nm] = $3
+			unit[nm] = $4
+		}
+		v[at[$3], $5] = $6
+		here[$5] = 1
+	}
+	END { flush() }' "$results"
+}
+
+# ---- The run -----------------------------------------------------------------------
+
+source=/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
+case " $filesystems " in
+*' passthrough '*)
+	# Debian ships the example with libfuse's headers.
+	if [ -f "$source" ]; then
+		# shellcheck disable=SC2046
+		cc -O2 -w -o "$scratch/passthrough" "$source" \
+		    $(pkg-config --cflags --libs fuse3)
+	else
+		say "no $source: passthrough is left out"
+	fi
+	;;
+esac
+case " $sections " in
+*' untar '*) tar -C / -cf "$scratch/src.tar" usr/include ;;
+esac
+[ "$(id -u)" = 0 ] || say "not root: caches are not dropped"
+
+for place in $places; do
+	for section in $sections; do
+		case $section in
+		columns | untar | git | make | small | tree | fsync | million) ;;
+		*)
+			echo "run.sh: no section \"$section\"" >&2
+			exit 2
+			;;
+		esac
+		for fs in $filesystems; do
+			[ "$section" != million ] || case $fs in
+			ssefs-*) ;;
+			*) continue ;;
+			esac
+			if fresh; then
+				"do_$section"
+			else
+				say "$fs cannot be mounted: left out"
+			fi
+		done
+	done
+done
+unmount_fs
+report
