@@ -51,6 +51,7 @@ struct kms {
 	atomic_bool stop;
 	void (*watch_cb)(void *arg);
 	void *watch_arg;
+	uint64_t watch_seen; /* epoch when the watch began */
 };
 
 /* Free everything, writing nothing. */

@@ -28,7 +28,7 @@ static void *
 watch_main(void *arg)
 {
 	struct kms *k = arg;
-	uint64_t seen = epoch_get(k->epoch);
+	uint64_t seen = k->watch_seen;
 	enum err e;
 
 	while (!atomic_load(&k->stop)) {
@@ -55,6 +55,8 @@ kms_watch(struct kms *k, void (*cb)(void *arg), void *arg)
 
 	if (k->watching)
 		return err_fail(ERR_BUSY, "this keystore is watched already");
+	/* Before the place is taken: what comes after is never missed. */
+	k->watch_seen = epoch_get(k->epoch);
 	TRY(epoch_watch(k->epoch));
 	k->watch_cb = cb;
 	k->watch_arg = arg;
