@@ -142,7 +142,7 @@ op_statfs(fuse_req_t req, fuse_ino_t node)
 		.f_blocks = s.bytes_total / FS_BLOCK,
 		.f_bfree = s.bytes_free / FS_BLOCK,
 		.f_bavail = s.bytes_avail / FS_BLOCK,
-		.f_files = s.inodes + s.inodes_free,
+		.f_files = s.inodes,
 		.f_ffree = s.inodes_free,
 		.f_favail = s.inodes_free,
 		.f_namemax = STORE_NAME_MAX,

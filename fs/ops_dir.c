@@ -99,7 +99,7 @@ static void
 entry_put_bare(struct listing *l, const char *name, uint64_t ino, uint8_t type)
 {
 	const struct fuse_entry_param entry = {
-		.attr = { .st_ino = ino, .st_mode = DTTOIF(type) },
+		.attr = { .st_ino = ino, .st_mode = (mode_t)type << 12 },
 	};
 
 	entry_put(l, name, &entry);

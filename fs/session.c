@@ -106,8 +106,8 @@ mount_options(const struct fs_opts *o, struct buf *ret)
 	return (OK);
 }
 
-static void
-fuse_message(enum fuse_log_level level, const char *fmt, va_list ap)
+static void PRINTF(2, 0)
+    fuse_message(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char line[512];
 
@@ -234,8 +234,6 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 		    strerror(errno));
 		return (FS_EXIT_MOUNTPOINT);
 	}
-	log_info("fs: %s mounted on %s%s", o->source, mp,
-	    s->fs.raw.killpriv ? "" : " (old kernel: slower writes)");
 	return (FS_EXIT_OK);
 }
 
@@ -350,6 +348,8 @@ session_serve(struct session *s)
 	};
 	bool asked = false;
 
+	log_info("fs: %s mounted on %s%s", s->fs.opts->source, s->mp,
+	    s->fs.raw.killpriv ? "" : " (old kernel: slower writes)");
 	for (;;) {
 		const int n = poll(p, 2, asked ? GRACE_MS : -1);
 
