@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/cmd.h"
 
@@ -195,9 +196,37 @@ parse_letters(struct args *a, int argc, char **argv, int *i)
 	return (EXIT_DONE);
 }
 
+/* The store that the options or the environment name, as an absolute path:
+ * what is made of it outlives this working directory. */
+static enum err
+store_path(struct args *a)
+{
+	const char *dir = a->opt[OPT_STORE];
+	char *here CLEANUP_FREE = NULL;
+
+	if (dir == NULL)
+		dir = getenv("SSEFS_STORE");
+	if (dir == NULL || dir[0] == '\0')
+		return (OK);
+	if (dir[0] == '/') {
+		a->store = strdup(dir);
+		return (a->store != NULL ? OK : ERR_NOMEM);
+	}
+	here = getcwd(NULL, 0);
+	if (here == NULL)
+		return (err_from_errno(errno));
+	if (asprintf(&a->store, "%s/%s", here, dir) < 0) {
+		a->store = NULL;
+		return (ERR_NOMEM);
+	}
+	return (OK);
+}
+
 int
 args_parse(struct args *a, int argc, char **argv)
 {
+	enum err e;
+
 	const bool pass = takes(a->cmd, OPT_PASS);
 	bool only_pos = false;
 	int code = EXIT_DONE;
@@ -219,6 +248,9 @@ args_parse(struct args *a, int argc, char **argv)
 	}
 	if (code != EXIT_DONE || a->opt[OPT_HELP] != NULL)
 		return (code);
+	e = store_path(a);
+	if (e != OK)
+		return (cmd_fail(e, "working directory"));
 	if (a->npos < a->cmd->min)
 		return (cmd_usage(
 		    a->cmd, "too few arguments, expected: %s", a->cmd->usage));
@@ -232,6 +264,8 @@ void
 args_release(struct args *a)
 {
 	buf_release(&a->options);
+	free(a->store);
+	a->store = NULL;
 }
 
 void

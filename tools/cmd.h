@@ -80,6 +80,7 @@ struct args {
 	const struct cmd *cmd;
 	const char *opt[OPT_COUNT_]; /* value, "" for a flag, NULL: not given */
 	struct buf options;          /* every -o, joined by commas */
+	char *store;                 /* absolute; NULL: none was named */
 	char **pos;
 	int npos;
 };

@@ -26,14 +26,11 @@ mount_words(const struct args *a, int argc, char *const argv[])
 {
 	struct fs_opts o CLEANUP(fs_opts_release);
 	struct root root CLEANUP_ROOT = { .given = false };
-	const char *dir = a->opt[OPT_STORE];
 	enum err e;
 
 	fs_opts_init(&o);
-	if (dir == NULL)
-		dir = getenv("SSEFS_STORE");
-	if (dir != NULL && dir[0] != '\0') {
-		o.store = strdup(dir);
+	if (a->store != NULL) {
+		o.store = strdup(a->store);
 		if (o.store == NULL)
 			return (cmd_fail(ERR_NOMEM, "mount"));
 	}

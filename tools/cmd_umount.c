@@ -109,7 +109,7 @@ check_mount(const char *path)
 	free(line);
 	(void)fclose(f);
 	if (!any)
-		return (err_fail(ERR_INVAL, "nothing is mounted there"));
+		return (err_fail(ERR_INVAL, "it is not mounted"));
 	return (ours ? OK : err_fail(ERR_INVAL, "it is not an ssefs mount"));
 }
 
@@ -117,7 +117,6 @@ check_mount(const char *path)
 static pid_t
 daemon_of(const struct args *a, const char *path)
 {
-	const char *dir = a->opt[OPT_STORE];
 	char text[32], lock[PATH_MAX];
 	ssize_t n = getxattr(path, PID_XATTR, text, sizeof(text) - 1);
 	FILE *f;
@@ -127,10 +126,11 @@ daemon_of(const struct args *a, const char *path)
 		text[n] = '\0';
 		return ((pid_t)strtol(text, NULL, 10));
 	}
-	if (dir == NULL)
-		dir = getenv("SSEFS_STORE");
-	if (dir == NULL || (size_t)snprintf(lock, sizeof(lock), "%s/lock",
-			       dir) >= sizeof(lock))
+	/* A dead mount has no daemon left to wait for. */
+	if (errno == ENOTCONN)
+		return (0);
+	if (a->store == NULL || (size_t)snprintf(lock, sizeof(lock), "%s/lock",
+				    a->store) >= sizeof(lock))
 		return (0);
 	f = fopen(lock, "re");
 	if (f == NULL)

@@ -123,16 +123,10 @@ cmd_put_name(FILE *f, const char *s)
 const char *
 cmd_store_dir(const struct args *a)
 {
-	const char *dir = a->opt[OPT_STORE];
-
-	if (dir == NULL)
-		dir = getenv("SSEFS_STORE");
-	if (dir == NULL || dir[0] == '\0') {
+	if (a->store == NULL)
 		(void)cmd_usage(a->cmd, "no store was named; give --store DIR "
 					"or set SSEFS_STORE");
-		return (NULL);
-	}
-	return (dir);
+	return (a->store);
 }
 
 bool
