@@ -393,8 +393,9 @@ db_run(struct store *st, enum stmt s)
 		(void)sqlite3_reset(p);
 		return (OK);
 	}
-	e = rc == SQLITE_ROW ? ERR_INTERNAL : db_err(rc);
-	e = epoch_stop(st, e, sqlite3_errmsg(st->sql->main));
+	e = err_fail(rc == SQLITE_ROW ? ERR_INTERNAL : db_err(rc),
+	    "meta.db: %s", sqlite3_errmsg(st->sql->main));
+	e = epoch_stop(st, e, "a change of the metadata");
 	(void)sqlite3_reset(p);
 	return (e);
 }
