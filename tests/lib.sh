@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # lib.sh: what every shell case stands on.  Source it first:
 #
 #	. "$(dirname "$0")/../../lib.sh"
@@ -50,7 +51,7 @@
 #	require_fuse, require_root, require CMD...	skip_all when missing
 
 if [ -z "${TESTS:-}" ]; then
-	TESTS=$(CDPATH= cd -- "$(dirname "$0")" && while [ ! -f lib.sh ]; do
+	TESTS=$(CDPATH="" cd -- "$(dirname "$0")" && while [ ! -f lib.sh ]; do
 		[ "$PWD" != / ] && cd .. || exit 1; done && pwd)
 	SSEFS=${SSEFS:-$(dirname "$TESTS")/build/ssefs}
 	case $SSEFS in /*) ;; *) SSEFS=$PWD/$SSEFS ;; esac

@@ -15,7 +15,7 @@
 # Environment: FSBENCH_SIZE (MiB, default 1024), FSBENCH_FILES (default 5000).
 # Dropping caches needs root; without it "cold" is warm, which is said.
 set -eu
-here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
+here=$(CDPATH="" cd -- "$(dirname "$0")" && pwd)
 top=${1:?usage: fsbench.sh DIR [COLUMN...]}
 shift
 columns=${*:-seq-write cold-read warm-read rand-read rand-write create stat read unlink}

@@ -26,7 +26,7 @@
 # could not be measured.  Figures in "s" and "MiB" are better when lower, all
 # others when higher; a ratio over 1 says that ssefs-kms is better.
 set -eu
-here=$(CDPATH= cd -- "$(dirname "$0")" && pwd)
+here=$(CDPATH="" cd -- "$(dirname "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")
 SSEFS=${SSEFS:-$root/build/ssefs}
 scale=${BENCH_SCALE:-1}
