@@ -43,6 +43,8 @@ kdb_open(struct db *db, const char *path, const char *vfs)
 	int rc;
 	enum err e;
 
+	if (vfs != NULL && sqlite3_vfs_find(vfs) == NULL)
+		return err_fail(ERR_INTERNAL, "no SQLite VFS named %s", vfs);
 	rc = sqlite3_open_v2(path, &db->h,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 	    vfs);

@@ -168,7 +168,8 @@ gate_material(struct kms *k, struct keyref *key, uint32_t version)
 	if (version > t->nv)
 		return err_fail(ERR_AUTH, "the wrapped data key was altered");
 	key->version = version;
-	TRY(material_get(k->seal, k->uuid, t, version, &key->mat));
+	TRY(material_get(
+	    k->seal, k->uuid, t, version, &k->prepared, &key->mat));
 	(void)atomic_fetch_add_explicit(&t->calls, 1, memory_order_relaxed);
 	return OK;
 }

@@ -107,7 +107,8 @@ enum err kms_create_store(const char *path, const struct kms_root *root,
  * kms_open(path, root, &ret):
  * Open and unlock.  ${root} NULL: try what the slots say (the recorded key
  * file's path, then the credential), in that order.  A key file that others
- * than its owner can read is refused.
+ * than its owner can read is refused.  A keystore does not live through a
+ * fork(): open it in the process that uses it.
  * Returns OK; ERR_NOENT; ERR_ROOTKEY (wrong, absent or readable by others;
  * detail says which and what to do); ERR_VERSION; ERR_CORRUPT; ERR_IO.
  */

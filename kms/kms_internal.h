@@ -40,6 +40,7 @@ struct kms {
 	struct table *tab;          /* tab_lock */
 	kms_policy_fn *policy;      /* tab_lock */
 	void *policy_arg;           /* tab_lock */
+	_Atomic uint32_t prepared;  /* materials kept in key memory */
 	_Atomic uint64_t tab_epoch; /* that ${tab} is good for */
 
 	struct epoch *epoch;

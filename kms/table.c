@@ -324,7 +324,8 @@ material_seal(struct aead *seal, const uint8_t ks[static UUID_LEN],
 
 enum err
 material_get(struct aead *seal, const uint8_t ks[static UUID_LEN],
-    struct tkey *key, uint32_t version, struct hmac_key *ret)
+    struct tkey *key, uint32_t version, _Atomic uint32_t *prepared,
+    struct hmac_key *ret)
 {
 	WIPED(uint8_t, material, KEY_LEN);
 	struct version *v = &key->v[version - 1];
@@ -345,12 +346,15 @@ material_get(struct aead *seal, const uint8_t ks[static UUID_LEN],
 		    ERR_CORRUPT, "keystore: the material of a key was altered");
 	TRY(e);
 	hmac_key_set(ret, material, sizeof(material));
-	/* When key memory is full it works without the cache. */
-	mat = secret_alloc(sizeof(*mat));
+	/* It works without being kept, only slower; key memory is scarce. */
+	if (atomic_fetch_add(prepared, 1) < MATERIAL_KEPT)
+		mat = secret_alloc(sizeof(*mat));
 	if (mat != NULL) {
 		*mat = *ret;
-		if (!atomic_compare_exchange_strong(&v->mat, &none, mat))
-			secret_free(mat);
+		if (atomic_compare_exchange_strong(&v->mat, &none, mat))
+			return OK;
+		secret_free(mat);
 	}
+	(void)atomic_fetch_sub(prepared, 1);
 	return OK;
 }

@@ -20,6 +20,7 @@
 #include "lib/base/codec.h"
 
 #define MATERIAL_SEALED (KEY_LEN + AEAD_OVERHEAD)
+#define MATERIAL_KEPT 2048 /* 512 KiB of key memory */
 
 enum key_kind { KEY_CUSTOMER, KEY_DEFAULT, KEY_SERVICE };
 
@@ -82,8 +83,10 @@ enum err material_seal(struct aead *seal, const uint8_t ks[static UUID_LEN],
     const uint8_t uuid[static UUID_LEN], const char *tenant, enum key_kind kind,
     uint32_t version, int64_t created,
     uint8_t ret[static MATERIAL_SEALED]) MUSTCHECK;
-/* Copy the midstates of version ${version} (1..nv) to ${ret}. */
+/* Copy the midstates of version ${version} (1..nv) to ${ret}; kept for the
+ * next time while *${prepared}, which counts them, is under MATERIAL_KEPT. */
 enum err material_get(struct aead *seal, const uint8_t ks[static UUID_LEN],
-    struct tkey *key, uint32_t version, struct hmac_key *ret) MUSTCHECK;
+    struct tkey *key, uint32_t version, _Atomic uint32_t *prepared,
+    struct hmac_key *ret) MUSTCHECK;
 
 #endif

@@ -441,6 +441,39 @@ test_no_plaintext(void **state)
 	kms_close(k);
 }
 
+static void
+test_vfs(void **state)
+{
+	const struct place *p = *state;
+	struct kms *k = NULL;
+
+	kms_set_vfs("no such disk");
+	assert_int_equal(kms_open(p->path, NULL, &k), ERR_INTERNAL);
+	kms_set_vfs("unix-excl");
+	kms_close(place_open(p));
+	kms_set_vfs(NULL);
+	kms_close(place_open(p));
+}
+
+/* Keys and aliases are there after a reopen; refusals left no trace. */
+static void
+test_persistent(void **state)
+{
+	struct kms *k = place_open(*state);
+	struct kms_desc d, d2;
+
+	assert_ok(kms_key_create(k, &root_user, "one", &d));
+	assert_int_equal(
+	    kms_alias_create(k, &root_user, "a", "alias/none"), ERR_NOKEY);
+	assert_ok(kms_alias_create(k, &root_user, "a", d.id));
+	assert_int_equal(kms_alias_create(k, &root_user, "a", d.id), ERR_EXIST);
+	kms_close(k);
+	k = place_open(*state);
+	assert_ok(kms_key_describe(k, &root_user, "alias/a", &d2));
+	assert_string_equal(d.arn, d2.arn);
+	kms_close(k);
+}
+
 #define T(name) \
 	cmocka_unit_test_setup_teardown(name, place_setup, place_teardown)
 
@@ -452,7 +485,7 @@ main(void)
 		T(test_damaged), T(test_tenant_moved), T(test_default_once),
 		T(test_default_names), T(test_rotate), T(test_service),
 		T(test_states), T(test_aliases), T(test_tenants),
-		T(test_no_plaintext) };
+		T(test_no_plaintext), T(test_vfs), T(test_persistent) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
