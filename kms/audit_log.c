@@ -22,21 +22,13 @@
 #include <string.h>
 
 #include "lib/base/log.h"
-#include "lib/base/sys.h"
 
 #include "kms/audit_log.h"
 #include "kms/kms_internal.h"
+#include "kms/sysfd.h"
 
 #define CHUNK 65536
 #define SEQ_START "{\"seq\":"
-
-static void
-sys_close_cleanup(int *fd)
-{
-
-	if (*fd >= 0)
-		(void)sys->close(*fd);
-}
 
 enum err
 audit_log_open(struct kms *k, int *ret_fd)
@@ -287,7 +279,7 @@ catch_up(struct kms *k, int fd, struct audit_head *h)
 enum err
 audit_recover(struct kms *k)
 {
-	int fd CLEANUP(sys_close_cleanup) = -1;
+	int fd CLEANUP_SYSFD = -1;
 	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 	struct stat st;
@@ -363,7 +355,7 @@ write_lines(const struct hmac_key *chain, const struct buf *in, int fd,
 static enum err
 write_out(struct kms *k)
 {
-	int fd CLEANUP(sys_close_cleanup) = -1;
+	int fd CLEANUP_SYSFD = -1;
 	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 

@@ -5,19 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/sys.h"
-
 #include "kms/audit.h"
 #include "kms/audit_log.h"
 #include "kms/kms_internal.h"
-
-static void
-sys_close_cleanup(int *fd)
-{
-
-	if (*fd >= 0)
-		(void)sys->close(*fd);
-}
+#include "kms/sysfd.h"
 
 struct show {
 	uint64_t skip;
@@ -41,7 +32,7 @@ enum err
 audit_show(struct kms *k, uint64_t skip,
     bool (*cb)(void *arg, const char *line, size_t len), void *arg)
 {
-	int fd CLEANUP(sys_close_cleanup) = -1;
+	int fd CLEANUP_SYSFD = -1;
 	struct show s = { skip, cb, arg };
 	struct stat st;
 	uint64_t off;
@@ -136,7 +127,7 @@ verify_end(struct verify *y, int fd)
 enum err
 audit_verify(struct kms *k, struct audit_verdict *ret)
 {
-	int fd CLEANUP(sys_close_cleanup) = -1;
+	int fd CLEANUP_SYSFD = -1;
 	struct verify y = { .k = k, .v = ret };
 
 	memset(ret, 0, sizeof(*ret));

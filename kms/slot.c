@@ -27,9 +27,9 @@
 #include "crypto/rand.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
-#include "lib/base/sys.h"
 
 #include "kms/slot.h"
+#include "kms/sysfd.h"
 
 #define AD_LEN 84
 #define ROOT_MIN 16
@@ -45,14 +45,6 @@
 
 _Static_assert(16 + UUID_LEN + 4 + 4 + SLOT_SALT + 12 == AD_LEN, "slot data");
 _Static_assert(SLOT_SEALED == 60, "sealed slot");
-
-static void
-sys_close_cleanup(int *fd)
-{
-
-	if (*fd >= 0)
-		(void)sys->close(*fd);
-}
 
 /* A key file belongs to us and is closed to all others. */
 static enum err
@@ -77,7 +69,7 @@ static enum err
 read_root(const char *path, bool ours, uint8_t *ret, size_t *ret_len)
 {
 	struct stat st;
-	int fd CLEANUP(sys_close_cleanup) = -1;
+	int fd CLEANUP_SYSFD = -1;
 
 	fd = sys->open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
 	if (fd < 0 && errno == ELOOP)
