@@ -49,22 +49,31 @@ check_mountpoint(const struct fs_opts *o, const char *mp)
 	return (FS_EXIT_OK);
 }
 
-/* The canonical mountpoint; it may also be a mount whose server died. */
+static int
+dead_mount(const char *mp)
+{
+	(void)fprintf(stderr,
+	    "ssefs: mountpoint %s: a mount whose process died is there; "
+	    "\"ssefs umount %s\" removes it\n",
+	    mp, mp);
+	return (FS_EXIT_MOUNTPOINT);
+}
+
+/* The canonical mountpoint.  A dead mount still answers stat(2) from the
+ * kernel's cache, but not statfs(2). */
 static int
 resolve_mountpoint(const struct fs_opts *o, char **ret)
 {
-	char *mp = realpath(o->mountpoint, NULL);
+	struct statfs st;
 
-	if (mp == NULL && errno == ENOTCONN)
-		(void)fprintf(stderr,
-		    "ssefs: mountpoint %s: a mount whose process died is "
-		    "there; \"ssefs umount %s\" removes it\n",
-		    o->mountpoint, o->mountpoint);
-	else if (mp == NULL)
-		(void)fprintf(stderr, "ssefs: mountpoint %s: %s\n",
-		    o->mountpoint, strerror(errno));
-	*ret = mp;
-	return (mp == NULL ? FS_EXIT_MOUNTPOINT : FS_EXIT_OK);
+	*ret = realpath(o->mountpoint, NULL);
+	if (*ret != NULL && statfs(*ret, &st) == 0)
+		return (FS_EXIT_OK);
+	if (errno == ENOTCONN)
+		return (dead_mount(o->mountpoint));
+	(void)fprintf(stderr, "ssefs: mountpoint %s: %s\n", o->mountpoint,
+	    strerror(errno));
+	return (FS_EXIT_MOUNTPOINT);
 }
 
 /* True when fuse.conf lets ordinary users say allow_other. */
