@@ -1,6 +1,8 @@
 #include <errno.h>
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -9,12 +11,15 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include "fs/affine.h"
 #include "fs/loop.h"
 #include "lib/base/lock.h"
 #include "lib/base/log.h"
 
 #define THREADS_DEFAULT 16u
-#define IDLE_DEFAULT 2u
+#define IDLE_DEFAULT 1u
+#define QUICK_BYTES 65536u /* of a read or write that is served in place */
+#define TICK_NS (1000ull * 1000)
 #define REST_NS (5ull * 1000 * 1000 * 1000)
 /* Gets a worker out of read(); its handler does nothing. */
 #define SIG_LEAVE SIGUSR2
@@ -25,7 +30,10 @@ struct worker {
 	struct loop *loop;
 	pthread_t thread;
 	enum worker_state state; /* protected by loop->lock */
-	bool waiting;            /* counted in loop->waiting; own thread only */
+	bool waiting;            /* counted in loop->waiting; protected too */
+	atomic_uint serving;     /* odd: in a quick request */
+	unsigned watched;        /* ${serving} at the last tick; the watch's */
+	struct affine affine;
 	void *buffer;
 };
 
@@ -43,6 +51,11 @@ struct loop {
 	unsigned called; /* of the resting, told to get up */
 	bool ending;
 	int fd;
+	pthread_t watch;
+	pthread_cond_t tick; /* for the watch */
+	bool watch_on;
+	atomic_bool dozing; /* the watch waits for a request */
+	atomic_uint served; /* quick requests, ever */
 };
 
 static _Thread_local struct worker *self;
@@ -97,8 +110,10 @@ worker_busy(struct worker *w)
 	struct loop *l = w->loop;
 
 	LOCK_SCOPE(&l->lock);
-	w->waiting = false;
-	l->waiting--;
+	if (w->waiting) {
+		w->waiting = false;
+		l->waiting--;
+	}
 	loop_call(l);
 }
 
@@ -161,18 +176,123 @@ loop_end(struct loop *l)
 		return;
 	l->ending = true;
 	(void)pthread_cond_broadcast(&l->work);
+	(void)pthread_cond_broadcast(&l->tick);
 	if (write(l->fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		log_error("fs: the end of the mount could not be signalled");
+}
+
+/* True when serving it in place holds up nobody for long. */
+static bool
+request_quick(const struct fuse_buf *buf)
+{
+	const struct fuse_in_header *h = buf->mem;
+	struct fuse_read_in r;
+
+	if (buf->size < sizeof(*h))
+		return (true);
+	switch (h->opcode) {
+	case FUSE_READ:
+		if (buf->size < sizeof(*h) + sizeof(r))
+			return (true);
+		memcpy(&r, (const uint8_t *)buf->mem + sizeof(*h), sizeof(r));
+		return (r.size < QUICK_BYTES);
+	case FUSE_WRITE:
+		return (buf->size < QUICK_BYTES);
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_FALLOCATE:
+	case FUSE_COPY_FILE_RANGE:
+	case FUSE_LSEEK:
+	case FUSE_SYNCFS:
+	case FUSE_INIT:
+	case FUSE_DESTROY:
+		return (false);
+	default:
+		return (true);
+	}
+}
+
+static void
+serve(struct worker *w, struct fuse_buf *buf)
+{
+	struct loop *l = w->loop;
+
+	if (!l->conf.raw(l->conf.arg, buf->mem, buf->size))
+		fuse_session_process_buf(l->se, buf);
+}
+
+static void
+watch_wake(struct loop *l)
+{
+	LOCK_SCOPE(&l->lock);
+	(void)pthread_cond_signal(&l->tick);
 }
 
 static void
 worker_serve(struct worker *w, struct fuse_buf *buf)
 {
 	struct loop *l = w->loop;
+	const struct fuse_in_header *h = buf->mem;
 
-	worker_busy(w);
-	if (!l->conf.raw(l->conf.arg, buf->mem, buf->size))
-		fuse_session_process_buf(l->se, buf);
+	if (!request_quick(buf)) {
+		affine_long(&w->affine);
+		worker_busy(w);
+		serve(w, buf);
+		return;
+	}
+	w->serving++;
+	l->served++;
+	if (l->dozing)
+		watch_wake(l);
+	if (buf->size >= sizeof(*h))
+		affine_quick(&w->affine, (pid_t)h->pid);
+	serve(w, buf);
+	w->serving++;
+}
+
+/* Who has been in one quick request since the last tick waits no longer. */
+static void
+watch_look(struct loop *l)
+{
+	for (unsigned i = 0; i < l->conf.threads; i++) {
+		struct worker *w = &l->workers[i];
+		const unsigned now = w->serving;
+
+		if (w->state == WORKER_LIVE && w->waiting && now % 2 != 0 &&
+		    now == w->watched) {
+			w->waiting = false;
+			l->waiting--;
+			loop_call(l);
+		}
+		w->watched = now;
+	}
+}
+
+static void *
+watch_main(void *arg)
+{
+	struct loop *l = arg;
+	unsigned before = l->served;
+
+	LOCK_SCOPE(&l->lock);
+	while (!l->ending) {
+		(void)lock_wait_for(&l->lock, &l->tick, TICK_NS);
+		watch_look(l);
+		const unsigned now = l->served;
+		bool busy = now != before;
+
+		for (unsigned i = 0; i < l->conf.threads; i++)
+			busy = busy || l->workers[i].serving % 2 != 0;
+		before = now;
+		if (busy || l->ending)
+			continue;
+		l->dozing = true;
+		/* A request taken just before is seen here or wakes us. */
+		if (l->served == now)
+			lock_wait(&l->lock, &l->tick);
+		l->dozing = false;
+	}
+	return (NULL);
 }
 
 static void *
@@ -215,10 +335,13 @@ loop_release(struct loop *l)
 	for (unsigned i = 0; l->workers != NULL && i < l->conf.threads; i++)
 		if (l->workers[i].state == WORKER_ENDED)
 			(void)pthread_join(l->workers[i].thread, NULL);
+	if (l->watch_on)
+		(void)pthread_join(l->watch, NULL);
 	if (l->fd >= 0)
 		(void)close(l->fd);
 	(void)pthread_cond_destroy(&l->work);
 	(void)pthread_cond_destroy(&l->left);
+	(void)pthread_cond_destroy(&l->tick);
 	lock_destroy(&l->lock);
 	free(l->workers);
 	free(l);
@@ -244,6 +367,7 @@ loop_start(
 	lock_init(&l->lock, RANK_FS_CONF, "fs loop");
 	lock_cond_init(&l->work);
 	lock_cond_init(&l->left);
+	lock_cond_init(&l->tick);
 	l->fd = eventfd(0, EFD_CLOEXEC);
 	l->workers = calloc(l->conf.threads, sizeof(*l->workers));
 	if (l->fd < 0 || l->workers == NULL ||
@@ -258,6 +382,11 @@ loop_start(
 		loop_release(l);
 		return (e);
 	}
+	if (pthread_create(&l->watch, NULL, watch_main, l) != 0) {
+		loop_stop(l);
+		return (ERR_NOMEM);
+	}
+	l->watch_on = true;
 	*ret = l;
 	return (OK);
 }

@@ -1,10 +1,13 @@
 /*
  * loop: the threads that take requests from the kernel and serve them.
  *
- * At most ${idle} workers wait for a request at once; the others rest.  A
- * worker that takes a request while nobody else waits brings in another, so
- * that a slow request (a sync, a key service) never holds up the next one
- * until ${threads} are at work.  A worker that rested for a few seconds ends.
+ * One worker waits for requests.  It serves a quick one (a look-up, a small
+ * read) itself and waits again: no other thread wakes, and the worker stays on
+ * its client's processor (fs/affine.h).  Before a long one (a sync, a large
+ * read or write) it brings in another worker to wait in its place.  Should a
+ * quick request take long after all, a watch brings the other one in within
+ * two ticks, so that nothing holds up the next request until ${threads} are
+ * at work.  A worker that rested for a few seconds ends.
  */
 #ifndef FS_LOOP_H
 #define FS_LOOP_H
@@ -19,7 +22,7 @@ struct loop;
 
 struct loop_conf {
 	unsigned threads;   /* most workers; 0: 16 */
-	unsigned idle;      /* most that wait for a request; 0: 2 */
+	unsigned idle;      /* most that wait for a request; 0: 1 */
 	size_t buffer_size; /* of each worker's own buffer */
 	/* Sees each request first; true: it was answered. */
 	bool (*raw)(void *arg, const void *mem, size_t len);
