@@ -5,7 +5,7 @@ Reporting: each call prints one TAP line.
     eq(got, want, desc)           equal
     err(errno.X, desc, fn, *a)    fn(*a) raises OSError with that errno
     works(desc, fn, *a)           fn(*a) raises nothing; its result is returned
-System calls Python lacks: renameat2, fallocate, utimensat, linkat_tmp, syncfs.
+System calls Python lacks: renameat2, fallocate, utimensat, linkat_tmp.
 as_user(uid, gid, fn, *a) runs fn in a child with that identity and returns 0
 or the errno it failed with.
 M, S, T, SSEFS as in lib.sh; p(name) is a path below M.
@@ -114,10 +114,6 @@ def linkat_tmp(fd, path):
     """Give a name to a file opened with O_TMPFILE."""
     _check(libc.linkat(AT_FDCWD, _b("/proc/self/fd/%d" % fd), AT_FDCWD,
                        _b(path), AT_SYMLINK_FOLLOW), path)
-
-
-def syncfs(fd):
-    _check(libc.syncfs(fd), "syncfs")
 
 
 def as_user(uid, gid, fn, *a, groups=()):

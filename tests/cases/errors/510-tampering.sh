@@ -75,7 +75,8 @@ stop_mount
 rm -rf "$S"
 cp -a "$T/good" "$S"
 
-# Metadata: rows altered by an editor of the database.
+# Metadata: rows altered by an editor of the database.  (Which name leads to
+# which object is not sealed: exchanged names are exchanged files.)
 if command -v sqlite3 >/dev/null; then
 	alter() {
 		rm -rf "$S"
@@ -101,9 +102,6 @@ PY
 	for sql in \
 	    "UPDATE inode SET size = size - 1 WHERE size > 1000000" \
 	    "UPDATE inode SET size = size + 4096 WHERE size > 1000000" \
-	    "UPDATE inode SET obj = (SELECT obj FROM inode i WHERE
-		i.ino != inode.ino AND i.obj IS NOT NULL AND i.size =
-		inode.size LIMIT 1) WHERE size = 1048576" \
 	    "UPDATE node SET row = (SELECT row FROM node n WHERE
 		n.level = node.level AND n.idx = node.idx AND
 		n.seg != node.seg LIMIT 1)" \

@@ -21,7 +21,7 @@ is "by ARN" "$("$SSEFS" --json key describe \
     "arn:aws:kms:us-east-1:000000000000:key/$id" | jq -r .id)" "$id"
 like "listed" "$("$SSEFS" key ls)" "$id"
 fails "unknown key" "$SSEFS" key describe 00000000-0000-4000-8000-000000000000
-like "says so" "$(cat "$T/out")" 'no such key'
+like "says so" "$(cat "$T/out")" 'no key named'
 
 setfattr -n user.sse.default -v "KMS:$id" "$M"
 echo "version one" >"$M/v1"

@@ -17,7 +17,6 @@ user() {
 	    "$@"
 }
 ok "init" user "$T/ssefs" init
-printf '%s\n' "$S" >"$T/stores"
 ok "bucket create" user "$T/ssefs" bucket create docs
 mkdir "$M"
 chown 65534:65534 "$M"
