@@ -10,8 +10,8 @@
 
 #include "fs/affine.h"
 
-#define LOOK_EVERY 64u /* quick requests between looks at the client */
-#define OTHERS_MAX 4u  /* more changes of client: let the kernel choose */
+#define LOOK_EVERY 64u    /* quick requests between looks at the client */
+#define OTHERS_MAX 4u     /* more changes of client: let the kernel choose */
 #define STAT_PROCESSOR 39 /* field of /proc/PID/stat, proc(5) */
 
 /* The processors this process may use, as it was started. */

@@ -169,7 +169,6 @@ start(struct session *s)
 		    s->mp);
 		return (FS_EXIT_MOUNTPOINT);
 	}
-	s->mounted = true;
 	if (rawio_install(fs->se, &fs->raw) != OK ||
 	    loop_start(fs->se, &conf, &s->loop) != OK) {
 		(void)fprintf(stderr,
@@ -357,17 +356,18 @@ session_serve(struct session *s)
 			return;
 		if (n == 0) {
 			log_warn("fs: files are still open; they are cut off");
+			s->cut = true;
 			return;
 		}
 		if (n > 0 && p[0].revents != 0)
 			return;
 		if (n > 0 && p[1].revents != 0 && signal_one(s, fd)) {
+			s->cut = asked;
 			if (asked)
 				return;
 			asked = true;
 			log_info("fs: unmounting %s", s->mp);
 			detach(s->mp);
-			s->mounted = false;
 		}
 	}
 }
@@ -386,7 +386,9 @@ reap_one(void *arg, uint64_t ino)
  * The workers first; then the connection, so that no program waits for an
  * answer that never comes; then what the kernel will not release or forget any
  * more; then the store.  The session goes last: the store may announce a
- * revoked key until it is closed.
+ * revoked key until it is closed.  A mount that was detached and then cut is
+ * not unmounted again, as something else may be mounted there by now; the end
+ * of the session ends its connection.
  */
 bool
 session_close(struct session *s)
@@ -395,7 +397,7 @@ session_close(struct session *s)
 	enum err e = OK;
 
 	loop_stop(s->loop);
-	if (s->mounted)
+	if (fs->se != NULL && !s->cut)
 		fuse_session_unmount(fs->se);
 	handles_destroy(&fs->handles);
 	if (fs->inodes != NULL && fs->store != NULL &&

@@ -10,7 +10,7 @@
 struct session {
 	struct fs fs;
 	struct loop *loop;
-	bool mounted;   /* we have mounted it and not yet unmounted */
+	bool cut;       /* ended while files were open */
 	const char *mp; /* absolute */
 };
 
