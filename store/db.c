@@ -422,6 +422,17 @@ db_done(struct store *st, enum stmt s)
 	(void)sqlite3_reset(st->sql->stmt[s]);
 }
 
+enum err
+db_prepare(struct store *st, const char *text, sqlite3_stmt **ret)
+{
+	const int rc = sqlite3_prepare_v2(st->sql->main, text, -1, ret, NULL);
+
+	if (rc != SQLITE_OK)
+		return (err_fail(db_err(rc), "meta.db: %s",
+		    sqlite3_errmsg(st->sql->main)));
+	return (OK);
+}
+
 /* ---- Transactions ------------------------------------------------------------------- */
 
 enum err

@@ -26,6 +26,7 @@
  *   st->state    counters, waiters of epochs, thread flags.
  *
  * INVARIANTS (store/check.c asserts them by these numbers)
+ *   I0  SQLite's own check of meta.db finds nothing.
  *   I1  Every name's inode exists; an inode's nlink equals its names (a
  *       directory's: 2 + its subdirectories); one without names is an orphan.
  *   I2  Every directory is reached from STORE_ROOT; its parent field names the
@@ -157,6 +158,9 @@ enum err db_run(struct store *st, enum stmt s) MUSTCHECK;
  * After OK the caller reads columns, then calls db_done(). */
 enum err db_row(struct store *st, enum stmt s) MUSTCHECK;
 void db_done(struct store *st, enum stmt s);
+/* A statement of its own, for check.c; the caller finalizes it. */
+enum err db_prepare(struct store *st, const char *text, sqlite3_stmt **ret)
+    MUSTCHECK;
 /* Open the epoch's transaction unless it is open: before any change. */
 enum err db_begin(struct store *st) MUSTCHECK;
 /* Before a change that adds something (never one that removes): room in the WAL

@@ -39,10 +39,22 @@ fixture_new(bool kms)
 }
 
 static void
+on_problem(void *arg, const struct store_problem *p)
+{
+	(void)arg;
+	print_error("%s: inode %llu: %s\n", p->invariant,
+	    (unsigned long long)p->ino, p->what);
+}
+
+static void
 fixture_free(struct fixture **p)
 {
+	struct store_check_result r;
+
 	if (*p == NULL)
 		return;
+	assert_ok(store_check((*p)->st, false, on_problem, NULL, &r));
+	assert_int_equal(r.problems, 0);
 	assert_ok(store_close_dir((*p)->st));
 	tmpdir_remove(&(*p)->d);
 	free(*p);
