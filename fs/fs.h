@@ -89,13 +89,13 @@ void fs_stale_attr(struct fs *fs, uint64_t ino);
  * set-id bits when the kernel leaves that to us. */
 void fs_kill_setid(fuse_req_t req, uint64_t ino);
 
-/* ---- invalidate.c ----------------------------------------------------------*/
+/* ---- invalidate.c ---------------------------------------------------------*/
 
 /* The master key ${keyref} went out of use: drop the kernel's pages of every
  * file under it.  For store_on_revoke(); ${arg} is the struct fs. */
 void fs_revoke(void *arg, uint32_t keyref);
 
-/* ---- xattr.c ---------------------------------------------------------------*/
+/* ---- xattr.c --------------------------------------------------------------*/
 
 /* user.sse.*: virtual attributes.  True for names of that kind. */
 bool fs_sse_name(const char *name);

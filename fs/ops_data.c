@@ -13,9 +13,9 @@
 
 /*
  * open(O_TRUNC).  Comes after the key was asked for.  The times change even
- * when the file was empty.  Without rawio's negotiation the kernel leaves set-id
- * bits to us here and does not say whether the writer is privileged; only root
- * is taken to be.
+ * when the file was empty.  Without rawio's negotiation the kernel leaves
+ * set-id bits to us here and does not say whether the writer is privileged;
+ * only root is taken to be.
  */
 static enum err
 open_truncate(fuse_req_t req, uint64_t ino)

@@ -13,6 +13,7 @@
 #ifndef FS_RAWIO_H
 #define FS_RAWIO_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
