@@ -37,8 +37,9 @@ struct rawio_made {
 };
 
 struct rawio {
-	bool offered;   /* the kernel knows HANDLE_KILLPRIV_V2 */
-	bool killpriv;  /* negotiated */
+	bool offered; /* the kernel knows HANDLE_KILLPRIV_V2 */
+	/* Negotiated; set by the answer to INIT. */
+	atomic_bool killpriv;
 	double timeout; /* of names and attributes, in answers */
 	/* Returns 0 or an errno. */
 	int (*tmpfile)(
