@@ -67,7 +67,7 @@ walk_cleanup(struct walk **pw)
 	free(w);
 }
 
-/* ---- Owners ------------------------------------------------------------------ */
+/* ---- Owners ------------------------------------------------------------- */
 
 static enum err
 owner_add(struct walk *w, const struct owner *o)
@@ -230,7 +230,7 @@ collect(struct walk *w)
 	return (collect_draining(w));
 }
 
-/* ---- Slots ------------------------------------------------------------------------ */
+/* ---- Slots -------------------------------------------------------------- */
 
 static enum err
 group_bits(struct walk *w, uint64_t grp, uint8_t **ret)
@@ -312,7 +312,7 @@ check_entries(struct walk *w, const struct node_row *r, uint64_t idx)
 	return (OK);
 }
 
-/* ---- Nodes ------------------------------------------------------------------------- */
+/* ---- Nodes -------------------------------------------------------------- */
 
 static void
 bad_node(struct walk *w, unsigned level, uint64_t idx, const char *what)
@@ -494,7 +494,7 @@ check_rootless(struct walk *w)
 			    (unsigned long long)w->own[i].no);
 }
 
-/* ---- The bitmap ---------------------------------------------------------------------- */
+/* ---- The bitmap --------------------------------------------------------- */
 
 static void
 count_diff(const uint8_t *have, const uint8_t *want, uint64_t *ret_lost,

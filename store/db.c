@@ -81,7 +81,7 @@ db_err(int rc)
 	}
 }
 
-/* ---- Connections ------------------------------------------------------------ */
+/* ---- Connections -------------------------------------------------------- */
 
 static void
 conn_close(sqlite3 **c)
@@ -156,7 +156,7 @@ expect(sqlite3 *c, const char *text, const char *want)
 	return (OK);
 }
 
-/* ---- Making -------------------------------------------------------------------- */
+/* ---- Making ------------------------------------------------------------- */
 
 static enum err
 add_super(sqlite3 *c, const uint8_t uuid[static UUID_LEN])
@@ -221,7 +221,7 @@ db_create(const char *path, const uint8_t uuid[static UUID_LEN])
 	    c, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL)));
 }
 
-/* ---- Opening ---------------------------------------------------------------------- */
+/* ---- Opening ------------------------------------------------------------ */
 
 /* Called after each commit with the number of frames in the WAL. */
 static int
@@ -370,7 +370,7 @@ db_close(struct store *st)
 	db_free(&st->sql);
 }
 
-/* ---- Statements --------------------------------------------------------------------- */
+/* ---- Statements --------------------------------------------------------- */
 
 sqlite3_stmt *
 db_stmt(struct store *st, enum stmt s)
@@ -428,12 +428,12 @@ db_prepare(struct store *st, const char *text, sqlite3_stmt **ret)
 	const int rc = sqlite3_prepare_v2(st->sql->main, text, -1, ret, NULL);
 
 	if (rc != SQLITE_OK)
-		return (err_fail(db_err(rc), "meta.db: %s",
-		    sqlite3_errmsg(st->sql->main)));
+		return (err_fail(
+		    db_err(rc), "meta.db: %s", sqlite3_errmsg(st->sql->main)));
 	return (OK);
 }
 
-/* ---- Transactions ------------------------------------------------------------------- */
+/* ---- Transactions ------------------------------------------------------- */
 
 enum err
 db_room(struct store *st)

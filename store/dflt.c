@@ -12,7 +12,7 @@
 
 #include "store/ns.h"
 
-/* ---- Rows --------------------------------------------------------------------- */
+/* ---- Rows --------------------------------------------------------------- */
 
 /* The default set on the directory itself, into STORE_DEFAULT_MAX bytes:
  * ERR_NODATA. */
@@ -65,7 +65,7 @@ dflt_drop(struct store *st, struct inode *ip)
 	return (OK);
 }
 
-/* ---- What holds ----------------------------------------------------------------- */
+/* ---- What holds --------------------------------------------------------- */
 
 static bool
 known(const struct store *st, const struct inode *ip)
@@ -127,7 +127,7 @@ dflt_effective(struct store *st, struct inode *ip, const char **ret)
 	return (OK);
 }
 
-/* ---- Interface -------------------------------------------------------------------- */
+/* ---- Interface ---------------------------------------------------------- */
 
 enum err
 store_default_get(struct store *st, uint64_t dir, char *ret)

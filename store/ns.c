@@ -11,7 +11,7 @@
 #include "store/ns.h"
 #include "store/object.h"
 
-/* ---- Pins ------------------------------------------------------------------ */
+/* ---- Pins --------------------------------------------------------------- */
 
 enum err
 pin_get(struct store *st, uint64_t ino, struct pin *ret)
@@ -50,7 +50,7 @@ pin_child(struct store *st, uint64_t ino, struct pin *ret)
 	return (e);
 }
 
-/* ---- Rows of dentry ----------------------------------------------------------- */
+/* ---- Rows of dentry ----------------------------------------------------- */
 
 void
 bind_bytes(sqlite3_stmt *s, int i, const void *p, size_t n)
@@ -146,7 +146,7 @@ dir_empty(struct store *st, uint64_t dir)
 	return (ERR_NOTEMPTY);
 }
 
-/* ---- Inodes --------------------------------------------------------------------- */
+/* ---- Inodes ------------------------------------------------------------- */
 
 void
 inode_touch(struct store *st, struct inode *ip, bool mtime)
@@ -196,7 +196,7 @@ inode_unname(struct store *st, struct inode *dir, struct inode *ip)
 	return (OK);
 }
 
-/* ---- Looking up -------------------------------------------------------------------- */
+/* ---- Looking up --------------------------------------------------------- */
 
 enum err
 store_lookup(struct store *st, uint64_t dir, const char *name, size_t len,
@@ -258,7 +258,7 @@ store_readlink(struct store *st, uint64_t ino, char *ret)
 	return (n > 0 && n <= STORE_SYMLINK_MAX ? OK : ERR_CORRUPT);
 }
 
-/* ---- Links ---------------------------------------------------------------------------- */
+/* ---- Links -------------------------------------------------------------- */
 
 enum err
 store_link(struct store *st, uint64_t ino, uint64_t dir, const char *name,

@@ -48,7 +48,7 @@ rc_of_errno(int errnum, int ioerr)
 	return (ioerr);
 }
 
-/* ---- Nodes -------------------------------------------------------------------- */
+/* ---- Nodes -------------------------------------------------------------- */
 
 static struct vfs_node *
 node_find(const char *path)
@@ -130,7 +130,7 @@ node_make(const char *path, int flags, struct vfs_node **ret)
 	return (SQLITE_OK);
 }
 
-/* ---- Methods of a file ----------------------------------------------------------- */
+/* ---- Methods of a file -------------------------------------------------- */
 
 static int x_delete(sqlite3_vfs *vfs, const char *path, int sync_dir);
 
@@ -347,7 +347,7 @@ static const sqlite3_io_methods methods = {
 	.xShmUnmap = vfs_x_shm_unmap,
 };
 
-/* ---- Methods of the VFS ------------------------------------------------------------ */
+/* ---- Methods of the VFS ------------------------------------------------- */
 
 static int
 x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
@@ -521,7 +521,7 @@ vfs_register(void)
 	return (db_err(once_rc));
 }
 
-/* ---- The WAL, from outside SQLite ------------------------------------------------------ */
+/* ---- The WAL, from outside SQLite --------------------------------------- */
 
 /* The node of ${path}'s WAL with a reference, or NULL. */
 static struct vfs_node *

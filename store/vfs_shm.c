@@ -11,7 +11,7 @@
 #include "store/store_internal.h"
 #include "store/vfs_internal.h"
 
-/* ---- Locks of the database file --------------------------------------------- */
+/* ---- Locks of the database file ----------------------------------------- */
 
 static bool
 may_lock(const struct vfs_node *n, const struct vfs_file *f, int level)
@@ -87,7 +87,7 @@ vfs_x_check_reserved(sqlite3_file *file, int *ret)
 	return (SQLITE_OK);
 }
 
-/* ---- Shared memory ------------------------------------------------------------ */
+/* ---- Shared memory ------------------------------------------------------ */
 
 #define REGION_MAX 65536u /* 2 GiB of WAL index: far beyond any WAL */
 

@@ -1,5 +1,5 @@
-/* store/check: a whole store has no problems; each breach is told by its number;
- * what can be mended is. */
+/* store/check: a whole store has no problems; each breach is told by its
+ * number; what can be mended is. */
 #include "store_util.h"
 
 #include <sqlite3.h>
