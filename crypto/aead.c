@@ -15,7 +15,8 @@
 #include "crypto/aead.h"
 #include "crypto/rand.h"
 
-#define SLOTS 8
+#define SLOTS 3
+#define POOL 64
 
 /*
  * All of it is in key memory, which is zero in a forked child: ${alive} is
@@ -27,10 +28,16 @@ struct aead {
 	_Atomic(EVP_CIPHER_CTX *) slot[SLOTS];
 	bool alive;
 };
-_Static_assert(sizeof(struct aead) <= 128, "one small block of key memory");
+_Static_assert(sizeof(struct aead) <= 64, "one small block of key memory");
 
 static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
 static EVP_CIPHER *gcm; /* set once; lives as long as the process */
+
+/*
+ * Contexts without an owner, keyed with zeroes: making one costs more than a
+ * small message.  Taken and given back as the slots of a key are.
+ */
+static _Atomic(EVP_CIPHER_CTX *) pool[POOL];
 
 static void
 fetch(void)
@@ -52,16 +59,6 @@ aead_new(const uint8_t key[static KEY_LEN], struct aead **ret)
 	return OK;
 }
 
-void
-aead_free(struct aead *a)
-{
-	if (a == NULL)
-		return;
-	for (size_t i = 0; i < SLOTS; i++)
-		EVP_CIPHER_CTX_free(atomic_load(&a->slot[i]));
-	secret_free(a);
-}
-
 /* A failure of OpenSSL; its own queue of reasons is not ours to fill. */
 static enum err
 failed(enum err e)
@@ -70,16 +67,90 @@ failed(enum err e)
 	return e;
 }
 
-static enum err
-context_new(const struct aead *a, EVP_CIPHER_CTX **ret)
+/* A context from the row, or NULL. */
+static EVP_CIPHER_CTX *
+take(_Atomic(EVP_CIPHER_CTX *) *row, size_t n)
 {
+	for (size_t i = 0; i < n; i++) {
+		EVP_CIPHER_CTX *c = NULL;
+		/* Looked at first: a plain load does not take the cache line
+		 * from the threads that use the other slots. */
+		if (atomic_load_explicit(&row[i], memory_order_relaxed) == NULL)
+			continue;
+		c = atomic_exchange_explicit(
+		    &row[i], NULL, memory_order_acquire);
+		if (c != NULL)
+			return c;
+	}
+	return NULL;
+}
+
+/* False when the row is full. */
+static bool
+put(_Atomic(EVP_CIPHER_CTX *) *row, size_t n, EVP_CIPHER_CTX *c)
+{
+	for (size_t i = 0; i < n; i++) {
+		EVP_CIPHER_CTX *none = NULL;
+		if (atomic_load_explicit(&row[i], memory_order_relaxed) != NULL)
+			continue;
+		if (atomic_compare_exchange_strong_explicit(&row[i], &none, c,
+			memory_order_release, memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+/* Overwrite a context's key and keep it for others, or free it. */
+static void
+retire(EVP_CIPHER_CTX *c)
+{
+	static const uint8_t zero[KEY_LEN];
+
+	if (c == NULL)
+		return;
+	if (EVP_CipherInit_ex2(c, NULL, zero, NULL, 1, NULL) != 1 ||
+	    !put(pool, POOL, c))
+		EVP_CIPHER_CTX_free(c);
+}
+
+void
+aead_rest(struct aead *a)
+{
+	if (a == NULL)
+		return;
+	for (size_t i = 0; i < SLOTS; i++)
+		if (atomic_load(&a->slot[i]) != NULL)
+			retire(atomic_exchange(&a->slot[i], NULL));
+}
+
+void
+aead_free(struct aead *a)
+{
+	aead_rest(a);
+	secret_free(a);
+}
+
+static enum err
+borrow(struct aead *a, EVP_CIPHER_CTX **ret)
+{
+	const EVP_CIPHER *cipher = NULL;
+	EVP_CIPHER_CTX *c = take(a->slot, SLOTS);
+
+	if (c != NULL) {
+		*ret = c;
+		return OK;
+	}
 	(void)pthread_once(&fetch_once, fetch);
 	if (gcm == NULL || !a->alive)
 		return failed(ERR_CRYPTO);
-	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	c = take(pool, POOL);
+	if (c == NULL) {
+		c = EVP_CIPHER_CTX_new();
+		cipher = gcm;
+	}
 	if (c == NULL)
 		return failed(ERR_NOMEM);
-	if (EVP_CipherInit_ex2(c, gcm, a->key, NULL, 1, NULL) != 1) {
+	if (EVP_CipherInit_ex2(c, cipher, a->key, NULL, 1, NULL) != 1) {
 		EVP_CIPHER_CTX_free(c);
 		return failed(ERR_CRYPTO);
 	}
@@ -87,36 +158,11 @@ context_new(const struct aead *a, EVP_CIPHER_CTX **ret)
 	return OK;
 }
 
-static enum err
-borrow(struct aead *a, EVP_CIPHER_CTX **ret)
-{
-	for (size_t i = 0; i < SLOTS; i++) {
-		/* Looked at first: a plain load does not take the cache line
-		 * from the threads that use the other slots. */
-		if (atomic_load_explicit(&a->slot[i], memory_order_relaxed) ==
-		    NULL)
-			continue;
-		*ret = atomic_exchange_explicit(
-		    &a->slot[i], NULL, memory_order_acquire);
-		if (*ret != NULL)
-			return OK;
-	}
-	return context_new(a, ret);
-}
-
 static void
 give_back(struct aead *a, EVP_CIPHER_CTX *c)
 {
-	for (size_t i = 0; i < SLOTS; i++) {
-		EVP_CIPHER_CTX *none = NULL;
-		if (atomic_load_explicit(&a->slot[i], memory_order_relaxed) !=
-		    NULL)
-			continue;
-		if (atomic_compare_exchange_strong_explicit(&a->slot[i], &none,
-			c, memory_order_release, memory_order_relaxed))
-			return;
-	}
-	EVP_CIPHER_CTX_free(c);
+	if (!put(a->slot, SLOTS, c))
+		retire(c);
 }
 
 /* Nonce, associated data and text, in the direction ${enc}. */

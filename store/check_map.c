@@ -24,6 +24,7 @@ struct owner {
 	uint8_t depth;
 	bool draining; /* rows of it wait to be freed */
 	bool seen;
+	bool embedded; /* its only node stands in the object record */
 };
 
 struct parent {
@@ -106,6 +107,25 @@ owner_find(struct walk *w, uint64_t no)
 	return (bsearch(&key, w->own, w->nown, sizeof(key), owner_cmp));
 }
 
+static enum err check_entries(
+    struct walk *w, const struct node_row *r, uint64_t idx);
+
+/* I3, I4, I11: a map that stands in the record. */
+static enum err
+check_embedded(struct walk *w, struct owner *o, const struct obj *obj)
+{
+	const struct node_row r = { .count = obj->seg.nemb,
+		.ents = (const uint8_t *)obj->seg.emb };
+
+	o->embedded = true;
+	w->o = o;
+	w->seg = o->no;
+	const enum err e = check_entries(w, &r, 0);
+	w->o = NULL;
+	w->seg = 0;
+	return (e);
+}
+
 /* I6, I11: the record of a regular file. */
 static enum err
 check_record(
@@ -132,7 +152,9 @@ check_record(
 	o.nblocks = (obj->size + BLOCK - 1) / BLOCK;
 	o.depth = obj->seg.depth;
 	memcpy(o.root, obj->seg.root, AEAD_TAGLEN);
+	e = obj->seg.embedded ? check_embedded(w, &o, obj) : OK;
 	obj_free(obj);
+	TRY(e);
 	return (o.no == 0 ? OK : owner_add(w, &o));
 }
 
@@ -438,6 +460,9 @@ begin_segment(struct walk *w, uint64_t seg)
 	memset(w->rows, 0, sizeof(w->rows));
 	memset(w->named, 0, sizeof(w->named));
 	memset(w->parent, 0, sizeof(w->parent));
+	if (w->o != NULL && w->o->embedded)
+		check_say(w->ck, "I11", w->o->ino, false,
+		    "its map stands both in its record and in nodes");
 	if (w->o != NULL)
 		w->o->seen = true;
 	else
@@ -488,6 +513,7 @@ check_rootless(struct walk *w)
 
 	for (i = 0; i < w->nown; i++)
 		if (!w->own[i].seen && !w->own[i].draining &&
+		    !w->own[i].embedded &&
 		    memcmp(w->own[i].root, none, AEAD_TAGLEN) != 0)
 			check_say(w->ck, "I5", w->own[i].ino, false,
 			    "the map of segment %llu is missing",

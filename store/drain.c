@@ -44,7 +44,7 @@ batch(struct store *st, uint64_t segno, uint64_t first, unsigned max,
 {
 	uint64_t idx[BATCH];
 	unsigned n = 0;
-	enum err e;
+	enum err e = OK;
 
 	sqlite3_stmt *q = db_stmt(st, ST_NODE_FROM);
 	sqlite3_bind_int64(q, 1, (int64_t)segno);

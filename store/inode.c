@@ -2,7 +2,8 @@
  * inode: inodes in core.
  *
  * A table of inodes by number.  Unpinned clean ones are kept in LRU order up to
- * opts.inode_cache and lose their keys; dirty ones stay until they are flushed
+ * opts.inode_cache; the KEYED_MAX last used of them keep their keys (every open
+ * still asks the KMS, and revoke.c takes them away); dirty ones stay until they are flushed
  * (by the committer, or a few at a time when many are dirty).  A new inode
  * meets the table only at its first flush: a file that lives less than an
  * epoch never does.
@@ -17,6 +18,7 @@
 
 #define HASH_SIZE 32768u
 #define TIMES_LEN 48
+#define KEYED_MAX 8192u /* some 250 bytes of locked memory each */
 
 static uint32_t
 slot_of(uint64_t ino)
@@ -33,7 +35,35 @@ inode_open(struct store *st)
 		return (ERR_NOMEM);
 	st->lru.lprev = st->lru.lnext = &st->lru;
 	st->dirty_list.dprev = st->dirty_list.dnext = &st->dirty_list;
+	st->keyed.kprev = st->keyed.knext = &st->keyed;
 	return (OK);
+}
+
+static void
+keyed_remove(struct store *st, struct inode *ip)
+{
+	if (ip->knext == NULL)
+		return;
+	ip->kprev->knext = ip->knext;
+	ip->knext->kprev = ip->kprev;
+	ip->kprev = ip->knext = NULL;
+	st->ikeyed--;
+}
+
+/* The inode, which nobody uses now, keeps its keys; the oldest loses them. */
+static void
+keyed_add(struct store *st, struct inode *ip)
+{
+	obj_rest(ip->obj);
+	ip->knext = st->keyed.knext;
+	ip->kprev = &st->keyed;
+	ip->knext->kprev = ip;
+	st->keyed.knext = ip;
+	if (++st->ikeyed <= KEYED_MAX)
+		return;
+	ip = st->keyed.kprev;
+	keyed_remove(st, ip);
+	obj_lock(st, ip->obj);
 }
 
 static void
@@ -91,6 +121,7 @@ inode_free(struct store *st, struct inode *ip)
 		pp = &(*pp)->hnext;
 	*pp = ip->hnext;
 	lru_remove(ip);
+	keyed_remove(st, ip);
 	dirty_remove(st, ip);
 	st->icount--;
 	obj_free(ip->obj);
@@ -127,6 +158,7 @@ inode_peek(struct store *st, uint64_t ino)
 	if (ip != NULL) {
 		ip->pins++;
 		lru_remove(ip);
+		keyed_remove(st, ip);
 	}
 	return (ip);
 }
@@ -152,6 +184,7 @@ inode_next(struct store *st, uint32_t b, uint64_t *after)
 	*after = best->ino;
 	best->pins++;
 	lru_remove(best);
+	keyed_remove(st, best);
 	return (best);
 }
 
@@ -310,9 +343,8 @@ inode_put(struct store *st, struct inode *ip)
 	}
 	if (ip->dirty)
 		return;
-	/* Keys are held only for what is in use (pins) or unwritten. */
-	if (ip->obj != NULL && ip->obj->open && !map_dirty(&ip->obj->seg))
-		obj_lock(st, ip->obj);
+	if (ip->obj != NULL && ip->obj->open)
+		keyed_add(st, ip);
 	lru_add(st, ip);
 }
 

@@ -15,6 +15,9 @@
  * the generation: no protection against malice, but it still ties each node to
  * its parent.
  *
+ * A map that is one node with few entries has no row: the entries stand in the
+ * object record, under its seal, and the root's tag says so.
+ *
  * A node is written anew with a new nonce, so its tag changes, so its parent
  * changes, up to the record that seals the root's tag.  While a node is dirty
  * its parent's entry holds PENDING, which no lookup ever needs: dirty nodes are
@@ -35,6 +38,7 @@
 
 static const uint8_t tag_none[AEAD_TAGLEN];
 static const uint8_t tag_pending[AEAD_TAGLEN] = "pending pending";
+static const uint8_t tag_embedded[AEAD_TAGLEN] = "in the record";
 
 struct map {
 	struct node *hash[MAP_BUCKETS];
@@ -306,13 +310,43 @@ node_verify(struct seg *s, uint8_t level, uint64_t idx,
 
 /* ---- Look-up ------------------------------------------------------------------- */
 
+/* Into the cache, unless another thread was faster. */
+static struct node *
+cache_enter(struct store *st, struct node *n)
+{
+	struct node *other;
+
+	LOCK_SCOPE(&st->map_lock);
+	other = cache_find(st, n->segno, n->level, n->idx);
+	if (other == NULL) {
+		cache_add(st, n);
+		return (n);
+	}
+	free(n->ents);
+	free(n);
+	return (other);
+}
+
+static enum err
+node_embedded(struct store *st, struct seg *s, struct node **ret)
+{
+	struct node *n = node_new(s, 0, 0, EMBED_MAX);
+
+	if (n == NULL)
+		return (ERR_NOMEM);
+	n->count = s->nemb;
+	memcpy(n->ents, s->emb, s->nemb * sizeof(struct ment));
+	*ret = cache_enter(st, n);
+	return (OK);
+}
+
 static enum err
 node_load(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
     const uint8_t *want, struct node **ret)
 {
 	uint8_t row[NODE_ROW_MAX];
 	struct node_row r;
-	struct node *n, *other;
+	struct node *n;
 	size_t len = 0;
 	enum err e;
 
@@ -342,16 +376,7 @@ node_load(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
 		return (ERR_NOMEM);
 	n->count = r.count;
 	memcpy(n->ents, r.ents, r.count * node_esize(level));
-	LOCK_SCOPE(&st->map_lock);
-	other = cache_find(st, s->no, level, idx);
-	if (other != NULL) {
-		free(n->ents);
-		free(n);
-		n = other;
-	} else {
-		cache_add(st, n);
-	}
-	*ret = n;
+	*ret = cache_enter(st, n);
 	return (OK);
 }
 
@@ -372,6 +397,8 @@ map_get(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
 		st->n.map_hits++;
 		return (OK);
 	}
+	if (s->embedded)
+		return (node_embedded(st, s, ret));
 	if (level == s->depth) {
 		memcpy(want, s->root, AEAD_TAGLEN);
 	} else {
@@ -468,6 +495,18 @@ touch(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
 	return (OK);
 }
 
+enum err
+map_unembed(struct store *st, struct seg *s)
+{
+	struct node *n CLEANUP_NODE = NULL;
+
+	if (!s->embedded)
+		return (OK);
+	TRY(touch(st, s, 0, 0, 0, &n));
+	s->embedded = false;
+	return (OK);
+}
+
 /* Add a level above the root. */
 static enum err
 grow(struct store *st, struct seg *s)
@@ -477,6 +516,7 @@ grow(struct store *st, struct seg *s)
 
 	if (s->depth + 1 >= NODE_LEVELS)
 		return (ERR_FBIG);
+	TRY(map_unembed(st, s));
 	memcpy(old, s->root, AEAD_TAGLEN);
 	if (memcmp(old, tag_none, AEAD_TAGLEN) == 0) {
 		s->depth++;
@@ -643,16 +683,42 @@ row_delete(struct store *st, const struct node *n)
 	return (db_run(st, ST_NODE_DEL));
 }
 
+/* May the node stand in the object record? */
+static bool
+embeddable(const struct seg *s, const struct node *n)
+{
+	return (s->depth == 0 && !s->frozen && node_used(n) <= EMBED_MAX);
+}
+
+static enum err
+embed(struct store *st, struct seg *s, const struct node *n)
+{
+	if (s->rowed)
+		TRY(row_delete(st, n));
+	s->rowed = false;
+	s->embedded = true;
+	s->nemb = (uint8_t)node_used(n);
+	memcpy(s->emb, n->ents, s->nemb * sizeof(struct ment));
+	return (OK);
+}
+
 /* Seal one node and put its tag (none when it became empty) above it. */
 static enum err
 seal_node(struct store *st, struct seg *s, struct node *n)
 {
 	uint8_t tag[AEAD_TAGLEN] = { 0 };
 
-	if (node_empty(n))
+	if (n->level == 0)
+		s->embedded = false;
+	if (node_empty(n)) {
 		TRY(row_delete(st, n));
-	else
+	} else if (embeddable(s, n)) {
+		TRY(embed(st, s, n));
+		memcpy(tag, tag_embedded, AEAD_TAGLEN);
+	} else {
 		TRY(row_write(st, n, tag));
+		s->rowed = true;
+	}
 	if (n->level == s->depth) {
 		memcpy(s->root, tag, AEAD_TAGLEN);
 	} else {

@@ -4,24 +4,25 @@
  * The record of a regular file (column obj of table inode):
  *
  *     0   1 version (1)                  64  16 tag of the map's root node
- *     1   1 method (0 None, 1 AES256,    80  16 tag over the bases (none yet
- *           2 KMS)                              shared: zero)
- *     2   1 flags (OBJ_F_*)              96  32 key commitment
- *     3   1 level of the map's root     128  60 content key: nonce 12, 32,
- *     4   2 length of the wrapped key           tag 16
- *     6   2 inline bytes                188   4 zero
- *     8   8 segment number (0: none)    192  28 seal: nonce 12, tag 16
- *    16  16 object uuid                 220   4 CRC32C of all but itself
- *    32  16 segment uuid                224   . data key, wrapped by the KMS
- *    48   8 blocks sealed so far          .   . inline: nonce, bytes, tag
- *    56   8 size                                (bytes only without cipher)
+ *     1   1 method (0 None, 1 AES256,    80  16 hash of the bases (zero: none)
+ *           2 KMS)                       96  32 key commitment
+ *     2   1 flags (OBJ_F_*)             128  12 nonce
+ *     3   1 level of the map's root     140  16 tag
+ *     4   2 length of the wrapped key   156   4 CRC32C of all but itself
+ *     6   2 inline bytes, or embedded   160   . data key, wrapped by the KMS
+ *           map entries (OBJ_F_EMBED)     .   . embedded map entries, 40 each
+ *     8   8 segment number (0: none)      .  32 content key, sealed (absent
+ *    16  16 object uuid                         without cipher)
+ *    32  16 segment uuid                  .   . inline bytes, sealed
+ *    48   8 blocks sealed so far
+ *    56   8 size
  *
- * From the data key, by HKDF-Expand with the object's uuid: the commitment, the
- * wrapping key, the seal key, the inline key (32 bytes each).  The seal is
- * AES-256-GCM over no plaintext with the associated data "ssefs object 1" ||
- * bytes 0..191 || wrapped data key || inline.  GCM does not commit to a key;
- * the commitment does, so that a data key of another object cannot be made to
- * fit.  With method None the CRC stands alone.
+ * From the data key, by HKDF-Expand with the object's uuid: the commitment and
+ * the record key (32 bytes each).  Content key and inline bytes are one
+ * AES-256-GCM message under the record key, with the associated data
+ * "ssefs object 1" || bytes 0..127 || wrapped data key || map entries.  GCM does
+ * not commit to a key; the commitment does, so that a data key of another object
+ * cannot be made to fit.  With method None the CRC stands alone.
  */
 #include <string.h>
 
@@ -34,10 +35,9 @@
 
 #define OBJ_LABEL "ssefs object keys 1"
 #define SEAL_LABEL "ssefs object 1"
-#define CK_LABEL "ssefs content key 1"
-#define INLINE_LABEL "ssefs inline 1"
-#define SEAL_OFF 192u
-#define CRC_OFF 220u
+#define SEAL_OFF 128u
+#define CRC_OFF 156u
+#define AD_MAX (32 + SEAL_OFF + KMS_BLOB_MAX + EMBED_MAX * 40)
 
 _Static_assert(CRC_OFF + 4 == OBJ_HEAD, "object record");
 
@@ -54,13 +54,11 @@ obj_ctx(const struct store *st, const uint8_t uuid[static UUID_LEN],
 static enum err
 derive(struct obj *o, const struct key *dek, uint8_t ret_commit[KEY_LEN])
 {
-	WIPED(uint8_t, k, 4 * KEY_LEN);
+	WIPED(uint8_t, k, 2 * KEY_LEN);
 
 	TRY(hkdf_label(dek->b, OBJ_LABEL, o->uuid, UUID_LEN, k, sizeof(k)));
 	memcpy(ret_commit, k, KEY_LEN);
-	TRY(aead_new(k + KEY_LEN, &o->wrapk));
-	TRY(aead_new(k + 2 * KEY_LEN, &o->sealk));
-	return (aead_new(k + 3 * KEY_LEN, &o->inlk));
+	return (aead_new(k + KEY_LEN, &o->reck));
 }
 
 static void
@@ -114,9 +112,7 @@ obj_free(struct obj *o)
 {
 	if (o == NULL)
 		return;
-	aead_free(o->wrapk);
-	aead_free(o->sealk);
-	aead_free(o->inlk);
+	aead_free(o->reck);
 	if (o->seg.nbases != 0)
 		base_unload(o->seg.st, &o->seg);
 	seg_clear(&o->seg);
@@ -128,83 +124,76 @@ obj_free(struct obj *o)
 	free(o);
 }
 
-static size_t
-ck_ad(const struct obj *o, uint8_t *ret)
-{
-	const size_t n = strlen(CK_LABEL);
-
-	memcpy(ret, CK_LABEL, n);
-	memcpy(ret + n, o->uuid, UUID_LEN);
-	memcpy(ret + n + UUID_LEN, o->seg.uuid, UUID_LEN);
-	return (n + 2 * UUID_LEN);
-}
-
-static size_t
-inline_ad(const struct obj *o, uint8_t *ret)
-{
-	const size_t n = strlen(INLINE_LABEL);
-
-	memcpy(ret, INLINE_LABEL, n);
-	memcpy(ret + n, o->uuid, UUID_LEN);
-	put_u64(ret + n + UUID_LEN, o->size);
-	return (n + UUID_LEN + 8);
-}
-
 enum err
 obj_new_seg(struct store *st, struct obj *o)
 {
-	uint8_t ad[64];
-
 	seg_clear(&o->seg);
-	TRY(seg_make(st, &o->seg, o->method != SSE_NONE));
-	if (o->method == SSE_NONE)
-		return (OK);
-	return (aead_seal_msg(o->wrapk, ad, ck_ad(o, ad), o->seg.ck->b,
-	    KEY_LEN, o->wrapped));
+	return (seg_make(st, &o->seg, o->method != SSE_NONE));
 }
 
 /* ---- Reading a record ---------------------------------------------------------- */
 
 static size_t
-inline_stored(const struct obj *o)
+sealed_len(const struct obj *o)
 {
-	if (!o->has_inline)
-		return (0);
-	return (o->inl_len + (o->method == SSE_NONE ? 0u : AEAD_OVERHEAD));
+	return ((o->method == SSE_NONE ? 0u : KEY_LEN) +
+	    (o->has_inline ? o->inl_len : 0u));
+}
+
+static size_t
+record_len(const struct obj *o)
+{
+	return (OBJ_HEAD + o->bloblen + (o->seg.embedded ?
+	    o->seg.nemb * sizeof(struct ment) : 0) + sealed_len(o));
+}
+
+/* Numbers that fit together; reads the variable lengths. */
+static enum err
+parse_lengths(struct obj *o, const uint8_t *rec, size_t len)
+{
+	const uint16_t n = get_u16(rec + 6);
+
+	o->method = (enum sse)rec[1];
+	o->has_inline = (rec[2] & OBJ_F_INLINE) != 0;
+	o->seg.embedded = (rec[2] & OBJ_F_EMBED) != 0;
+	o->bloblen = get_u16(rec + 4);
+	o->size = get_u64(rec + 56);
+	o->seg.no = get_u64(rec + 8);
+	if (o->bloblen > KMS_BLOB_MAX || o->size > STORE_SIZE_MAX ||
+	    o->seg.no > INT64_MAX ||
+	    (o->bloblen == 0) != (o->method == SSE_NONE))
+		return (ERR_CORRUPT);
+	if (o->seg.embedded) {
+		if (o->has_inline || o->seg.no == 0 || n == 0 ||
+		    n > EMBED_MAX || rec[3] != 0)
+			return (ERR_CORRUPT);
+		o->seg.nemb = (uint8_t)n;
+	} else if ((n != 0) != o->has_inline || n > INLINE_MAX ||
+	    (o->has_inline && (n != o->size || o->seg.no != 0))) {
+		return (ERR_CORRUPT);
+	}
+	if (o->has_inline)
+		o->inl_len = n;
+	return (len == record_len(o) ? OK : ERR_CORRUPT);
 }
 
 enum err
 obj_parse(const uint8_t *rec, size_t len, struct obj **ret)
 {
 	struct obj *o CLEANUP_OBJ = NULL;
-	size_t bloblen;
 
 	if (rec == NULL || len < OBJ_HEAD || len > OBJ_REC_MAX ||
 	    rec[0] != 1 || rec[1] > SSE_KMS || rec[3] >= NODE_LEVELS ||
-	    (rec[2] & ~(OBJ_F_INLINE | OBJ_F_DEAD | OBJ_F_BASES)) != 0)
+	    (rec[2] & ~(OBJ_F_INLINE | OBJ_F_DEAD | OBJ_F_BASES |
+	    OBJ_F_EMBED)) != 0)
 		return (ERR_CORRUPT);
 	if (crc32c(crc32c(0, rec, CRC_OFF), rec + OBJ_HEAD, len - OBJ_HEAD) !=
 	    get_u32(rec + CRC_OFF))
 		return (ERR_CORRUPT);
-	bloblen = get_u16(rec + 4);
 	o = calloc(1, sizeof(*o));
 	if (o == NULL)
 		return (ERR_NOMEM);
-	o->method = (enum sse)rec[1];
-	o->has_inline = (rec[2] & OBJ_F_INLINE) != 0;
-	o->inl_len = get_u16(rec + 6);
-	o->bloblen = bloblen;
-	o->size = get_u64(rec + 56);
-	if (bloblen > KMS_BLOB_MAX || o->inl_len > INLINE_MAX ||
-	    (bloblen == 0) != (o->method == SSE_NONE) ||
-	    (o->inl_len != 0) != o->has_inline ||
-	    (o->has_inline && o->inl_len != o->size) ||
-	    o->size > STORE_SIZE_MAX ||
-	    len != OBJ_HEAD + bloblen + inline_stored(o))
-		return (ERR_CORRUPT);
-	o->seg.no = get_u64(rec + 8);
-	if (o->seg.no > INT64_MAX || (o->seg.no != 0 && o->has_inline))
-		return (ERR_CORRUPT);
+	TRY(parse_lengths(o, rec, len));
 	memcpy(o->uuid, rec + 16, UUID_LEN);
 	memcpy(o->seg.uuid, rec + 32, UUID_LEN);
 	o->seg.sealed = get_u64(rec + 48);
@@ -215,13 +204,16 @@ obj_parse(const uint8_t *rec, size_t len, struct obj **ret)
 	memcpy(o->seg.root, rec + 64, AEAD_TAGLEN);
 	memcpy(o->bases_tag, rec + 80, AEAD_TAGLEN);
 	memcpy(o->commit, rec + 96, KEY_LEN);
-	memcpy(o->wrapped, rec + 128, WRAPPED_LEN);
-	if (bloblen != 0) {
-		o->blob = malloc(bloblen);
+	if (o->bloblen != 0) {
+		o->blob = malloc(o->bloblen);
 		if (o->blob == NULL)
 			return (ERR_NOMEM);
-		memcpy(o->blob, rec + OBJ_HEAD, bloblen);
+		memcpy(o->blob, rec + OBJ_HEAD, o->bloblen);
 	}
+	if (o->seg.embedded)
+		memcpy(o->seg.emb, rec + OBJ_HEAD + o->bloblen,
+		    o->seg.nemb * sizeof(struct ment));
+	o->seg.rowed = !o->seg.embedded && o->seg.no != 0;
 	o->rec = malloc(len);
 	if (o->rec == NULL)
 		return (ERR_NOMEM);
@@ -231,44 +223,60 @@ obj_parse(const uint8_t *rec, size_t len, struct obj **ret)
 	return (OK);
 }
 
-/* The associated data of the seal: label, head, wrapped key, inline. */
+/* The associated data of the seal: label, head, wrapped key, map entries. */
 static size_t
-seal_ad(const uint8_t *rec, size_t len, uint8_t *ret)
+seal_ad(const struct obj *o, const uint8_t *rec, uint8_t *ret)
 {
 	const size_t n = strlen(SEAL_LABEL);
+	const size_t more = record_len(o) - OBJ_HEAD - sealed_len(o);
 
 	memcpy(ret, SEAL_LABEL, n);
 	memcpy(ret + n, rec, SEAL_OFF);
-	memcpy(ret + n + SEAL_OFF, rec + OBJ_HEAD, len - OBJ_HEAD);
-	return (n + SEAL_OFF + len - OBJ_HEAD);
+	memcpy(ret + n + SEAL_OFF, rec + OBJ_HEAD, more);
+	return (n + SEAL_OFF + more);
 }
 
 static enum err
-unlock_inline(struct obj *o)
+inline_set(struct obj *o, const uint8_t *bytes)
 {
-	const uint8_t *in = o->rec + OBJ_HEAD + o->bloblen;
-	uint8_t ad[64];
-
 	if (!o->has_inline)
 		return (OK);
 	if (o->inl == NULL)
 		o->inl = calloc(1, INLINE_MAX);
 	if (o->inl == NULL)
 		return (ERR_NOMEM);
-	if (o->method == SSE_NONE) {
-		memcpy(o->inl, in, o->inl_len);
+	memcpy(o->inl, bytes, o->inl_len);
+	return (OK);
+}
+
+/* Open the sealed part: the content key, and what is inline. */
+static enum err
+unseal(struct obj *o)
+{
+	WIPED(uint8_t, text, KEY_LEN + INLINE_MAX);
+	uint8_t ad[AD_MAX];
+	const size_t len = sealed_len(o);
+
+	if (aead_open(o->reck, o->rec + SEAL_OFF, ad, seal_ad(o, o->rec, ad),
+	    o->rec + o->reclen - len, len, o->rec + SEAL_OFF + AEAD_NONCELEN,
+	    text) != OK)
+		return (err_fail(ERR_CORRUPT, "the object's record was "
+		    "altered"));
+	TRY(inline_set(o, text + KEY_LEN));
+	if (o->seg.no == 0)
 		return (OK);
-	}
-	return (aead_open_msg(o->inlk, ad, inline_ad(o, ad), in,
-	    inline_stored(o), o->inl));
+	o->seg.ck = key_new();
+	if (o->seg.ck == NULL)
+		return (ERR_NOMEM);
+	memcpy(o->seg.ck->b, text, KEY_LEN);
+	return (seg_keys(&o->seg));
 }
 
 static enum err
 unlock_keys(struct store *st, const struct kms_who *who, struct obj *o)
 {
 	struct key *dek CLEANUP_KEY = key_new();
-	uint8_t commit[KEY_LEN], tag[AEAD_TAGLEN];
-	uint8_t ad[32 + OBJ_REC_MAX];
+	uint8_t commit[KEY_LEN];
 	struct obj_ctx ctx;
 
 	if (dek == NULL)
@@ -283,19 +291,7 @@ unlock_keys(struct store *st, const struct kms_who *who, struct obj *o)
 	if (secret_cmp(commit, o->commit, KEY_LEN) != 0)
 		return (err_fail(ERR_CORRUPT, "the data key does not belong "
 		    "to this object"));
-	if (aead_open(o->sealk, o->rec + SEAL_OFF, ad,
-	    seal_ad(o->rec, o->reclen, ad), NULL, 0,
-	    o->rec + SEAL_OFF + AEAD_NONCELEN, tag) != OK)
-		return (err_fail(ERR_CORRUPT, "the object's record was "
-		    "altered"));
-	if (o->seg.no == 0)
-		return (OK);
-	o->seg.ck = key_new();
-	if (o->seg.ck == NULL)
-		return (ERR_NOMEM);
-	TRY(aead_open_msg(o->wrapk, ad, ck_ad(o, ad), o->wrapped, WRAPPED_LEN,
-	    o->seg.ck->b));
-	return (seg_keys(&o->seg));
+	return (unseal(o));
 }
 
 enum err
@@ -313,8 +309,8 @@ obj_unlock(struct store *st, const struct kms_who *who, struct inode *ip)
 		return (err_fail(ERR_CORRUPT, "the file's size was altered"));
 	if (o->method != SSE_NONE)
 		e = unlock_keys(st, who, o);
-	if (e == OK)
-		e = unlock_inline(o);
+	else
+		e = inline_set(o, o->rec + o->reclen - sealed_len(o));
 	if (e == OK && o->has_bases)
 		e = base_load(st, o);
 	if (e != OK) {
@@ -327,13 +323,21 @@ obj_unlock(struct store *st, const struct kms_who *who, struct inode *ip)
 }
 
 void
+obj_rest(struct obj *o)
+{
+	aead_rest(o->reck);
+	aead_rest(o->seg.mapk);
+	aead_rest(o->seg.basek);
+	for (unsigned i = 0; i < o->seg.nblk; i++)
+		aead_rest(o->seg.blk[i]);
+}
+
+void
 obj_lock(struct store *st, struct obj *o)
 {
 	base_unload(st, &o->seg);
-	aead_free(o->wrapk);
-	aead_free(o->sealk);
-	aead_free(o->inlk);
-	o->wrapk = o->sealk = o->inlk = NULL;
+	aead_free(o->reck);
+	o->reck = NULL;
 	seg_lock(&o->seg);
 	if (o->inl != NULL) {
 		secret_wipe(o->inl, INLINE_MAX);
@@ -349,19 +353,22 @@ obj_lock(struct store *st, struct obj *o)
 static enum err
 record(struct obj *o, uint8_t *rec, size_t *ret_len)
 {
-	uint8_t ad[32 + OBJ_REC_MAX];
-	const size_t len = OBJ_HEAD + o->bloblen + inline_stored(o);
-	uint8_t *in = rec + OBJ_HEAD + o->bloblen;
+	WIPED(uint8_t, text, KEY_LEN + INLINE_MAX);
+	uint8_t ad[AD_MAX];
+	const size_t len = record_len(o), sealed = sealed_len(o);
+	const bool cipher = o->method != SSE_NONE;
 
 	memset(rec, 0, OBJ_HEAD);
 	rec[0] = 1;
 	rec[1] = (uint8_t)o->method;
 	rec[2] = (uint8_t)((o->has_inline ? OBJ_F_INLINE : 0) |
 	    (o->seg.maybe_dead ? OBJ_F_DEAD : 0) |
-	    (o->has_bases ? OBJ_F_BASES : 0));
+	    (o->has_bases ? OBJ_F_BASES : 0) |
+	    (o->seg.embedded ? OBJ_F_EMBED : 0));
 	rec[3] = o->seg.depth;
 	put_u16(rec + 4, (uint16_t)o->bloblen);
-	put_u16(rec + 6, o->has_inline ? o->inl_len : 0);
+	put_u16(rec + 6, o->seg.embedded ? o->seg.nemb :
+	    o->has_inline ? o->inl_len : 0);
 	put_u64(rec + 8, o->seg.no);
 	memcpy(rec + 16, o->uuid, UUID_LEN);
 	memcpy(rec + 32, o->seg.uuid, UUID_LEN);
@@ -370,19 +377,22 @@ record(struct obj *o, uint8_t *rec, size_t *ret_len)
 	memcpy(rec + 64, o->seg.root, AEAD_TAGLEN);
 	memcpy(rec + 80, o->bases_tag, AEAD_TAGLEN);
 	memcpy(rec + 96, o->commit, KEY_LEN);
-	memcpy(rec + 128, o->wrapped, WRAPPED_LEN);
 	if (o->bloblen != 0)
 		memcpy(rec + OBJ_HEAD, o->blob, o->bloblen);
-	if (o->has_inline && o->method == SSE_NONE)
-		memcpy(in, o->inl, o->inl_len);
-	else if (o->has_inline)
-		TRY(aead_seal_msg(o->inlk, ad, inline_ad(o, ad), o->inl,
-		    o->inl_len, in));
-	if (o->method != SSE_NONE) {
+	if (o->seg.embedded)
+		memcpy(rec + OBJ_HEAD + o->bloblen, o->seg.emb,
+		    o->seg.nemb * sizeof(struct ment));
+	if (cipher && o->seg.ck != NULL)
+		memcpy(text, o->seg.ck->b, KEY_LEN);
+	if (o->has_inline)
+		memcpy(text + (cipher ? KEY_LEN : 0), o->inl, o->inl_len);
+	if (cipher) {
 		rand_bytes(rec + SEAL_OFF, AEAD_NONCELEN);
-		TRY(aead_seal(o->sealk, rec + SEAL_OFF, ad,
-		    seal_ad(rec, len, ad), NULL, 0, NULL,
+		TRY(aead_seal(o->reck, rec + SEAL_OFF, ad,
+		    seal_ad(o, rec, ad), text, sealed, rec + len - sealed,
 		    rec + SEAL_OFF + AEAD_NONCELEN));
+	} else {
+		memcpy(rec + len - sealed, text, sealed);
 	}
 	put_u32(rec + CRC_OFF, crc32c(crc32c(0, rec, CRC_OFF),
 	    rec + OBJ_HEAD, len - OBJ_HEAD));

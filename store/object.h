@@ -83,12 +83,20 @@ struct base {
 	uint8_t rec[64];          /* the base's content key, sealed (60), pad */
 };
 
+/* A map of one node with few entries stands in the object record itself: most
+ * files are small, and are spared a row and a MAC. */
+#define EMBED_MAX 4u
+
 struct seg {
 	struct store *st;
 	uint64_t no;          /* 0: no segment yet */
 	uint8_t uuid[UUID_LEN];
 	uint8_t depth;        /* level of the root node */
 	uint8_t root[AEAD_TAGLEN]; /* zero: empty map */
+	bool embedded;        /* the only node stands in the object record: */
+	uint8_t nemb;         /* its entries, and how many */
+	struct ment emb[EMBED_MAX];
+	bool rowed;           /* the only node has (or had) a row */
 	bool cipher;
 	bool maybe_dead;      /* table dead may hold a range of it */
 	bool frozen;          /* shared: never written again */
@@ -110,6 +118,8 @@ struct seg {
 enum err seg_make(struct store *st, struct seg *s, bool cipher) MUSTCHECK;
 /* Derive the working keys from s->ck. */
 enum err seg_keys(struct seg *s) MUSTCHECK;
+/* Derive s->basek, which few segments need.  Exclusive. */
+enum err seg_base_key(struct seg *s) MUSTCHECK;
 /* The key for block key number ${kidx}, or NULL. */
 struct aead *seg_blk(struct seg *s, unsigned kidx);
 /* Make sure the key for the next ${n} blocks exists; its number. */
@@ -148,6 +158,8 @@ void map_forget(struct store *st, struct seg *s);
  * in the nodes above, leaving the rows for the drain; level-0 nodes that are
  * dirty give their slots back here and lose their rows. */
 enum err map_cut(struct store *st, struct seg *s, uint64_t first) MUSTCHECK;
+/* The map's only node must have a row from now on (it will be shared). */
+enum err map_unembed(struct store *st, struct seg *s) MUSTCHECK;
 /* The segment moved to another place in core: its nodes follow. */
 void map_moved(struct store *st, struct seg *s);
 /* Mark an entry fresh / tell whether it is. */
@@ -179,26 +191,28 @@ enum err node_verify(struct seg *s, uint8_t level, uint64_t idx,
 
 /* ---- Records ----------------------------------------------------------------- */
 
-#define OBJ_HEAD 224u
-#define OBJ_REC_MAX (OBJ_HEAD + KMS_BLOB_MAX + INLINE_MAX + AEAD_OVERHEAD)
+#define OBJ_HEAD 160u
+#define OBJ_REC_MAX (OBJ_HEAD + KMS_BLOB_MAX + KEY_LEN + INLINE_MAX)
 #define OBJ_F_INLINE 0x01u
 #define OBJ_F_DEAD 0x02u   /* table dead may hold a range of the segment */
 #define OBJ_F_BASES 0x04u  /* table base holds rows of the segment */
+#define OBJ_F_EMBED 0x08u  /* the map's only node stands in the record */
 #define WRAPPED_LEN (KEY_LEN + AEAD_OVERHEAD)
-_Static_assert(WRAPPED_LEN == 60, "sealed content key");
+_Static_assert(WRAPPED_LEN == 60, "sealed content key of a base");
+_Static_assert(EMBED_MAX * sizeof(struct ment) <= INLINE_MAX,
+    "either stands in the record, never both");
 
 struct obj {
 	enum sse method;
 	uint8_t uuid[UUID_LEN];
 	uint64_t size;             /* sealed size */
 	uint8_t commit[KEY_LEN];   /* key commitment */
-	uint8_t wrapped[WRAPPED_LEN];
 	uint8_t bases_tag[AEAD_TAGLEN];
 	bool has_bases;            /* table base holds rows of the segment */
 	unsigned under;            /* deepest chain of segments under it */
 	uint8_t *blob;             /* wrapped data key; NULL without cipher */
 	size_t bloblen;
-	struct aead *wrapk, *sealk, *inlk; /* NULL while locked */
+	struct aead *reck;         /* seals the record; NULL while locked */
 	bool open;                 /* keys loaded (or none needed) and the
 				      record's seal verified */
 	bool has_inline;
@@ -216,8 +230,10 @@ enum err obj_parse(const uint8_t *rec, size_t len, struct obj **ret) MUSTCHECK;
 enum err obj_unlock(struct store *st, const struct kms_who *who,
     struct inode *ip) MUSTCHECK;
 /* Give the object a fresh segment (its old one must be dead): new uuid, new
- * content key sealed in o->wrapped.  o->open. */
+ * content key.  o->open. */
 enum err obj_new_seg(struct store *st, struct obj *o) MUSTCHECK;
+/* Nobody uses the object just now: give up its cipher contexts. */
+void obj_rest(struct obj *o);
 /* Forget keys and plaintext; the record must be clean.  st->db held. */
 void obj_lock(struct store *st, struct obj *o);
 /* Seal map and record, write them and the inode's row into the transaction

@@ -376,6 +376,21 @@ place_seg(struct scrub *s, struct place *p, struct seg **ret)
 	return ((*ret)->no == p->segno ? OK : ERR_NOENT);
 }
 
+/* A map that stands in the object record, which was checked. */
+static enum err
+embedded_check(
+    struct scrub *s, const struct place *p, struct seg *sg, struct seg *keys)
+{
+	struct node *n = dirty_node(s->st, sg, 0, 0);
+	const enum err e = n != NULL
+			       ? blocks_check(s, p, keys, 0, n->ents, n->count)
+			       : blocks_check(s, p, keys, 0,
+				     (const uint8_t *)sg->emb, sg->nemb);
+
+	map_put(s->st, n);
+	return (e);
+}
+
 /* One node from *${from} on, which moves on. ERR_NOENT: there is none. */
 static enum err
 piece_locked(struct scrub *s, struct place *p, struct seg *sg, uint8_t level,
@@ -387,6 +402,12 @@ piece_locked(struct scrub *s, struct place *p, struct seg *sg, uint8_t level,
 	uint64_t idx = *from;
 	enum err e = OK;
 
+	if (!p->frozen && sg->embedded) {
+		if (level != 0 || *from != 0)
+			return (ERR_NOENT);
+		*from = 1;
+		return (embedded_check(s, p, sg, keys));
+	}
 	if (mapped) {
 		e = map_next(s->st, sg, *from, &idx);
 		if (e == ERR_CORRUPT || e == ERR_AUTH) {

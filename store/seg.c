@@ -15,7 +15,8 @@
 
 #include "store/object.h"
 
-#define SEG_LABEL "ssefs segment keys 1"
+#define MAP_LABEL "ssefs map key 1"
+#define BASE_LABEL "ssefs base key 1"
 #define BLOCK_LABEL "ssefs block key 1"
 
 enum err
@@ -63,19 +64,33 @@ block_keys(struct seg *s, unsigned n)
 	return (OK);
 }
 
+static enum err
+one_key(const struct seg *s, const char *label, struct aead **ret)
+{
+	struct key *k CLEANUP_KEY = key_new();
+
+	if (k == NULL)
+		return (ERR_NOMEM);
+	TRY(hkdf_label(s->ck->b, label, s->uuid, UUID_LEN, k->b, KEY_LEN));
+	return (aead_new(k->b, ret));
+}
+
 enum err
 seg_keys(struct seg *s)
 {
-	WIPED(uint8_t, k, 2 * KEY_LEN);
-
 	if (!s->cipher || s->mapk != NULL)
 		return (OK);
-	TRY(hkdf_label(s->ck->b, SEG_LABEL, s->uuid, UUID_LEN, k, sizeof(k)));
-	if (s->basek == NULL)
-		TRY(aead_new(k + KEY_LEN, &s->basek));
 	TRY(block_keys(s, (unsigned)(s->sealed / KEY_BLOCKS) + 1));
 	/* Last: mapk says that all are there. */
-	return (aead_new(k, &s->mapk));
+	return (one_key(s, MAP_LABEL, &s->mapk));
+}
+
+enum err
+seg_base_key(struct seg *s)
+{
+	if (!s->cipher || s->basek != NULL)
+		return (OK);
+	return (one_key(s, BASE_LABEL, &s->basek));
 }
 
 struct aead *

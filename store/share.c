@@ -257,6 +257,7 @@ frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
 		s->ck = key_new();
 		if (s->ck == NULL)
 			return (ERR_NOMEM);
+		TRY(seg_base_key(owner));
 		TRY(aead_open_msg(owner->basek, ad, base_ad(owner, s, ad),
 		    sealed, WRAPPED_LEN, s->ck->b));
 		TRY(seg_keys(s));
@@ -512,6 +513,7 @@ base_seal(struct seg *owner, const struct seg *under, uint8_t *rec)
 	memset(rec, 0, WRAPPED_LEN);
 	if (!owner->cipher)
 		return (OK);
+	TRY(seg_base_key(owner));
 	return (aead_seal_msg(owner->basek, ad, base_ad(owner, under, ad),
 	    under->ck->b, KEY_LEN, rec));
 }
@@ -584,15 +586,18 @@ freeze(struct store *st, struct inode *ip)
 
 	if (f == NULL)
 		return (ERR_NOMEM);
-	e = map_seal(st, &o->seg);
+	o->seg.frozen = true;
+	e = map_unembed(st, &o->seg);
+	if (e == OK)
+		e = map_seal(st, &o->seg);
 	if (e == OK)
 		e = frozen_write(st, &o->seg, o->bases_tag);
 	if (e != OK) {
+		o->seg.frozen = false;
 		free(f);
 		return (e);
 	}
 	f->seg = o->seg;
-	f->seg.frozen = true;
 	f->users = 1; /* ours, until the base holds it */
 	f->depth = o->under;
 	memcpy(f->bases_tag, o->bases_tag, AEAD_TAGLEN);
@@ -760,11 +765,17 @@ store_copy(struct store_file *from, uint64_t from_off, struct store_file *to,
 {
 	uint64_t shared = 0, copied = 0;
 
+	struct store_attr a;
+
 	*ret_len = 0;
-	if (from_off > STORE_SIZE_MAX || to_off > STORE_SIZE_MAX)
+	if (to_off > STORE_SIZE_MAX)
 		return (ERR_FBIG);
-	if (len > STORE_SIZE_MAX)
-		len = STORE_SIZE_MAX;
+	/* The end is the source's before the copy, which may extend it. */
+	TRY(store_getattr(from->st, from->ip->ino, &a));
+	if (from_off >= a.size)
+		return (OK);
+	if (len > a.size - from_off)
+		len = a.size - from_off;
 	if (from->ip == to->ip && from_off < to_off + len &&
 	    to_off < from_off + len)
 		return (ERR_INVAL);

@@ -246,6 +246,7 @@ struct inode {
 	struct inode *hnext;            /* hash chain */
 	struct inode *lprev, *lnext;    /* LRU while unpinned */
 	struct inode *dprev, *dnext;    /* dirty list */
+	struct inode *kprev, *knext;    /* unpinned with keys, LRU */
 	uint32_t pins;
 	bool dirty;      /* row differs from the table's */
 	bool obj_dirty;  /* obj must be sealed and written as well */
@@ -370,7 +371,8 @@ struct store {
 	struct inode **ihash;
 	uint32_t ihash_mask;
 	uint32_t icount, idirty;
-	struct inode lru, dirty_list; /* list heads */
+	uint32_t ikeyed;
+	struct inode lru, dirty_list, keyed; /* list heads */
 	uint64_t dflt_gen;            /* rises when a default or a directory's
 					 place changes */
 	struct keyrefs *keyrefs;

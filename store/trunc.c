@@ -98,6 +98,11 @@ content_drop(struct store *st, struct inode *ip)
 	o->has_inline = false;
 	if (segno == 0)
 		return (OK);
+	if (o->seg.embedded && !map_dirty(&o->seg))
+		for (unsigned i = 0; i < o->seg.nemb; i++)
+			if (ment_state(&o->seg.emb[i]) == MENT_DATA)
+				alloc_give(st, ment_slot(&o->seg.emb[i]), 1,
+				    false);
 	TRY(map_give_dirty(st, &o->seg, 0));
 	lock_take(&st->db);
 	if (o->has_bases) {
@@ -105,12 +110,12 @@ content_drop(struct store *st, struct inode *ip)
 		e = base_release(st, segno);
 		o->has_bases = false;
 	}
-	if (e == OK)
+	/* Most small files have no row of theirs. */
+	if (e == OK && o->seg.rowed)
 		e = drain_add(st, segno, 0);
 	lock_drop(&st->db);
 	TRY(e);
 	seg_clear(&o->seg);
-	memset(o->wrapped, 0, sizeof(o->wrapped));
 	memset(o->bases_tag, 0, sizeof(o->bases_tag));
 	o->seg.st = st;
 	o->seg.cipher = o->method != SSE_NONE;

@@ -267,6 +267,11 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 	uint64_t size = ip->size;
 	int64_t delta = 0;
 
+	/* The commit of what this adds must find room in the WAL. */
+	lock_take(&st->db);
+	const enum err e = db_room(st);
+	lock_drop(&st->db);
+	TRY(e);
 	if ((flags & STORE_WRITE_APPEND) != 0)
 		off = size;
 	if (off > STORE_SIZE_MAX || len > STORE_SIZE_MAX - off)
