@@ -162,8 +162,9 @@ flip_record(struct env *v, uint64_t ino, size_t at, bool mend_crc)
 	const size_t len = get(c, sql, rec, sizeof(rec));
 	rec[at] ^= 1;
 	if (mend_crc)
-		put_u32(rec + 220, crc32c(crc32c(0, rec, 220), rec + OBJ_HEAD,
-				       len - OBJ_HEAD));
+		put_u32(
+		    rec + OBJ_HEAD - 4, crc32c(crc32c(0, rec, OBJ_HEAD - 4),
+					    rec + OBJ_HEAD, len - OBJ_HEAD));
 	(void)snprintf(sql, sizeof(sql),
 	    "UPDATE inode SET obj=?1 WHERE ino=%llu", (unsigned long long)ino);
 	set(c, sql, rec, len);
@@ -333,6 +334,30 @@ test_block(void **state UNUSED)
 		expect_bad(&v, false, ino, (128 + 3) * BLOCK, ERR_AUTH);
 		expect_bad(&v, true, ino, (128 + 3) * BLOCK, ERR_AUTH);
 	}
+}
+
+static void
+test_small_file(void **state UNUSED)
+{
+	struct env v CLEANUP_ENV = env_make();
+	const uint64_t ino = file_of(&v, "kms", "f", 3 * BLOCK);
+	uint8_t rec[OBJ_REC_MAX];
+	char sql[96];
+	sqlite3 *c;
+
+	/* Its map stands in the record. */
+	env_close(&v);
+	c = db(&v);
+	(void)snprintf(sql, sizeof(sql), "SELECT obj FROM inode WHERE ino=%llu",
+	    (unsigned long long)ino);
+	(void)get(c, sql, rec, sizeof(rec));
+	assert_int_equal(sqlite3_close(c), SQLITE_OK);
+	assert_int_equal(rec[2], OBJ_F_EMBED);
+	const uint8_t *m = rec + OBJ_HEAD + get_u16(rec + 4) + 40;
+	flip_slot(&v, (uint64_t)m[28] << 32 | get_u32(m + 29));
+	env_open(&v, false);
+	expect_bad(&v, false, ino, BLOCK, ERR_AUTH);
+	expect_bad(&v, true, ino, BLOCK, ERR_AUTH);
 }
 
 static void
@@ -572,6 +597,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_block),
+		cmocka_unit_test(test_small_file),
 		cmocka_unit_test(test_node),
 		cmocka_unit_test(test_missing_node),
 		cmocka_unit_test(test_record),
