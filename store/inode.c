@@ -305,7 +305,7 @@ inode_get(struct store *st, uint64_t ino, struct inode **ret)
 		e = db_row(st, ST_ORPHAN_HAS);
 		if (e == OK)
 			db_done(st, ST_ORPHAN_HAS);
-		ip->orphan = e == OK;
+		ip->orphan = ip->orphan_row = e == OK;
 		e = e == ERR_NOENT ? OK : e;
 	}
 	if (e != OK) {
@@ -411,6 +411,21 @@ bind_meta(sqlite3_stmt *s, const struct inode *ip, const uint8_t *times)
 	sqlite3_bind_int64(s, 13, ip->xattrs);
 }
 
+/* The row in table orphan as it has to be. st->db held. */
+static enum err
+flush_orphan(struct store *st, struct inode *ip)
+{
+	const enum stmt which = ip->orphan ? ST_ORPHAN_PUT : ST_ORPHAN_DEL;
+
+	if (ip->orphan == ip->orphan_row)
+		return (OK);
+	sqlite3_stmt *s = db_stmt(st, which);
+	sqlite3_bind_int64(s, 1, (int64_t)ip->ino);
+	TRY(db_run(st, which));
+	ip->orphan_row = ip->orphan;
+	return (OK);
+}
+
 enum err
 inode_flush(struct store *st, struct inode *ip)
 {
@@ -441,6 +456,7 @@ inode_flush(struct store *st, struct inode *ip)
 		sqlite3_bind_blob(s, 14, ip->obj->rec, (int)ip->obj->reclen,
 		    SQLITE_STATIC);
 	TRY(db_run(st, which));
+	TRY(flush_orphan(st, ip));
 	ip->in_table = true;
 	dirty_remove(st, ip);
 	return (OK);

@@ -157,28 +157,6 @@ inode_touch(struct store *st, struct inode *ip, bool mtime)
 	inode_dirty(st, ip);
 }
 
-static enum err
-orphan_put(struct store *st, struct inode *ip)
-{
-	sqlite3_stmt *const s = db_stmt(st, ST_ORPHAN_PUT);
-
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)ip->ino);
-	TRY(db_run(st, ST_ORPHAN_PUT));
-	ip->orphan = true;
-	return (OK);
-}
-
-static enum err
-orphan_del(struct store *st, struct inode *ip)
-{
-	sqlite3_stmt *const s = db_stmt(st, ST_ORPHAN_DEL);
-
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)ip->ino);
-	TRY(db_run(st, ST_ORPHAN_DEL));
-	ip->orphan = false;
-	return (OK);
-}
-
 enum err
 inode_unname(struct store *st, struct inode *dir, struct inode *ip)
 {
@@ -189,8 +167,10 @@ inode_unname(struct store *st, struct inode *dir, struct inode *ip)
 	} else {
 		ip->nlink--;
 	}
+	/* The row in table orphan follows when the inode is flushed: most are
+	 * reaped before. */
 	if (ip->nlink == 0)
-		TRY(orphan_put(st, ip));
+		ip->orphan = true;
 	inode_touch(st, dir, true);
 	inode_touch(st, ip, false);
 	return (OK);
@@ -290,7 +270,7 @@ store_link(struct store *st, uint64_t ino, uint64_t dir, const char *name,
 	TRY(db_begin(st));
 	TRY(dent_add(st, dir, &key, false, ino));
 	if (ip.ip->orphan)
-		TRY(orphan_del(st, ip.ip));
+		ip.ip->orphan = false;
 	ip.ip->nlink++;
 	inode_touch(st, ip.ip, false);
 	inode_touch(st, dp.ip, true);

@@ -159,9 +159,7 @@ add_rows(struct store *st, struct inode *ip, const struct making *m)
 		return (OK);
 	ip->nlink = 0;
 	ip->orphan = true;
-	s = db_stmt(st, ST_ORPHAN_PUT);
-	(void)sqlite3_bind_int64(s, 1, (sqlite3_int64)ip->ino);
-	return (db_run(st, ST_ORPHAN_PUT));
+	return (OK);
 }
 
 static enum err

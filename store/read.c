@@ -9,7 +9,10 @@
 #include "crypto/digest.h"
 #include "lib/base/buf.h"
 
+#include "store/crew.h"
 #include "store/object.h"
+
+#define PIECE_BLOCKS 64u /* opened by one processor at a time */
 
 void
 block_ad(const struct seg *s, uint64_t blk, uint8_t kidx,
@@ -121,6 +124,39 @@ run_read(struct store *st, const struct bref *b, uint32_t n, uint8_t *out)
 	return (OK);
 }
 
+/* Blocks that were found, to ${out}. */
+static enum err
+refs_read(struct store *st, const struct bref *b, uint32_t n, uint8_t *out)
+{
+	for (uint32_t i = 0, k; i < n; i += k) {
+		k = 1;
+		if (b[i].seg == NULL) {
+			memset(out + (size_t)i * BLOCK, 0, BLOCK);
+			continue;
+		}
+		k = run_length(&b[i], n - i);
+		TRY(run_read(st, &b[i], k, out + (size_t)i * BLOCK));
+	}
+	return (OK);
+}
+
+struct pieces {
+	struct store *st;
+	const struct bref *b;
+	uint32_t n;
+	uint8_t *out;
+};
+
+static enum err
+piece_read(void *arg, size_t x)
+{
+	const struct pieces *r = arg;
+	const uint32_t i = (uint32_t)x * PIECE_BLOCKS;
+
+	return (refs_read(r->st, &r->b[i], r->n - i < PIECE_BLOCKS ?
+	    r->n - i : PIECE_BLOCKS, r->out + (size_t)i * BLOCK));
+}
+
 enum err
 blocks_read(struct store *st, struct seg *s, uint64_t blk, uint64_t n,
     uint8_t *ret)
@@ -129,17 +165,15 @@ blocks_read(struct store *st, struct seg *s, uint64_t blk, uint64_t n,
 
 	while (n != 0) {
 		const uint32_t m = n < RUN_BLOCKS ? (uint32_t)n : RUN_BLOCKS;
+		struct pieces r = { st, b, m, ret };
 
 		TRY(blocks_find(st, s, blk, m, b));
-		for (uint32_t i = 0, k; i < m; i += k) {
-			k = 1;
-			if (b[i].seg == NULL) {
-				memset(ret + (size_t)i * BLOCK, 0, BLOCK);
-				continue;
-			}
-			k = run_length(&b[i], m - i);
-			TRY(run_read(st, &b[i], k, ret + (size_t)i * BLOCK));
-		}
+		/* Without cipher there is little to share out. */
+		if (s->cipher && m > PIECE_BLOCKS)
+			TRY(crew_run((m + PIECE_BLOCKS - 1) / PIECE_BLOCKS,
+			    piece_read, &r));
+		else
+			TRY(refs_read(st, b, m, ret));
 		blk += m;
 		n -= m;
 		ret += (size_t)m * BLOCK;

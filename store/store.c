@@ -272,10 +272,11 @@ reap_rows(struct store *st, struct inode *ip)
 
 	TRY(db_begin(st));
 	for (unsigned i = 0; i < COUNTOF(all); i++) {
-		/* Most inodes have none of the first three. */
+		/* Most inodes have none of these. */
 		if ((all[i] == ST_XATTR_DELALL && ip->xattrs == 0) ||
 		    (all[i] == ST_DFLT_DEL && !S_ISDIR(ip->mode)) ||
-		    (all[i] == ST_LINK_DEL && !S_ISLNK(ip->mode)))
+		    (all[i] == ST_LINK_DEL && !S_ISLNK(ip->mode)) ||
+		    (all[i] == ST_ORPHAN_DEL && !ip->orphan_row))
 			continue;
 		sqlite3_stmt *q = db_stmt(st, all[i]);
 		sqlite3_bind_int64(q, 1, (int64_t)ip->ino);

@@ -252,7 +252,8 @@ struct inode {
 	bool obj_dirty;  /* obj must be sealed and written as well */
 	bool in_table;   /* a row exists (perhaps an older one) */
 	bool gone;       /* reaped: its row is no more */
-	bool orphan;     /* no name; row in table orphan */
+	bool orphan;     /* no name */
+	bool orphan_row; /* table orphan holds it; follows at a flush */
 
 	uint32_t mode, nlink, uid, gid, rdev, keyref, xattrs;
 	uint64_t size, blocks;          /* blocks: of 4 KiB */

@@ -10,9 +10,12 @@
 #include "crypto/rand.h"
 #include "lib/base/buf.h"
 
+#include "store/crew.h"
 #include "store/object.h"
 
 #define WRITE_MAX ((size_t)64 << 20) /* bytes of one call */
+#define PIECE_BLOCKS 32u /* sealed and written by one processor at a time */
+_Static_assert(PIECE_BLOCKS <= RUN_BLOCKS, "a piece fits the scratch space");
 
 /* The new state of a row of blocks. */
 struct plan {
@@ -23,6 +26,7 @@ struct plan {
 	size_t len;
 	uint8_t head[BLOCK], tail[BLOCK]; /* edges, completed */
 	bool use_head, use_tail;
+	unsigned kidx;
 	struct ment *m; /* n entries */
 	struct node **node; /* of each chunk touched */
 	size_t nnodes;
@@ -80,7 +84,6 @@ block_seal(struct seg *s, unsigned kidx, uint64_t blk, const uint8_t *in,
 {
 	uint8_t ad[BLOCK_AD];
 
-	memset(m, 0, sizeof(*m));
 	m->state[1] = MENT_DATA;
 	if (s->cipher) {
 		m->kidx = (uint8_t)kidx;
@@ -95,49 +98,79 @@ block_seal(struct seg *s, unsigned kidx, uint64_t blk, const uint8_t *in,
 	return (OK);
 }
 
-/* Seal ${n} blocks of the plan from block ${i} on into slots and write them. */
+/* Seal ${n} blocks of the plan from block ${i} on, whose slots are in a row, and
+ * write them. */
 static enum err
 run_write(struct store *st, struct seg *s, struct plan *p, uint64_t i,
-    uint32_t n, uint64_t slot, unsigned kidx)
+    uint32_t n)
 {
 	uint8_t *out = file_scratch();
 
 	if (out == NULL)
 		return (ERR_NOMEM);
-	for (uint32_t k = 0; k < n; k++) {
-		TRY(block_seal(s, kidx, p->first + i + k,
+	for (uint32_t k = 0; k < n; k++)
+		TRY(block_seal(s, p->kidx, p->first + i + k,
 		    plan_block(p, i + k), out + (size_t)k * BLOCK,
 		    &p->m[i + k]));
-		ment_set_slot(&p->m[i + k], slot + k);
+	return (alloc_write(st, ment_slot(&p->m[i]), n, out));
+}
+
+struct pieces {
+	struct store *st;
+	struct seg *s;
+	struct plan *p;
+};
+
+/* Piece ${x} of a plan: PIECE_BLOCKS blocks, in as many runs as their slots
+ * make. */
+static enum err
+piece_write(void *arg, size_t x)
+{
+	const struct pieces *w = arg;
+	struct plan *p = w->p;
+	uint64_t i = x * PIECE_BLOCKS;
+	const uint64_t end = i + PIECE_BLOCKS < p->n ? i + PIECE_BLOCKS :
+	    p->n;
+
+	while (i < end) {
+		const uint64_t slot = ment_slot(&p->m[i]);
+		uint32_t n = 1;
+
+		while (i + n < end && ment_slot(&p->m[i + n]) == slot + n &&
+		    (slot + n) % ARENA_SLOTS != 0)
+			n++;
+		TRY(run_write(w->st, w->s, p, i, n));
+		i += n;
 	}
-	return (alloc_write(st, slot, n, out));
+	return (OK);
 }
 
 /* Ciphertext of the whole plan to new slots; on error none is kept. */
 static enum err
-plan_store(struct store *st, struct seg *s, struct plan *p, unsigned kidx)
+plan_store(struct store *st, struct seg *s, struct plan *p)
 {
+	struct pieces w = { st, s, p };
 	uint64_t hint = p->first == s->hint_blk ? s->hint : 0;
 	uint64_t i = 0;
 	enum err e = OK;
 
-	while (i < p->n) {
+	while (e == OK && i < p->n) {
 		const uint64_t want = p->n - i < RUN_BLOCKS ? p->n - i :
 		    RUN_BLOCKS;
 		uint64_t slot = 0;
 		uint32_t got = 0;
 
 		e = alloc_take(st, hint, (uint32_t)want, &slot, &got);
+		for (uint32_t k = 0; e == OK && k < got; k++)
+			ment_set_slot(&p->m[i + k], slot + k);
 		if (e != OK)
 			break;
-		e = run_write(st, s, p, i, got, slot, kidx);
-		if (e != OK) {
-			alloc_give(st, slot, got, true);
-			break;
-		}
 		i += got;
 		hint = slot + got;
 	}
+	if (e == OK)
+		e = crew_run((size_t)((p->n + PIECE_BLOCKS - 1) /
+		    PIECE_BLOCKS), piece_write, &w);
 	if (e == OK) {
 		s->hint = hint;
 		s->hint_blk = p->first + p->n;
@@ -199,7 +232,6 @@ blocks_write(struct store *st, struct obj *o, uint64_t off,
 	struct plan p = { .first = off / BLOCK, .buf = buf,
 		.lead = (size_t)(off % BLOCK), .len = len };
 	struct seg *s = &o->seg;
-	unsigned kidx = 0;
 	enum err e;
 
 	p.n = (off + len - 1) / BLOCK - p.first + 1;
@@ -211,13 +243,13 @@ blocks_write(struct store *st, struct obj *o, uint64_t off,
 		s->maybe_dead = e != OK;
 	}
 	if (e == OK)
-		e = seg_next_key(s, p.n, &kidx);
+		e = seg_next_key(s, p.n, &p.kidx);
 	if (e == OK)
 		e = plan_edges(st, s, &p);
 	if (e == OK)
 		e = plan_nodes(st, s, &p);
 	if (e == OK)
-		e = plan_store(st, s, &p, kidx);
+		e = plan_store(st, s, &p);
 	if (e == OK)
 		*ret_delta += plan_apply(st, &p);
 	plan_release(st, &p);
