@@ -1,10 +1,11 @@
 /*
  * Extended attributes: which names exist, for whom.
  *
- * user.sse.* are virtual (xattr.c).  system.* (ACLs) are not supported.
- * Everything else is stored; the kernel has checked before that trusted.* and
- * security.* come from those who may, and that user.* is on files and
- * directories only.  Only the listing is left to us to filter.
+ * user.sse.* are virtual (xattr.c).  The rest of user.*, and trusted.* and
+ * security.*, are stored; the kernel has checked before that the latter two
+ * come from those who may, and that user.* is on files and directories only.
+ * Only the listing is left to us to filter.  Other namespaces, such as system.*
+ * for ACLs, are not supported.
  *
  * The kernel asks for security.capability around writes, so that "it has none"
  * is remembered per inode.
@@ -21,6 +22,21 @@ static bool
 prefixed(const char *name, const char *prefix)
 {
 	return (strncmp(name, prefix, strlen(prefix)) == 0);
+}
+
+/* Is ${name} in a namespace whose attributes are stored?  ERR_NOTSUP; ERR_INVAL
+ * for the bare prefix. */
+static enum err
+check_space(const char *name)
+{
+	static const char *const spaces[] = { "user.", "trusted.",
+		"security." };
+
+	for (size_t i = 0; i < COUNTOF(spaces); i++)
+		if (prefixed(name, spaces[i]))
+			return (
+			    name[strlen(spaces[i])] == '\0' ? ERR_INVAL : OK);
+	return (ERR_NOTSUP);
 }
 
 /* An attribute is about to be stored: what was known about absence is not true
@@ -41,19 +57,17 @@ op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
 	struct fs *fs = fs_of(req);
 	const uint64_t ino = fs_ino(fs, node);
 	unsigned how = 0;
-	enum err e = OK;
+	enum err e = check_space(name);
 
 	if ((flags & XATTR_CREATE) != 0)
 		how |= STORE_XATTR_CREATE;
 	if ((flags & XATTR_REPLACE) != 0)
 		how |= STORE_XATTR_REPLACE;
-	if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0) {
+	if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0)
 		e = ERR_INVAL;
-	} else if (prefixed(name, "system.")) {
-		e = ERR_NOTSUP;
-	} else if (fs_sse_name(name)) {
+	if (e == OK && fs_sse_name(name)) {
 		e = fs_sse_set(fs, ino, name, value, size, flags);
-	} else {
+	} else if (e == OK) {
 		note_set(fs, ino, name);
 		e = store_xattr_set(fs->store, ino, name, value, size, how);
 	}
@@ -137,13 +151,13 @@ op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 	const uint64_t ino = fs_ino(fs, node);
 	void *buf = loop_buffer();
 	size_t len = 0;
-	enum err e = ERR_NOTSUP;
+	enum err e = check_space(name);
 
 	if (size > FS_IO_MAX)
 		size = FS_IO_MAX;
-	if (fs_sse_name(name))
+	if (e == OK && fs_sse_name(name))
 		e = get_sse(fs, ino, name, buf, size, &len);
-	else if (!prefixed(name, "system."))
+	else if (e == OK)
 		e = get_stored(fs, ino, name, buf, size, &len);
 	reply_bytes(req, e, buf, size, len);
 }
@@ -198,11 +212,11 @@ op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	const uint64_t ino = fs_ino(fs, node);
-	enum err e = ERR_NOTSUP;
+	enum err e = check_space(name);
 
-	if (fs_sse_name(name))
+	if (e == OK && fs_sse_name(name))
 		e = fs_sse_remove(fs, ino, name);
-	else if (!prefixed(name, "system."))
+	else if (e == OK)
 		e = store_xattr_remove(fs->store, ino, name);
 	fs_reply_err(req, e);
 }
