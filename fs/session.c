@@ -82,7 +82,7 @@ open_store(struct fs *fs)
 static enum err
 mount_options(const struct fs_opts *o, struct buf *ret)
 {
-	TRY(buf_printf(ret, "fsname=ssefs:%s,subtype=ssefs", o->source));
+	TRY(buf_printf(ret, "fsname=%s,subtype=ssefs", o->source));
 	if (o->default_permissions)
 		TRY(buf_put_str(ret, ",default_permissions"));
 	if (o->allow_other)
