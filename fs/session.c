@@ -37,6 +37,42 @@ open_exit(enum err e)
 	return (key ? FS_EXIT_KEY : FS_EXIT_STORE);
 }
 
+/* The key that files made here are to be under must exist, else every create
+ * would fail.  A key that is disabled now may be enabled later. */
+static int
+check_sse(const struct fs *fs)
+{
+	const struct fs_opts *o = fs->opts;
+	struct kms *k = store_kms(fs->store);
+	char arn[KMS_ARN_MAX];
+	enum err e = OK;
+
+	if (o->sse == NULL || strcmp(o->sse, "None") == 0)
+		return (FS_EXIT_OK);
+	if (k == NULL) {
+		(void)fprintf(stderr,
+		    "ssefs: option sse: store %s has no key service; only "
+		    "sse=None is possible\n",
+		    o->store);
+		return (FS_EXIT_KEY);
+	}
+	if (o->sse_key == NULL || kms_key_is_default(k, o->sse_key))
+		return (FS_EXIT_OK);
+	e = kms_key_resolve(k, fs->who.tenant, o->sse_key, arn);
+	if (e == OK)
+		return (FS_EXIT_OK);
+	if (e == ERR_NOKEY)
+		(void)fprintf(stderr,
+		    "ssefs: option sse_kms_key_id: there is no key \"%s\"; "
+		    "\"ssefs key ls\" shows those there are\n",
+		    o->sse_key);
+	else
+		(void)fprintf(stderr,
+		    "ssefs: option sse_kms_key_id: \"%s\": %s\n", o->sse_key,
+		    err_detail(e));
+	return (FS_EXIT_KEY);
+}
+
 static int
 open_store(struct fs *fs)
 {
@@ -223,6 +259,8 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 	};
 	handles_init(&s->fs.handles);
 	code = open_store(&s->fs);
+	if (code == FS_EXIT_OK)
+		code = check_sse(&s->fs);
 	if (code == FS_EXIT_OK)
 		code = start(s);
 	if (code != FS_EXIT_OK)

@@ -446,6 +446,15 @@ kms_key_resolve(struct kms *k, const char *tenant, const char *keyname,
 	return OK;
 }
 
+bool
+kms_key_is_default(struct kms *k, const char *keyname)
+{
+	struct name n;
+
+	return name_parse(keyname, KMS_TENANT_DEFAULT, k->region, &n) == OK &&
+	       name_is_default(&n);
+}
+
 enum err
 kms_key_state(struct kms *k, const char *arn, enum kms_state *ret)
 {

@@ -190,6 +190,8 @@ enum err kms_key_describe(struct kms *k, const struct kms_who *who,
  * default keys (ERR_NOKEY when not made yet). */
 enum err kms_key_resolve(struct kms *k, const char *tenant,
     const char *keyname, char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
+/* Does ${keyname} name the tenant's default key, made or not? */
+bool kms_key_is_default(struct kms *k, const char *keyname);
 /* The state of the key with this ARN, without an audit record. */
 enum err kms_key_state(struct kms *k, const char *arn, enum kms_state *ret)
     MUSTCHECK;

@@ -47,8 +47,12 @@ fails "conflict: AES256 with a key" \
     "$SSEFS" mount docs "$M" -o "sse=AES256,sse_kms_key_id=$id"
 fails "conflict: None with a key" \
     "$SSEFS" mount docs "$M" --sse None --sse-kms-key-id "$id"
+no_key=00000000-0000-4000-8000-000000000000
 fails "an unknown key" "$SSEFS" mount docs "$M" -o sse=KMS \
-    -o sse_kms_key_id=00000000-0000-4000-8000-000000000000
+    -o "sse_kms_key_id=$no_key"
+is "exit code of an unknown key" "$fails_rc" 4
+like "names the key" "$(cat "$T/out")" "no key \"$no_key\""
+fails "a malformed key" "$SSEFS" mount docs "$M" -o sse_kms_key_id=arn:x
 fails "an unknown mode" "$SSEFS" mount docs "$M" -o sse=ROT13
 fails "an empty number" "$SSEFS" mount docs "$M" -o commit=
 
