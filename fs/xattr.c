@@ -6,6 +6,8 @@
  *	user.sse.key-id     files under a master key: its ARN
  *	user.sse.default    directories that have one: "None", "AES256",
  *	                    "KMS" or "KMS:ARN"
+ *	user.sse.store-pid  the mounted directory: the process that serves it,
+ *	                    in decimal; never listed, never set
  *
  * Algorithm and key-id of an empty file may be set: that is a request for the
  * data to come, as the headers of an upload are.  Two requests that contradict
@@ -19,8 +21,10 @@
  * removal, and a file with hard links has no single directory whose default
  * could be taken again.
  */
+#include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "fs/fs.h"
 
@@ -29,6 +33,7 @@
 #define SSE_ALGORITHM "user.sse.algorithm"
 #define SSE_KEY_ID "user.sse.key-id"
 #define SSE_DEFAULT "user.sse.default"
+#define SSE_PID "user.sse.store-pid"
 
 _Static_assert(FS_SSE_MAX >= KMS_ARN_MAX, "any value fits");
 _Static_assert(sizeof(SSE_STATUS) + sizeof(SSE_ALGORITHM) + sizeof(SSE_KEY_ID) +
@@ -68,6 +73,10 @@ fs_sse_get(struct fs *fs, uint64_t ino, const char *name, char *ret)
 	struct store_sse sse;
 	enum err e = OK;
 
+	if (strcmp(name, SSE_PID) == 0 && ino == fs->root) {
+		(void)snprintf(ret, FS_SSE_MAX, "%d", (int)getpid());
+		return (OK);
+	}
 	if (strcmp(name, SSE_DEFAULT) == 0) {
 		e = store_default_get(fs->store, ino, ret);
 		return (e == ERR_NOTDIR ? ERR_NODATA : e);
@@ -173,7 +182,7 @@ fs_sse_set(struct fs *fs, uint64_t ino, const char *name, const char *value,
 	char text[FS_SSE_MAX];
 	const bool is_default = strcmp(name, SSE_DEFAULT) == 0;
 
-	if (strcmp(name, SSE_STATUS) == 0)
+	if (strcmp(name, SSE_STATUS) == 0 || strcmp(name, SSE_PID) == 0)
 		return (ERR_PERM);
 	if (!is_default && strcmp(name, SSE_ALGORITHM) != 0 &&
 	    strcmp(name, SSE_KEY_ID) != 0)

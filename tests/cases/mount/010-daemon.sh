@@ -55,6 +55,21 @@ stop_mount
 fails "umount of what is not mounted" "$SSEFS" umount "$M"
 like "says so" "$(cat "$T/out")" 'not mounted|not a mount|no mount'
 
+# umount waits for the last commit of the mount that is named, whichever store
+# SSEFS_STORE means, if any.
+start_mount docs
+is "the mount tells its daemon" "$(xa user.sse.store-pid "$M")" "$(daemon_pid)"
+unlike "but does not list it" "$(getfattr -m - "$M")" store-pid
+head -c 20000000 /dev/urandom >"$M/big"
+ok "umount without SSEFS_STORE" env -u SSEFS_STORE "$SSEFS" umount "$M"
+ok "the store is free" "$SSEFS" fsck
+ok "another store" "$SSEFS" init --store "$T/other"
+start_mount docs
+head -c 20000000 /dev/urandom >"$M/big"
+ok "umount with another SSEFS_STORE" \
+    env SSEFS_STORE="$T/other" "$SSEFS" umount "$M"
+ok "the store is free" "$SSEFS" fsck
+
 # Failures: a reason on stderr, distinct exit codes, nothing mounted.
 code() {
 	"$SSEFS" "$@" >"$T/o" 2>"$T/e"
