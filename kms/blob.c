@@ -126,3 +126,16 @@ blob_open(const struct hmac_key *mat, const uint8_t blob[static BLOB_LEN],
 				   "belongs to something else");
 	return e;
 }
+
+bool
+kms_blob_under(const uint8_t *blob, size_t bloblen, const char *arn)
+{
+	char text[UUID_STRLEN + 1];
+	const char *id = strrchr(arn, '/');
+	struct blob_id b;
+
+	if (id == NULL || blob_parse(blob, bloblen, &b) != OK)
+		return false;
+	uuid_format(b.uuid, text);
+	return strcmp(id + 1, text) == 0;
+}

@@ -163,6 +163,14 @@ enum err kms_unwrap(struct kms *k, const struct kms_who *who,
     const uint8_t *blob, size_t bloblen, const struct kms_pair *ctx,
     size_t nctx, struct key *ret_dek) MUSTCHECK;
 
+/*
+ * kms_blob_under(blob, bloblen, arn):
+ * Was the blob wrapped by the key that ${arn} names?  Looks at the blob's
+ * header only; for callers that keep the ARN elsewhere and must not be misled
+ * by it.
+ */
+bool kms_blob_under(const uint8_t *blob, size_t bloblen, const char *arn);
+
 /* The same data key wrapped anew: under ${keyname} (NULL: the current version
  * of the key it is under), bound to the context ${nctx}/${newctx}. */
 enum err kms_rewrap(struct kms *k, const struct kms_who *who,

@@ -627,6 +627,8 @@ alloc_read(struct store *st, uint64_t slot, uint32_t n, void *ret)
 {
 	int fd;
 
+	if (slot / GROUP_SLOTS >= alloc_groups(st))
+		return (err_fail(ERR_CORRUPT, "a block lies in no arena"));
 	TRY(arena_fd(st, slot / ARENA_SLOTS, &fd));
 	return (sys_pread_full(fd, ret, (size_t)n * BLOCK,
 	    slot % ARENA_SLOTS * BLOCK));
@@ -680,7 +682,8 @@ alloc_slot_ok(struct store *st, uint64_t slot)
 	struct stat sb;
 	int fd;
 
-	if (slot == 0 || slot / ARENA_SLOTS >= ARENAS_MAX ||
+	/* A bogus slot must not make an arena. */
+	if (slot == 0 || slot / GROUP_SLOTS >= alloc_groups(st) ||
 	    arena_fd(st, slot / ARENA_SLOTS, &fd) != OK ||
 	    sys->fstat(fd, &sb) != 0)
 		return (false);

@@ -232,6 +232,7 @@ maint_main(void *arg)
 		if (now - last < period)
 			continue;
 		last = now;
+		reap_again(st);
 		(void)open_epoch(st, &changed);
 		/* An error has stopped the store and said so. */
 		if (changed && epoch_commit(st) != OK)

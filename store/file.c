@@ -69,9 +69,6 @@ authorise(struct store *st, const struct kms_who *who, struct inode *ip)
 	RWLOCK_WRITE_SCOPE(&ip->lock);
 	if (ip->obj == NULL)
 		return (ERR_CORRUPT);
-	lock_take(&st->db);
-	keyref_use(st, ip->keyref, 0); /* in core, for revoke_look */
-	lock_drop(&st->db);
 	if (!ip->obj->open)
 		return (obj_unlock(st, who, ip));
 	if (ip->obj->method == SSE_NONE)

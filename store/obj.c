@@ -273,8 +273,10 @@ unseal(struct obj *o)
 }
 
 static enum err
-unlock_keys(struct store *st, const struct kms_who *who, struct obj *o)
+unlock_keys(struct store *st, const struct kms_who *who, struct obj *o,
+    uint32_t keyref)
 {
+	char arn[KMS_ARN_MAX];
 	struct key *dek CLEANUP_KEY = key_new();
 	uint8_t commit[KEY_LEN];
 	struct obj_ctx ctx;
@@ -283,6 +285,13 @@ unlock_keys(struct store *st, const struct kms_who *who, struct obj *o)
 		return (ERR_NOMEM);
 	if (st->kms == NULL)
 		return (err_fail(ERR_NOTSUP, "the store has no key service"));
+	/* Later opens, and revocation, go by the reference. */
+	lock_take(&st->db);
+	const enum err e = keyref_arn(st, keyref, arn);
+	lock_drop(&st->db);
+	if (e != OK || !kms_blob_under(o->blob, o->bloblen, arn))
+		return (err_fail(ERR_CORRUPT, "the file's reference to its "
+		    "master key was altered"));
 	obj_ctx(st, o->uuid, &ctx);
 	st->n.kms_calls++;
 	TRY(kms_unwrap(st->kms, who, o->blob, o->bloblen, ctx.pair,
@@ -308,7 +317,7 @@ obj_unlock(struct store *st, const struct kms_who *who, struct inode *ip)
 	if (o->size != ip->size)
 		return (err_fail(ERR_CORRUPT, "the file's size was altered"));
 	if (o->method != SSE_NONE)
-		e = unlock_keys(st, who, o);
+		e = unlock_keys(st, who, o, ip->keyref);
 	else
 		e = inline_set(o, o->rec + o->reclen - sealed_len(o));
 	if (e == OK && o->has_bases)

@@ -349,6 +349,8 @@ enum err base_next(const struct seg *s, uint64_t blk, uint64_t *ret,
 /* The bases of a dying segment lose one reference. Epoch shared, db held. */
 enum err base_release(struct store *st, uint64_t owner) MUSTCHECK;
 
+/* store.c: try once more what store_reap() found in use. */
+void reap_again(struct store *st);
 /* Free what share.c holds of the store. */
 void share_close(struct store *st);
 

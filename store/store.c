@@ -308,6 +308,11 @@ store_reap(struct store *st, uint64_t ino)
 	lock_take(&st->db);
 	e = inode_get(st, ino, &ip);
 	if (e == OK && (!ip->orphan || ip->nlink != 0 || ip->pins != 1)) {
+		/* A flush or a scrub may have it for a moment; an open file
+		 * for long: the maintenance thread comes back to it. */
+		ip->reap = ip->orphan && ip->nlink == 0;
+		if (ip->reap)
+			st->want_reap = true;
 		inode_put(st, ip);
 		ip = NULL;
 	}
@@ -320,6 +325,28 @@ store_reap(struct store *st, uint64_t ino)
 	if (e != OK && e != ERR_STALE)
 		log_warn("store %s: inode %llu is freed at the next start: %s",
 		    st->dir, (unsigned long long)ino, err_detail(e));
+}
+
+void
+reap_again(struct store *st)
+{
+	if (!atomic_exchange(&st->want_reap, false))
+		return;
+	for (uint32_t b = 0; b < inode_buckets(); b++) {
+		uint64_t after = 0;
+		struct inode *ip;
+
+		while ((ip = inode_next(st, b, &after)) != NULL) {
+			lock_take(&st->db);
+			const bool again = ip->reap && ip->nlink == 0;
+
+			ip->reap = false;
+			inode_put(st, ip);
+			lock_drop(&st->db);
+			if (again)
+				store_reap(st, after);
+		}
+	}
 }
 
 /* ---- What it says ---------------------------------------------------------------- */

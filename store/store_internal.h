@@ -253,6 +253,7 @@ struct inode {
 	bool in_table;   /* a row exists (perhaps an older one) */
 	bool gone;       /* reaped: its row is no more */
 	bool orphan;     /* no name */
+	bool reap;       /* to be reaped, was in use when asked */
 	bool orphan_row; /* table orphan holds it; follows at a flush */
 
 	uint32_t mode, nlink, uid, gid, rdev, keyref, xattrs;
@@ -393,6 +394,7 @@ struct store {
 
 	atomic_uint_fast64_t dirty_bytes; /* written since the last commit */
 	atomic_uint_fast64_t synced_bytes; /* of these, synced ahead */
+	atomic_bool want_reap;            /* an inode is marked ${reap} */
 	atomic_bool have_dead;            /* table dead may hold rows */
 	atomic_uint_fast64_t dirty_nodes; /* map nodes not in their rows */
 	struct {
