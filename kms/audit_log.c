@@ -13,8 +13,15 @@
  * log, mac) goes into the keystore.  The write transaction that holds the
  * head is the lock between processes.  The head's commit need not be synced:
  * after a power failure it is behind a log that is whole, and lines behind
- * the head with an unbroken chain are taken in (audit_recover).  What follows
- * them was never acknowledged and is cut off.
+ * the head with an unbroken chain are taken in.
+ *
+ * What else may stand behind the head: a torn line, which has no newline or
+ * has zeros in it.  It was never acknowledged, and whoever appends next cuts
+ * it off.  Nothing else is ever cut, and the head never moves back, since the
+ * log is evidence also when it was tampered with: whole lines that are not in
+ * the chain stay and the chain goes on behind them; a log that was removed or
+ * cut short is continued at its old length, so that what is missing can be put
+ * back.  Verification shows all three.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,14 +38,14 @@
 #define SEQ_START "{\"seq\":"
 
 enum err
-audit_log_open(struct kms *k, int *ret_fd)
+audit_log_open(struct kms *k, bool make, int *ret_fd)
 {
 	char path[PATH_MAX + 16];
 	struct stat st;
 
 	(void)snprintf(path, sizeof(path), "%s-audit.log", k->path);
-	*ret_fd =
-	    sys->open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	*ret_fd = sys->open(
+	    path, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (*ret_fd < 0)
 		return err_fail(
 		    err_from_errno(errno), "%s: %s", path, strerror(errno));
@@ -169,10 +176,30 @@ audit_line_check(const struct hmac_key *chain, const char *line, size_t len,
 	return true;
 }
 
+bool
+audit_line_like(const char *line, size_t len)
+{
+	uint8_t mac[SHA256_LEN];
+	uint64_t seq;
+	size_t body;
+
+	return line_split(line, len, &seq, mac, &body) &&
+	       memchr(line, '\0', len) == NULL;
+}
+
+/* Take ${len} bytes off the front. */
+static void
+drop_front(struct buf *b, size_t len)
+{
+
+	memmove(b->p, b->p + len, b->len - len);
+	b->len -= len;
+}
+
 /* Hand out the whole lines at the start of ${b}; false when cb stopped. */
 static bool
 give_lines(struct buf *b, bool (*cb)(void *arg, const char *line, size_t len),
-    void *arg, uint64_t *off)
+    void *arg)
 {
 	size_t from = 0;
 	bool on = true;
@@ -185,25 +212,33 @@ give_lines(struct buf *b, bool (*cb)(void *arg, const char *line, size_t len),
 			break;
 		on = cb(arg, (const char *)b->p + from, len);
 		from += len + 1;
-		if (on)
-			*off += len + 1;
 	}
-	if (from > 0) {
-		memmove(b->p, b->p + from, b->len - from);
-		b->len -= from;
-	}
+	if (from > 0)
+		drop_front(b, from);
 	return on;
+}
+
+/* Drop the rest of a line; false when its end is not here yet. */
+static bool
+skip_rest(struct buf *b)
+{
+	const uint8_t *nl = b->len == 0 ? NULL : memchr(b->p, '\n', b->len);
+
+	if (nl == NULL)
+		b->len = 0;
+	else
+		drop_front(b, (size_t)(nl - b->p) + 1);
+	return nl != NULL;
 }
 
 enum err
 audit_lines(int fd, uint64_t off, uint64_t end,
-    bool (*cb)(void *arg, const char *line, size_t len), void *arg,
-    uint64_t *ret_off)
+    bool (*cb)(void *arg, const char *line, size_t len), void *arg)
 {
 	struct buf b CLEANUP_BUF = { 0 };
 	uint8_t *chunk CLEANUP_FREE = malloc(CHUNK);
+	bool skip = false; /* inside a line whose start was handed out */
 
-	*ret_off = off;
 	if (chunk == NULL)
 		return ERR_NOMEM;
 	buf_init(&b, AUDIT_LINE_MAX + CHUNK);
@@ -214,20 +249,27 @@ audit_lines(int fd, uint64_t off, uint64_t end,
 		TRY(sys_pread_full(fd, chunk, n, off));
 		off += n;
 		TRY(buf_put(&b, chunk, n));
-		if (!give_lines(&b, cb, arg, ret_off))
+		if (skip && !skip_rest(&b))
+			continue;
+		skip = false;
+		if (!give_lines(&b, cb, arg))
 			return OK;
-		/* No record is so long: what follows is no log of ours. */
-		if (b.len > AUDIT_LINE_MAX)
+		if (b.len <= AUDIT_LINE_MAX)
+			continue;
+		if (!cb(arg, (const char *)b.p, b.len))
 			return OK;
+		b.len = 0;
+		skip = true;
 	}
 	return OK;
 }
 
-/* ---- Recovery ----------------------------------------------------------- */
+/* ---- Behind the head ---------------------------------------------------- */
 
 struct recovery {
 	const struct hmac_key *chain;
 	struct audit_head h;
+	bool foreign;
 };
 
 static bool
@@ -236,65 +278,133 @@ recover_line(void *arg, const char *line, size_t len)
 	struct recovery *r = arg;
 	const char *what;
 
-	return audit_line_check(r->chain, line, len, &r->h, &what);
+	if (audit_line_check(r->chain, line, len, &r->h, &what))
+		return true;
+	r->foreign = memchr(line, '\0', len) == NULL;
+	return false;
 }
 
-/* Bring the log to the length that ${h} gives, ${h} to what is valid behind
- * it.  Inside the write transaction. */
-static enum err
-catch_up(struct kms *k, int fd, struct audit_head *h)
+enum err
+audit_take_in(struct kms *k, int fd, uint64_t size, struct audit_head *h,
+    bool *ret_foreign)
 {
-	struct recovery r = { k->audit.chain, *h };
-	struct stat st;
-	uint64_t off = 0;
+	struct recovery r = { k->audit.chain, *h, false };
 
-	if (sys->fstat(fd, &st) != 0)
-		return err_from_errno(errno);
-	if ((uint64_t)st.st_size <= h->size) {
-		if ((uint64_t)st.st_size < h->size)
-			log_error("%s-audit.log is shorter than it was; run "
-				  "\"ssefs audit verify\"",
-			    k->path);
-		/* Go on behind what is there: the gap stays to be seen. */
-		h->size = (uint64_t)st.st_size;
-		return OK;
-	}
-	/* Lines of our own failed flush are still in memory: not twice. */
-	if (!k->audit.torn)
-		TRY(audit_lines(
-		    fd, h->size, (uint64_t)st.st_size, recover_line, &r, &off));
+	TRY(audit_lines(fd, h->size, size, recover_line, &r));
 	*h = r.h;
-	if ((uint64_t)st.st_size > h->size) {
-		log_warn("%s-audit.log: %llu bytes that were never "
-			 "acknowledged are cut off",
-		    k->path,
-		    (unsigned long long)st.st_size -
-			(unsigned long long)h->size);
-		if (sys->ftruncate(fd, (off_t)h->size) != 0)
-			return err_from_errno(errno);
-	}
+	*ret_foreign = r.foreign;
 	return OK;
+}
+
+/* The size of the log; 0 when there is none. */
+static enum err
+log_size(int fd, uint64_t *ret)
+{
+	struct stat st = { .st_size = 0 };
+
+	if (fd >= 0 && sys->fstat(fd, &st) != 0)
+		return err_from_errno(errno);
+	*ret = (uint64_t)st.st_size;
+	return OK;
+}
+
+static void
+say_short(const struct kms *k)
+{
+
+	log_error("%s-audit.log was removed or cut short; put it back if you "
+		  "can, and run \"ssefs audit verify\"",
+	    k->path);
+}
+
+/* Take in what a crash left behind the head.  Inside the write transaction. */
+static enum err
+recover(struct kms *k, int fd)
+{
+	struct kdb_tx tx CLEANUP_TX = { NULL };
+	struct audit_head h;
+	uint64_t size, old;
+	bool foreign;
+
+	TRY(kdb_begin(&k->db, &tx));
+	TRY(audit_head_load(k, &h));
+	TRY(log_size(fd, &size));
+	if (size <= h.size)
+		return OK;
+	old = h.size;
+	TRY(audit_take_in(k, fd, size, &h, &foreign));
+	if (h.size == old)
+		return OK;
+	TRY(head_store(k, &h));
+	return kdb_commit(&tx);
 }
 
 enum err
 audit_recover(struct kms *k)
 {
 	int fd CLEANUP_SYSFD = -1;
-	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
-	struct stat st;
+	uint64_t size;
+	enum err e = audit_log_open(k, false, &fd);
 
-	TRY(audit_log_open(k, &fd));
+	if (e != OK && e != ERR_NOENT)
+		return e;
+	TRY(log_size(fd, &size));
 	TRY(audit_head_load(k, &h));
-	if (sys->fstat(fd, &st) != 0)
-		return err_from_errno(errno);
-	if ((uint64_t)st.st_size == h.size)
+	if (size < h.size)
+		say_short(k);
+	return size > h.size ? recover(k, fd) : OK;
+}
+
+/* The log is shorter than it was: leave a gap of zeros that ends as a line. */
+static enum err
+bridge_gap(struct kms *k, int fd, const struct audit_head *h)
+{
+
+	say_short(k);
+	return sys_pwrite_full(fd, "\n", 1, h->size - 1);
+}
+
+/* Lines that are not ours stand behind the head: go on after them. */
+static enum err
+pass_foreign(struct kms *k, int fd, uint64_t size, struct audit_head *h)
+{
+	uint8_t last;
+
+	log_error("%s-audit.log: somebody without the keystore appended to "
+		  "it; run \"ssefs audit verify\"",
+	    k->path);
+	h->size = size;
+	TRY(sys_pread_full(fd, &last, 1, size - 1));
+	if (last == '\n')
 		return OK;
-	TRY(kdb_begin(&k->db, &tx));
-	TRY(audit_head_load(k, &h));
-	TRY(catch_up(k, fd, &h));
-	TRY(head_store(k, &h));
-	return kdb_commit(&tx);
+	TRY(sys_pwrite_full(fd, "\n", 1, size));
+	h->size++;
+	return OK;
+}
+
+/* Move ${h} to where the next line goes.  Inside the write transaction. */
+static enum err
+make_ready(struct kms *k, int fd, struct audit_head *h)
+{
+	bool foreign = false;
+	uint64_t size;
+
+	TRY(log_size(fd, &size));
+	if (size < h->size)
+		return bridge_gap(k, fd, h);
+	/* Lines of our own failed flush are still in memory: not twice. */
+	if (!k->audit.torn)
+		TRY(audit_take_in(k, fd, size, h, &foreign));
+	if (size == h->size)
+		return OK;
+	if (foreign)
+		return pass_foreign(k, fd, size, h);
+	log_warn("%s-audit.log: %llu bytes that were never acknowledged are "
+		 "cut off",
+	    k->path, (unsigned long long)(size - h->size));
+	return sys->ftruncate(fd, (off_t)h->size) == 0 ? OK
+						       : err_from_errno(errno);
 }
 
 /* ---- Flushing ----------------------------------------------------------- */
@@ -359,10 +469,10 @@ write_out(struct kms *k)
 	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 
-	TRY(audit_log_open(k, &fd));
+	TRY(audit_log_open(k, true, &fd));
 	TRY(kdb_begin(&k->db, &tx));
 	TRY(audit_head_load(k, &h));
-	TRY(catch_up(k, fd, &h));
+	TRY(make_ready(k, fd, &h));
 	k->audit.torn = true;
 	TRY(write_lines(k->audit.chain, &k->audit.writing, fd, &h));
 	if (sys->fdatasync(fd) != 0)

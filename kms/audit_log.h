@@ -50,7 +50,8 @@ enum err audit_record(
 
 /* Write what is pending; with conn held. */
 enum err audit_flush(struct kms *k) MUSTCHECK;
-/* Take in what a crash left behind the head; with conn held. */
+/* Take in what a crash left behind the head, or say that the log is too short;
+ * with conn held. */
 enum err audit_recover(struct kms *k) MUSTCHECK;
 
 /* Where the log stands according to the keystore. */
@@ -60,18 +61,24 @@ struct audit_head {
 	uint8_t mac[SHA256_LEN];
 };
 enum err audit_head_load(struct kms *k, struct audit_head *ret) MUSTCHECK;
-/* Open the log; made when absent. */
-enum err audit_log_open(struct kms *k, int *ret_fd) MUSTCHECK;
+/* Open the log.  ${make}: made when absent, else ERR_NOENT. */
+enum err audit_log_open(struct kms *k, bool make, int *ret_fd) MUSTCHECK;
+/* Move ${h} on over the lines of the chain that stand behind it in a log of
+ * ${size} bytes.  *ret_foreign: a whole line follows that is not in it. */
+enum err audit_take_in(struct kms *k, int fd, uint64_t size,
+    struct audit_head *h, bool *ret_foreign) MUSTCHECK;
 
 /* Check line ${line} (without its newline) as the one after ${h} and move
  * ${h} on; false, with ${what}, when it is not. */
 bool audit_line_check(const struct hmac_key *chain, const char *line,
     size_t len, struct audit_head *h, const char **what) MUSTCHECK;
 
-/* cb for every line of ${fd} from ${off} to ${end}; ${cb} false stops.
- * *ret_off is where the last whole line ended. */
+/* Has it the form of a record?  For what is shown only. */
+bool audit_line_like(const char *line, size_t len) MUSTCHECK;
+
+/* cb for every whole line of ${fd} from ${off} to ${end}; ${cb} false stops. Of
+ * a line that is longer than any record it gets the start only. */
 enum err audit_lines(int fd, uint64_t off, uint64_t end,
-    bool (*cb)(void *arg, const char *line, size_t len), void *arg,
-    uint64_t *ret_off) MUSTCHECK;
+    bool (*cb)(void *arg, const char *line, size_t len), void *arg) MUSTCHECK;
 
 #endif

@@ -268,6 +268,58 @@ test_appended(void **state)
 	kms_close(k);
 }
 
+/* A log that was removed is continued at its old length, so that it can be put
+ * back; verification alone makes nothing. */
+static void
+test_put_back(void **state)
+{
+	struct text t, longer;
+	char path[160];
+
+	fill(*state);
+	t = log_read(*state);
+	log_path(*state, path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(verify(*state).bad_seq, 1);
+	assert_int_equal(access(path, F_OK), -1);
+	log_write(*state, t.p, t.len);
+	assert_int_equal(verify(*state).bad_seq, 0);
+	assert_int_equal(unlink(path), 0);
+	fill(*state);
+	assert_int_equal(verify(*state).bad_seq, 1);
+	longer = log_read(*state);
+	assert_true(longer.len > t.len);
+	memcpy(longer.p, t.p, t.len);
+	log_write(*state, longer.p, longer.len);
+	assert_int_equal(verify(*state).bad_seq, 0);
+	free(longer.p);
+	free(t.p);
+}
+
+/* Whole lines of somebody else stay where they are when the chain goes on. */
+static void
+test_foreign_stays(void **state)
+{
+	struct text t, after;
+	uint64_t records;
+
+	fill(*state);
+	records = verify(*state).records;
+	t = log_read(*state);
+	t.p = realloc(t.p, t.len * 2);
+	memcpy(t.p + t.len, t.p, (size_t)(line_at(&t, 2) - t.p));
+	t.len += (size_t)(line_at(&t, 2) - t.p);
+	log_write(*state, t.p, t.len);
+	assert_int_equal(verify(*state).bad_seq, records + 1);
+	fill(*state);
+	after = log_read(*state);
+	assert_true(after.len > t.len);
+	assert_memory_equal(after.p, t.p, t.len);
+	assert_int_equal(verify(*state).bad_seq, records + 1);
+	free(after.p);
+	free(t.p);
+}
+
 /* What a crash leaves: the head one flush behind, a torn line after it. */
 static void
 test_crash_tail(void **state)
@@ -295,7 +347,14 @@ test_crash_tail(void **state)
 	v = verify(p);
 	assert_int_equal(v.bad_seq, 0);
 	assert_int_equal(v.records, all);
+	free(t.p);
+	/* Only who appends cuts. */
+	t = log_read(p);
+	assert_non_null(strstr(t.p, "{\"seq\":99,"));
+	free(t.p);
 	fill(p);
+	t = log_read(p);
+	assert_null(strstr(t.p, "{\"seq\":99,"));
 	assert_int_equal(verify(p).bad_seq, 0);
 	free(t.p);
 }
@@ -397,7 +456,8 @@ main(void)
 	const struct CMUnitTest tests[] = { T(test_record),
 		T(test_large_context), T(test_removed), T(test_changed),
 		T(test_reordered), T(test_truncated), T(test_appended),
-		T(test_crash_tail), T(test_fail_closed), T(test_one_chain),
+		T(test_put_back), T(test_foreign_stays), T(test_crash_tail),
+		T(test_fail_closed), T(test_one_chain),
 		T(test_change_durable) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
