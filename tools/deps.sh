@@ -28,6 +28,16 @@ for group; do
 	esac
 done
 
+# fusermount3 reads /etc/mtab when an ordinary user unmounts, which a test does.
+# A booted Debian has it, a bare chroot has not.
+case " $* " in
+*' test '*)
+	if [ "$(id -u)" = 0 ] && [ ! -e /etc/mtab ] && [ ! -L /etc/mtab ]; then
+		ln -s ../proc/self/mounts /etc/mtab
+	fi
+	;;
+esac
+
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	# Not Debian: the build itself will say what it misses.
 	exit 0
