@@ -177,15 +177,17 @@ fetch(struct listing *l)
 	return (OK);
 }
 
-/* A name that was given out before.  Its attributes are asked for anew; when it
- * is gone by now, only the name is repeated. */
+/* A name that was given out before.  It is looked up anew, as the kernel will
+ * believe what it is told; when it is gone by now, or stands for another inode,
+ * only the name is repeated. */
 static enum err
 repeat(struct listing *l, const struct dirlist_name *n)
 {
 	struct store_attr a;
 
-	if (l->plus && store_getattr(l->fs->store, n->ino, &a) == OK &&
-	    a.nlink > 0)
+	if (l->plus &&
+	    store_lookup(l->fs->store, l->h->ino, n->name, n->len, &a) == OK &&
+	    a.ino == n->ino)
 		return (entry_put_full(l, n->name, &a));
 	entry_put_bare(l, n->name, n->ino, n->type);
 	return (OK);

@@ -66,6 +66,22 @@ eq(sorted(again), sorted(os.listdir(p("d"))), "rewinddir shows the new state")
 eq(rd(d), None, "the end stays the end")
 libc.closedir(d)
 
+# A position whose names changed since: old names do not come back to life.
+os.mkdir(p("e"))
+for i in range(300): put(p("e", "n%05d" % i))
+d = libc.opendir(p("e").encode())
+rd(d)
+pos = libc.telldir(d)
+rest(d)
+os.rename(p("e", "n00100"), p("e", "renamed"))
+os.rename(p("e", "n00101"), p("e", "n00102"))
+for n in ("x", "y", "z"): os.path.exists(p("e", n))
+libc.seekdir(d, pos)
+rest(d)
+libc.closedir(d)
+eq([os.path.exists(p("e", n)) for n in ("n00100", "n00101", "n00102")],
+   [False, False, True], "names listed again are not believed")
+
 # Removing while reading, as rm -r does.
 d = libc.opendir(p("d").encode())
 gone = 0
