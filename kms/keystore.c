@@ -251,6 +251,11 @@ unlock(struct kms *k, const struct kms_root *root)
 		if (e == ERR_ROOTKEY || e == none)
 			e = unlock_kind(k, s, n, KMS_ROOT_CREDENTIAL, NULL, e);
 	}
+	/* A passphrase is the one root key that no slot says where to find. */
+	if (e == none && root == NULL)
+		return err_fail(ERR_ROOTKEY,
+		    "keystore %s opens with a passphrase, and none was given",
+		    k->path);
 	if (e == none)
 		return err_fail(ERR_ROOTKEY,
 		    "keystore %s has no slot for such a root key; give the "

@@ -60,6 +60,10 @@ ok "mount by passphrase" "$SSEFS" mount docs "$M" --passphrase-file "$T/pass"
 is "reads" "$(cat "$M/f")" data
 stop_mount
 mv "$T/away" "$key"
+ok "a store with a passphrase only" \
+    "$SSEFS" init --store "$T/p" --passphrase-file "$T/pass"
+fails "is not mounted without it" "$SSEFS" mount --store "$T/p" / "$M"
+like "says what is missing" "$(cat "$T/out")" 'passphrase, and none'
 
 # A newer format is refused, by version, and left alone.
 sqlite3 "$S/meta.db" "UPDATE super SET format = format + 1" >/dev/null
