@@ -296,14 +296,18 @@ enum err
 node_verify(struct seg *s, uint8_t level, uint64_t idx,
     const struct node_row *r, const uint8_t *want)
 {
-	uint8_t ad[NODE_AD_HEAD + NODE_ROW_MAX], tag[AEAD_TAGLEN];
+	uint8_t ad[NODE_AD_HEAD + NODE_ROW_MAX] UNINIT, tag[AEAD_TAGLEN];
 	const size_t n = node_ad(s, level, idx, r->gen, r->count, r->ents, ad);
 
 	if (want != NULL && memcmp(r->tag, want, AEAD_TAGLEN) != 0)
 		return (ERR_CORRUPT);
-	if (s->cipher)
-		return (aead_open(s->mapk, r->nonce, ad, n, NULL, 0, r->tag,
-		    tag) == OK ? OK : ERR_CORRUPT);
+	if (s->cipher) {
+		struct aead *k;
+
+		TRY(seg_map_key(s, &k));
+		return (aead_open(k, r->nonce, ad, n, NULL, 0, r->tag, tag) ==
+		    OK ? OK : ERR_CORRUPT);
+	}
 	plain_tag(ad, n, r->gen, tag);
 	return (memcmp(tag, r->tag, AEAD_TAGLEN) == 0 ? OK : ERR_CORRUPT);
 }
@@ -344,7 +348,7 @@ static enum err
 node_load(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
     const uint8_t *want, struct node **ret)
 {
-	uint8_t row[NODE_ROW_MAX];
+	uint8_t row[NODE_ROW_MAX] UNINIT;
 	struct node_row r;
 	struct node *n;
 	size_t len = 0;
@@ -638,7 +642,7 @@ static enum err
 row_write(struct store *st, struct node *n, uint8_t ret_tag[AEAD_TAGLEN])
 {
 	struct seg *s = n->seg;
-	uint8_t row[NODE_ROW_MAX], ad[NODE_AD_HEAD + NODE_ROW_MAX];
+	uint8_t row[NODE_ROW_MAX] UNINIT, ad[NODE_AD_HEAD + NODE_ROW_MAX] UNINIT;
 	const uint16_t count = node_used(n);
 	const size_t len = NODE_HEAD + count * node_esize(n->level);
 	const uint64_t gen = st->epoch_no;
@@ -651,8 +655,11 @@ row_write(struct store *st, struct node *n, uint8_t ret_tag[AEAD_TAGLEN])
 	memcpy(row + NODE_HEAD, n->ents, len - NODE_HEAD);
 	adlen = node_ad(s, n->level, n->idx, gen, count, n->ents, ad);
 	if (s->cipher) {
+		struct aead *k;
+
+		TRY(seg_map_key(s, &k));
 		rand_bytes(row + 16, AEAD_NONCELEN);
-		TRY(aead_seal(s->mapk, row + 16, ad, adlen, NULL, 0, NULL,
+		TRY(aead_seal(k, row + 16, ad, adlen, NULL, 0, NULL,
 		    row + 28));
 	} else {
 		memset(row + 16, 0, AEAD_NONCELEN);
@@ -804,26 +811,46 @@ map_give_dirty(struct store *st, struct seg *s, uint64_t first)
 	return (OK);
 }
 
+struct edge {
+	struct node *n; /* NULL: none, or nothing to forget there */
+	uint16_t keep;  /* children before the cut */
+};
+
+static enum err
+edge_get(struct store *st, struct seg *s, uint8_t level, uint64_t first,
+    struct edge *ret)
+{
+	struct node *n CLEANUP_NODE = NULL;
+	const uint64_t idx = first >> (8 * level);
+	const uint64_t width = (uint64_t)1 << (8 * (level - 1));
+	const uint64_t keep = (first - (idx << (8 * level)) + width - 1) /
+	    width;
+
+	if (keep == 0)
+		return (OK);
+	TRY(map_get(st, s, level, idx, &n));
+	if (n == NULL || keep >= n->count)
+		return (OK);
+	ret->keep = (uint16_t)keep;
+	return (touch(st, s, level, idx, 0, &ret->n));
+}
+
 enum err
 map_cut(struct store *st, struct seg *s, uint64_t first)
 {
-	/* From the root down: children beyond the cut are forgotten by the
-	 * node that straddles it. */
-	for (uint8_t level = s->depth; level >= 1; level--) {
-		struct node *n CLEANUP_NODE = NULL, *t CLEANUP_NODE = NULL;
-		const uint64_t idx = first >> (8 * level);
-		const uint64_t width = (uint64_t)1 << (8 * (level - 1));
-		const uint64_t keep = (first - (idx << (8 * level)) + width -
-		    1) / width;
+	struct edge edge[NODE_LEVELS] = { { 0 } };
+	enum err e = OK;
 
-		if (keep == 0)
-			continue;
-		TRY(map_get(st, s, level, idx, &n));
-		if (n == NULL || keep >= n->count)
-			continue;
-		TRY(touch(st, s, level, idx, 0, &t));
-		n->count = (uint16_t)keep;
+	/* Children beyond the cut are forgotten by the node that straddles it,
+	 * one at each level: all of them are at hand before one changes. */
+	for (uint8_t level = 1; level <= s->depth && e == OK; level++)
+		e = edge_get(st, s, level, first, &edge[level]);
+	for (uint8_t level = 1; level <= s->depth; level++) {
+		if (e == OK && edge[level].n != NULL)
+			edge[level].n->count = edge[level].keep;
+		map_put(st, edge[level].n);
 	}
+	TRY(e);
 	TRY(map_give_dirty(st, s, first));
 
 	LOCK_SCOPE(&st->map_lock);

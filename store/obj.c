@@ -95,6 +95,7 @@ obj_make(struct store *st, const struct kms_who *who, enum sse method,
 		return (ERR_NOMEM);
 	obj_ctx(st, o->uuid, &ctx);
 	st->n.kms_calls++;
+	o->kms_epoch = kms_epoch(st->kms);
 	TRY(kms_data_key(st->kms, who, method == SSE_AES256 ?
 	    KMS_SERVICE_KEY : keyname, ctx.pair, COUNTOF(ctx.pair), dek, blob,
 	    &o->bloblen, ret_arn));
@@ -105,6 +106,17 @@ obj_make(struct store *st, const struct kms_who *who, enum sse method,
 	TRY(derive(o, dek, o->commit));
 	*ret = steal(o);
 	return (OK);
+}
+
+enum err
+obj_still_ok(struct store *st, const struct obj *o, const char *arn)
+{
+	enum kms_state state;
+
+	if (o->method == SSE_NONE || kms_epoch(st->kms) == o->kms_epoch)
+		return (OK);
+	TRY(kms_key_state(st->kms, arn, &state));
+	return (state == KMS_ENABLED ? OK : ERR_KEYREVOKED);
 }
 
 void
@@ -254,14 +266,19 @@ static enum err
 unseal(struct obj *o)
 {
 	WIPED(uint8_t, text, KEY_LEN + INLINE_MAX);
-	uint8_t ad[AD_MAX];
+	uint8_t ad[AD_MAX] UNINIT;
 	const size_t len = sealed_len(o);
 
-	if (aead_open(o->reck, o->rec + SEAL_OFF, ad, seal_ad(o, o->rec, ad),
-	    o->rec + o->reclen - len, len, o->rec + SEAL_OFF + AEAD_NONCELEN,
-	    text) != OK)
+	/* The content key in the record is that of the segment it names. */
+	if (get_u64(o->rec + 8) != o->seg.no)
+		return (err_fail(ERR_INTERNAL, "a segment was never recorded"));
+	const enum err e = aead_open(o->reck, o->rec + SEAL_OFF, ad,
+	    seal_ad(o, o->rec, ad), o->rec + o->reclen - len, len,
+	    o->rec + SEAL_OFF + AEAD_NONCELEN, text);
+	if (e == ERR_AUTH)
 		return (err_fail(ERR_CORRUPT, "the object's record was "
 		    "altered"));
+	TRY(e);
 	TRY(inline_set(o, text + KEY_LEN));
 	if (o->seg.no == 0)
 		return (OK);
@@ -287,15 +304,20 @@ unlock_keys(struct store *st, const struct kms_who *who, struct obj *o,
 		return (err_fail(ERR_NOTSUP, "the store has no key service"));
 	/* Later opens, and revocation, go by the reference. */
 	lock_take(&st->db);
-	const enum err e = keyref_arn(st, keyref, arn);
+	const enum err e = keyref_hold(st, keyref, arn);
 	lock_drop(&st->db);
 	if (e != OK || !kms_blob_under(o->blob, o->bloblen, arn))
 		return (err_fail(ERR_CORRUPT, "the file's reference to its "
 		    "master key was altered"));
 	obj_ctx(st, o->uuid, &ctx);
 	st->n.kms_calls++;
+	const uint64_t at = kms_epoch(st->kms);
 	TRY(kms_unwrap(st->kms, who, o->blob, o->bloblen, ctx.pair,
 	    COUNTOF(ctx.pair), dek));
+	/* The answer may be older than a change of the key or of a policy that
+	 * has come into force by now. */
+	if (kms_epoch(st->kms) != at)
+		TRY(kms_check(st->kms, who, arn));
 	TRY(derive(o, dek, commit));
 	if (secret_cmp(commit, o->commit, KEY_LEN) != 0)
 		return (err_fail(ERR_CORRUPT, "the data key does not belong "
@@ -314,6 +336,11 @@ obj_unlock(struct store *st, const struct kms_who *who, struct inode *ip)
 	if (o->open)
 		return (OK);
 	o->seg.st = st;
+	/* Keys were taken from a store that has stopped: what was not written
+	 * then is lost. */
+	if (o->rec == NULL || o->lost)
+		return (err_fail(ERR_FAILSTOP, "the file's last changes were "
+		    "lost when the store stopped"));
 	if (o->size != ip->size)
 		return (err_fail(ERR_CORRUPT, "the file's size was altered"));
 	if (o->method != SSE_NONE)
@@ -363,7 +390,7 @@ static enum err
 record(struct obj *o, uint8_t *rec, size_t *ret_len)
 {
 	WIPED(uint8_t, text, KEY_LEN + INLINE_MAX);
-	uint8_t ad[AD_MAX];
+	uint8_t ad[AD_MAX] UNINIT;
 	const size_t len = record_len(o), sealed = sealed_len(o);
 	const bool cipher = o->method != SSE_NONE;
 
@@ -413,7 +440,7 @@ enum err
 obj_flush(struct store *st, struct inode *ip)
 {
 	struct obj *o = ip->obj;
-	uint8_t rec[OBJ_REC_MAX];
+	uint8_t rec[OBJ_REC_MAX] UNINIT;
 	uint8_t *copy;
 	size_t len;
 

@@ -11,6 +11,8 @@
 
 #include "store/store_internal.h"
 
+#define BLOCKS_MAX (STORE_SIZE_MAX / BLOCK) /* of one object */
+
 /* ---- Map entries (level 0), 40 bytes, as on disk -------------------------- */
 
 /*
@@ -104,7 +106,7 @@ struct seg {
 	uint64_t hint;        /* slot after the one written last … */
 	uint64_t hint_blk;    /* … if this block is written next */
 	struct key *ck;       /* content key; NULL while locked or no cipher */
-	struct aead *mapk;    /* MACs of nodes */
+	_Atomic(struct aead *) mapk; /* MACs of nodes; see seg_map_key() */
 	struct aead *basek;   /* seals the keys of bases */
 	struct aead **blk;    /* block keys 0..nblk-1 */
 	unsigned nblk;
@@ -116,8 +118,11 @@ struct seg {
 
 /* Fill in a fresh segment with new uuid and content key. (st->db not held.) */
 enum err seg_make(struct store *st, struct seg *s, bool cipher) MUSTCHECK;
-/* Derive the working keys from s->ck. */
+/* Derive the block keys from s->ck. */
 enum err seg_keys(struct seg *s) MUSTCHECK;
+/* The key of the nodes' MACs, derived at its first use: a map that stands in its
+ * object's record needs none. */
+enum err seg_map_key(struct seg *s, struct aead **ret) MUSTCHECK;
 /* Derive s->basek, which few segments need.  Exclusive. */
 enum err seg_base_key(struct seg *s) MUSTCHECK;
 /* The key for block key number ${kidx}, or NULL. */
@@ -213,12 +218,14 @@ struct obj {
 	uint8_t *blob;             /* wrapped data key; NULL without cipher */
 	size_t bloblen;
 	struct aead *reck;         /* seals the record; NULL while locked */
+	bool lost;                 /* locked while dirty: the store stopped */
 	bool open;                 /* keys loaded (or none needed) and the
 				      record's seal verified */
 	bool has_inline;
 	uint8_t *inl;              /* INLINE_MAX bytes when has_inline && open */
 	uint16_t inl_len;
 	struct seg seg;
+	uint64_t kms_epoch;        /* of a new object: before its key came */
 	uint8_t *rec;              /* the record as in the table; NULL when
 				      never written */
 	size_t reclen;
@@ -256,6 +263,12 @@ enum err inode_flush_some(struct store *st, uint32_t keep) MUSTCHECK;
 /* Note changed content (takes st->db; ip->lock exclusive). */
 void obj_changed(struct store *st, struct inode *ip, uint64_t size,
     int64_t blocks_delta, unsigned flags);
+/*
+ * A change of content failed half-way (locks as above): slots may have been
+ * given back and nodes sealed or made, so that what the table says of the
+ * object must follow in this epoch, or it would name slots that are free.
+ */
+void obj_failed(struct store *st, struct inode *ip, int64_t blocks_delta);
 
 /* keyref.c, st->db held.  Write changed counts (committer); free; and the next
  * key, from *${pos} on, that went out of use since the last look. */
@@ -342,6 +355,8 @@ enum err base_trim(struct store *st, struct obj *o, uint64_t from,
 enum err base_load(struct store *st, struct obj *o) MUSTCHECK;
 /* Forget the list in core.  st->db held. */
 void base_unload(struct store *st, struct seg *s);
+/* Does a base lie under block ${blk}? */
+bool base_covers(const struct seg *s, uint64_t blk);
 /* First block at or after ${blk}, below ${end}, under which a base lies
  * (ERR_NOENT: none), and the end of that range. */
 enum err base_next(const struct seg *s, uint64_t blk, uint64_t *ret,

@@ -161,7 +161,7 @@ enum err
 blocks_read(struct store *st, struct seg *s, uint64_t blk, uint64_t n,
     uint8_t *ret)
 {
-	struct bref b[RUN_BLOCKS];
+	struct bref b[RUN_BLOCKS] UNINIT;
 
 	while (n != 0) {
 		const uint32_t m = n < RUN_BLOCKS ? (uint32_t)n : RUN_BLOCKS;
@@ -186,7 +186,7 @@ static enum err
 read_edges(struct store *st, struct seg *s, uint64_t off, uint8_t *buf,
     size_t len)
 {
-	uint8_t tmp[BLOCK];
+	uint8_t tmp[BLOCK] UNINIT;
 
 	while (len != 0) {
 		const size_t in = (size_t)(off % BLOCK);

@@ -78,11 +78,26 @@ one_key(const struct seg *s, const char *label, struct aead **ret)
 enum err
 seg_keys(struct seg *s)
 {
-	if (!s->cipher || s->mapk != NULL)
+	if (!s->cipher)
 		return (OK);
-	TRY(block_keys(s, (unsigned)(s->sealed / KEY_BLOCKS) + 1));
-	/* Last: mapk says that all are there. */
-	return (one_key(s, MAP_LABEL, &s->mapk));
+	return (block_keys(s, (unsigned)(s->sealed / KEY_BLOCKS) + 1));
+}
+
+/* Readers may come at the same time: the first to finish wins. */
+enum err
+seg_map_key(struct seg *s, struct aead **ret)
+{
+	struct aead *k = atomic_load(&s->mapk), *none = NULL;
+
+	if (k == NULL) {
+		TRY(one_key(s, MAP_LABEL, &k));
+		if (!atomic_compare_exchange_strong(&s->mapk, &none, k)) {
+			aead_free(k);
+			k = none;
+		}
+	}
+	*ret = k;
+	return (OK);
 }
 
 enum err

@@ -109,6 +109,15 @@ base_next(const struct seg *s, uint64_t blk, uint64_t *ret, uint64_t *ret_end)
 	return (OK);
 }
 
+bool
+base_covers(const struct seg *s, uint64_t blk)
+{
+	uint64_t at, end;
+
+	return (s->nbases != 0 && base_next(s, blk, &at, &end) == OK &&
+	    at == blk);
+}
+
 enum err
 base_find(struct store *st, struct seg *s, uint64_t blk, struct seg **ret,
     uint64_t *ret_blk)
@@ -260,8 +269,11 @@ frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
 		TRY(seg_base_key(owner));
 		TRY(aead_open_msg(owner->basek, ad, base_ad(owner, s, ad),
 		    sealed, WRAPPED_LEN, s->ck->b));
+		struct aead *k;
+
 		TRY(seg_keys(s));
-		if (aead_open(s->mapk, rec + SEG_SEALED, ad, seg_ad(rec, ad),
+		TRY(seg_map_key(s, &k));
+		if (aead_open(k, rec + SEG_SEALED, ad, seg_ad(rec, ad),
 		    NULL, 0, rec + SEG_SEALED + AEAD_NONCELEN, tag) != OK)
 			return (ERR_CORRUPT);
 	}
@@ -533,8 +545,11 @@ frozen_write(struct store *st, struct seg *s, const uint8_t *bases_tag)
 	memcpy(rec + 32, s->root, AEAD_TAGLEN);
 	memcpy(rec + 48, bases_tag, AEAD_TAGLEN);
 	if (s->cipher) {
+		struct aead *k;
+
+		TRY(seg_map_key(s, &k));
 		rand_bytes(rec + SEG_SEALED, AEAD_NONCELEN);
-		TRY(aead_seal(s->mapk, rec + SEG_SEALED, ad, seg_ad(rec, ad),
+		TRY(aead_seal(k, rec + SEG_SEALED, ad, seg_ad(rec, ad),
 		    NULL, 0, NULL, rec + SEG_SEALED + AEAD_NONCELEN));
 	}
 	put_u32(rec + 4, seg_crc(rec));

@@ -24,7 +24,7 @@ struct plan {
 	const uint8_t *buf;
 	size_t lead;    /* bytes of the first block before ${buf} */
 	size_t len;
-	uint8_t head[BLOCK], tail[BLOCK]; /* edges, completed */
+	uint8_t *head, *tail; /* edges, completed: BLOCK bytes each */
 	bool use_head, use_tail;
 	unsigned kidx;
 	struct ment *m; /* n entries */
@@ -168,13 +168,14 @@ plan_store(struct store *st, struct seg *s, struct plan *p)
 		i += got;
 		hint = slot + got;
 	}
+	/* Also what fails below has used the key. */
+	s->sealed += i;
 	if (e == OK)
 		e = crew_run((size_t)((p->n + PIECE_BLOCKS - 1) /
 		    PIECE_BLOCKS), piece_write, &w);
 	if (e == OK) {
 		s->hint = hint;
 		s->hint_blk = p->first + p->n;
-		s->sealed += p->n;
 		return (OK);
 	}
 	while (i-- > 0)
@@ -204,7 +205,7 @@ plan_nodes(struct store *st, struct seg *s, struct plan *p)
 }
 
 static int64_t
-plan_apply(struct store *st, struct plan *p)
+plan_apply(struct store *st, const struct seg *s, struct plan *p)
 {
 	int64_t gained = 0;
 
@@ -217,7 +218,7 @@ plan_apply(struct store *st, struct plan *p)
 
 		if (ment_state(m) == MENT_DATA)
 			alloc_give(st, ment_slot(m), 1, node_fresh(st, n, c));
-		else
+		else if (!base_covers(s, blk)) /* counted there already */
 			gained++;
 		*m = p->m[i];
 		node_set_fresh(st, n, c);
@@ -229,8 +230,10 @@ enum err
 blocks_write(struct store *st, struct obj *o, uint64_t off,
     const uint8_t *buf, size_t len, int64_t *ret_delta)
 {
+	uint8_t edge[2][BLOCK] UNINIT;
 	struct plan p = { .first = off / BLOCK, .buf = buf,
-		.lead = (size_t)(off % BLOCK), .len = len };
+		.lead = (size_t)(off % BLOCK), .len = len,
+		.head = edge[0], .tail = edge[1] };
 	struct seg *s = &o->seg;
 	enum err e;
 
@@ -251,7 +254,7 @@ blocks_write(struct store *st, struct obj *o, uint64_t off,
 	if (e == OK)
 		e = plan_store(st, s, &p);
 	if (e == OK)
-		*ret_delta += plan_apply(st, &p);
+		*ret_delta += plan_apply(st, s, &p);
 	plan_release(st, &p);
 	return (e);
 }
@@ -298,10 +301,11 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 	struct obj *o = ip->obj;
 	uint64_t size = ip->size;
 	int64_t delta = 0;
+	enum err e;
 
 	/* The commit of what this adds must find room in the WAL. */
 	lock_take(&st->db);
-	const enum err e = db_room(st);
+	e = db_room(st);
 	lock_drop(&st->db);
 	TRY(e);
 	if ((flags & STORE_WRITE_APPEND) != 0)
@@ -314,8 +318,13 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 		/* Bytes of the buffer beyond the old size are zeros. */
 		TRY(inline_write(o, off, buf, len, size));
 	} else {
-		TRY(inline_convert(st, ip));
-		TRY(blocks_write(st, o, off, buf, len, &delta));
+		e = inline_convert(st, ip);
+		if (e == OK)
+			e = blocks_write(st, o, off, buf, len, &delta);
+		if (e != OK) {
+			obj_failed(st, ip, delta);
+			return (e);
+		}
 	}
 	obj_changed(st, ip, size, delta, CHANGED_TIMES |
 	    ((flags & STORE_WRITE_KILLPRIV) != 0 ? CHANGED_KILLPRIV : 0));

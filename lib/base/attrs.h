@@ -4,6 +4,7 @@
  * MUSTCHECK   the result must be looked at (every fallible function).
  * CLEANUP(f)  run f(&variable) when the variable leaves its scope.  Such a
  *             variable is always initialised where it is declared.
+ * UNINIT      see below.
  * steal(p)    take a pointer out of a CLEANUP variable: returns it, leaves
  *             NULL behind.
  */
@@ -19,6 +20,13 @@
 #define NORETURN __attribute__((noreturn))
 #define UNUSED __attribute__((unused))
 #define CLEANUP(f) __attribute__((cleanup(f)))
+/* A large local array that is written before it is read: spared the zeroes
+ * that the build gives every other local variable. */
+#if defined(__has_attribute) && __has_attribute(uninitialized)
+#define UNINIT __attribute__((uninitialized))
+#else
+#define UNINIT
+#endif
 #define COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
 
 #define steal(p) (__extension__({ \
