@@ -33,7 +33,9 @@ struct fs {
 	struct handles handles;
 	struct rawio raw;
 	struct kms_who who;
-	uint64_t root; /* the inode that is mounted */
+	uint64_t root;      /* the inode that is mounted */
+	struct lock revoke; /* held while the kernel drops pages */
+	bool ending; /* protected by revoke: the kernel is told no more */
 };
 
 static inline struct fs *

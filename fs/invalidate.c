@@ -17,6 +17,9 @@ fs_revoke(void *arg, uint32_t keyref)
 {
 	struct fs *fs = arg;
 
+	LOCK_SCOPE(&fs->revoke);
+	if (fs->ending)
+		return;
 	if (inodes_each_key(fs->inodes, keyref, revoke_one, fs) != OK)
 		log_error("fs: a key went out of use, but its files' cached "
 			  "pages could not be dropped: out of memory");

@@ -258,6 +258,7 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 		.arg = &s->fs,
 	};
 	handles_init(&s->fs.handles);
+	lock_init(&s->fs.revoke, RANK_FS_CONF, "fs revoke");
 	code = open_store(&s->fs);
 	if (code == FS_EXIT_OK)
 		code = check_sse(&s->fs);
@@ -420,11 +421,20 @@ reap_one(void *arg, uint64_t ino)
 	store_reap(fs->store, ino);
 }
 
+/* While the workers still answer, which dropping a page may wait for. */
+static void
+end_revoking(struct fs *fs)
+{
+	LOCK_SCOPE(&fs->revoke);
+	fs->ending = true;
+}
+
 /*
- * The workers first; then the connection, so that no program waits for an
- * answer that never comes; then what the kernel will not release or forget any
- * more; then the store.  The session goes last: the store may announce a
- * revoked key until it is closed.  A mount that was detached and then cut is
+ * The workers first, with nothing left that waits for them; then the
+ * connection, so that no program waits for an answer that never comes; then
+ * what the kernel will not release or forget any more; then the store.  The
+ * session goes last: the store may announce a revoked key until it is closed,
+ * which is heard no more.  A mount that was detached and then cut is
  * not unmounted again, as something else may be mounted there by now; the end
  * of the session ends its connection.
  */
@@ -434,6 +444,7 @@ session_close(struct session *s)
 	struct fs *fs = &s->fs;
 	enum err e = OK;
 
+	end_revoking(fs);
 	loop_stop(s->loop);
 	if (fs->se != NULL && !s->cut)
 		fuse_session_unmount(fs->se);
@@ -448,5 +459,6 @@ session_close(struct session *s)
 	if (fs->se != NULL)
 		fuse_session_destroy(fs->se);
 	inodes_free(fs->inodes);
+	lock_destroy(&fs->revoke);
 	return (e == OK);
 }
