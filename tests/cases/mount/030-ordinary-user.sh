@@ -39,4 +39,6 @@ ok "umount" user "$T/ssefs" umount "$M"
 ok "fsck by the user" user "$T/ssefs" fsck
 fails "another user cannot open the store" setpriv --reuid 65533 \
     --regid 65533 --clear-groups "$T/ssefs" fsck
+fails "nor does root, with the user's key file" "$T/ssefs" fsck
+like "and is told why" "$(cat "$T/out")" 's\.key belongs to another user'
 done_testing
