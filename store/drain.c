@@ -58,8 +58,10 @@ batch(struct store *st, uint64_t segno, uint64_t first, unsigned max,
 		n++;
 	}
 	db_done(st, ST_NODE_FROM);
+	/* Some slots are free and their rows are still there: to free them once
+	 * more could free another's. */
 	if (n < max && e != ERR_NOENT)
-		return (e);
+		return (n == 0 ? e : epoch_stop(st, e, "freeing space"));
 	for (unsigned i = 0; i < n; i++) {
 		q = db_stmt(st, ST_NODE_DEL);
 		sqlite3_bind_int64(q, 1, (int64_t)segno);

@@ -501,12 +501,26 @@ inode_flush_some(struct store *st, uint32_t keep)
 }
 
 void
+obj_failed(struct store *st, struct inode *ip, int64_t blocks_delta)
+{
+	obj_changed(st, ip, ip->size, blocks_delta, 0);
+}
+
+void
 obj_changed(struct store *st, struct inode *ip, uint64_t size,
     int64_t blocks_delta, unsigned flags)
 {
+	const uint64_t most = (size + BLOCK - 1) / BLOCK;
+	int64_t blocks;
+
 	LOCK_SCOPE(&st->db);
 	ip->size = size;
-	ip->blocks = (uint64_t)((int64_t)ip->blocks + blocks_delta);
+	/* What a shared segment holds is not looked at block by block, so that
+	 * the count of a sparse copy can be too high: never beyond the size. */
+	blocks = (int64_t)ip->blocks + blocks_delta;
+	ip->blocks = blocks < 0 ? 0 : (uint64_t)blocks;
+	if (ip->blocks > most)
+		ip->blocks = most;
 	if ((flags & CHANGED_TIMES) != 0)
 		ip->mtime = ip->ctime = inode_now();
 	if ((flags & CHANGED_KILLPRIV) != 0) {

@@ -11,7 +11,7 @@
 struct keyref {
 	uint32_t id;
 	int64_t delta; /* change of uses since the last commit */
-	bool revoked;  /* was out of use when last looked at */
+	bool revoked;  /* out of use, and nothing was loaded under it since */
 	char arn[KMS_ARN_MAX];
 };
 
@@ -147,6 +147,17 @@ keyref_arn(struct store *st, uint32_t ref, char ret[static KMS_ARN_MAX])
 	return (OK);
 }
 
+enum err
+keyref_hold(struct store *st, uint32_t ref, char ret[static KMS_ARN_MAX])
+{
+	struct keyref *k;
+
+	TRY(load(st, ref, &k));
+	k->revoked = false;
+	memcpy(ret, k->arn, KMS_ARN_MAX);
+	return (OK);
+}
+
 void
 keyref_use(struct store *st, uint32_t ref, int delta)
 {
@@ -154,8 +165,11 @@ keyref_use(struct store *st, uint32_t ref, int delta)
 
 	/* A reference that cannot be loaded is damage that fsck reports; its
 	 * count is rebuilt there. */
-	if (ref != 0 && load(st, ref, &k) == OK)
-		k->delta += delta;
+	if (ref == 0 || load(st, ref, &k) != OK)
+		return;
+	k->delta += delta;
+	if (delta > 0)
+		k->revoked = false;
 }
 
 enum err

@@ -168,6 +168,8 @@ insert(struct store *st, struct inode *dp, struct making *m, struct pin *ret)
 	uint32_t keyref = 0;
 	struct inode *ip;
 
+	if (m->obj != NULL)
+		TRY(obj_still_ok(st, m->obj, m->arn));
 	TRY(db_room(st));
 	TRY(db_begin(st));
 	if (m->arn[0] != '\0')

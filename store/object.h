@@ -111,7 +111,7 @@ struct seg {
 	struct aead **blk;    /* block keys 0..nblk-1 */
 	unsigned nblk;
 	struct base *bases;   /* sorted, not overlapping */
-	size_t nbases;
+	size_t nbases, bases_cap;
 	struct node *nodes;   /* under st->map_lock */
 	struct node *dirty[NODE_LEVELS];
 };

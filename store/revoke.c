@@ -10,9 +10,24 @@
 
 /* ---- Revocation ----------------------------------------------------------------- */
 
+/* Write what the object has, then forget its keys; these go in any case, also
+ * when the store has stopped and what is dirty is lost with them.  ip->lock
+ * exclusive. */
+static void
+drop_one(struct store *st, struct inode *ip)
+{
+	const enum err e = st->stopped ? OK : inode_flush(st, ip);
+
+	if (e != OK)
+		(void)epoch_stop(st, e, "the release of a key");
+	LOCK_SCOPE(&st->db);
+	ip->obj->lost = ip->obj_dirty;
+	obj_lock(st, ip->obj);
+}
+
 /* Drop the keys of every inode in core under master key ${ref}.  With the
  * epoch held exclusively. */
-static enum err
+static void
 drop_keys(struct store *st, uint32_t ref)
 {
 	for (uint32_t b = 0; b < inode_buckets(); b++) {
@@ -20,41 +35,31 @@ drop_keys(struct store *st, uint32_t ref)
 		struct inode *ip;
 
 		while ((ip = inode_next(st, b, &after)) != NULL) {
-			enum err e = OK;
-
 			rwlock_write(&ip->lock);
 			if (ip->keyref == ref && ip->obj != NULL &&
-			    ip->obj->open) {
-				e = inode_flush(st, ip);
-				lock_take(&st->db);
-				if (e == OK)
-					obj_lock(st, ip->obj);
-				lock_drop(&st->db);
-			}
+			    ip->obj->open)
+				drop_one(st, ip);
 			rwlock_drop(&ip->lock);
 			inode_unpin(st, ip);
-			TRY(e);
 		}
 	}
-	return (OK);
 }
 
 static void
 revoke_one(struct store *st, uint32_t ref)
 {
-	enum err e = OK;
+	void (*cb)(void *arg, uint32_t keyref);
+	void *arg;
 
-	if (!st->readonly) {
-		rwlock_write(&st->epoch);
-		e = st->stopped ? OK : drop_keys(st, ref);
-		rwlock_drop(&st->epoch);
-	} else {
-		e = drop_keys(st, ref);
-	}
-	if (e != OK)
-		(void)epoch_stop(st, e, "the release of a key");
-	if (st->revoke_cb != NULL)
-		st->revoke_cb(st->revoke_arg, ref);
+	rwlock_write(&st->epoch);
+	drop_keys(st, ref);
+	rwlock_drop(&st->epoch);
+	lock_take(&st->state);
+	cb = st->revoke_cb;
+	arg = st->revoke_arg;
+	lock_drop(&st->state);
+	if (cb != NULL)
+		cb(arg, ref);
 }
 
 void
@@ -79,6 +84,7 @@ void
 store_on_revoke(struct store *st, void (*cb)(void *arg, uint32_t keyref),
     void *arg)
 {
+	LOCK_SCOPE(&st->state);
 	st->revoke_arg = arg;
 	st->revoke_cb = cb;
 }
@@ -114,13 +120,18 @@ sse_replace(struct store *st, struct inode *ip, struct obj **o,
 	if (ip->size != 0)
 		return (err_fail(ERR_PERM, "the encryption of a file with data "
 		    "cannot be changed"));
+	lock_take(&st->db);
+	enum err e = obj_still_ok(st, *o, arn);
+	if (e == OK && (*o)->method != SSE_NONE)
+		e = keyref_get(st, arn, &ref);
+	if (e == OK)
+		keyref_use(st, ref, 1);
+	lock_drop(&st->db);
+	TRY(e);
 	/* An empty file may still have a segment, from a write that failed. */
 	TRY(content_drop(st, ip));
 	LOCK_SCOPE(&st->db);
-	if ((*o)->method != SSE_NONE)
-		TRY(keyref_get(st, arn, &ref));
 	keyref_use(st, ip->keyref, -1);
-	keyref_use(st, ref, 1);
 	ip->keyref = ref;
 	obj_free(ip->obj);
 	ip->obj = steal(*o);

@@ -80,6 +80,8 @@ seg_keys(struct seg *s)
 {
 	if (!s->cipher)
 		return (OK);
+	if (s->sealed / KEY_BLOCKS > UINT8_MAX)
+		return (ERR_CORRUPT);
 	return (block_keys(s, (unsigned)(s->sealed / KEY_BLOCKS) + 1));
 }
 

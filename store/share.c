@@ -36,7 +36,8 @@
 #define SEG_LABEL "ssefs segment 1"
 #define BASE_LABEL "ssefs base 1"
 #define DEPTH_MAX 8u  /* segments under segments; deeper copies are written */
-#define BASES_MAX 65536u
+#define BASES_MAX 4096u /* of one segment; more is copied */
+#define BASES_HARD (4 * BASES_MAX) /* holes make two bases of one */
 #define SHARE_MIN 16u /* blocks: less is copied */
 #define COPY_BUF ((size_t)1 << 20)
 
@@ -46,6 +47,7 @@ struct frozen {
 	struct seg seg;
 	uint8_t bases_tag[AEAD_TAGLEN];
 	unsigned users, depth; /* depth: segments under it */
+	bool loading;
 };
 
 /* The list hangs on the store, under st->db. */
@@ -136,14 +138,18 @@ base_find(struct store *st, struct seg *s, uint64_t blk, struct seg **ret,
 static enum err
 list_room(struct seg *s, size_t more)
 {
+	const size_t n = s->nbases + more;
 	struct base *v;
 
-	if (s->nbases + more > BASES_MAX)
+	if (n > BASES_HARD)
 		return (ERR_LIMIT);
-	v = realloc(s->bases, (s->nbases + more) * sizeof(*v));
+	if (n <= s->bases_cap)
+		return (OK);
+	v = realloc(s->bases, (n + n / 2) * sizeof(*v));
 	if (v == NULL)
 		return (ERR_NOMEM);
 	s->bases = v;
+	s->bases_cap = n + n / 2;
 	return (OK);
 }
 
@@ -244,6 +250,40 @@ static enum err list_load(struct store *st, struct seg *s,
     const uint8_t hash[static AEAD_TAGLEN], unsigned level,
     unsigned *ret_depth);
 
+/* The content key of a segment under ${owner}, from its sealed form. */
+static enum err
+base_open(struct seg *owner, const struct seg *under, const uint8_t *sealed,
+    struct key **ret)
+{
+	struct key *k CLEANUP_KEY = key_new();
+	uint8_t ad[128];
+
+	if (k == NULL)
+		return (ERR_NOMEM);
+	TRY(seg_base_key(owner));
+	TRY(aead_open_msg(owner->basek, ad, base_ad(owner, under, ad), sealed,
+	    WRAPPED_LEN, k->b));
+	*ret = steal(k);
+	return (OK);
+}
+
+/* A segment that is in core may be had by those only who have its key. */
+static enum err
+frozen_allowed(struct seg *owner, const struct frozen *f,
+    const uint8_t *sealed)
+{
+	struct key *k CLEANUP_KEY = NULL;
+
+	/* One that is being loaded lies under itself. */
+	if (f->loading || f->seg.cipher != owner->cipher)
+		return (ERR_CORRUPT);
+	if (!owner->cipher)
+		return (OK);
+	TRY(base_open(owner, &f->seg, sealed, &k));
+	return (secret_cmp(k->b, f->seg.ck->b, KEY_LEN) == 0 ? OK :
+	    ERR_CORRUPT);
+}
+
 /* Fill in a frozen segment from its row and its owner's sealed key. */
 static enum err
 frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
@@ -252,6 +292,8 @@ frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
 	struct seg *s = &f->seg;
 	uint8_t ad[128], tag[AEAD_TAGLEN];
 
+	_Static_assert(sizeof(BASE_LABEL) + 2 * UUID_LEN <= sizeof(ad) &&
+	    sizeof(SEG_LABEL) + SEG_SEALED <= sizeof(ad), "fits");
 	s->st = st;
 	s->frozen = true;
 	s->depth = rec[1];
@@ -263,19 +305,14 @@ frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
 	if (s->cipher != owner->cipher)
 		return (ERR_CORRUPT);
 	if (s->cipher) {
-		s->ck = key_new();
-		if (s->ck == NULL)
-			return (ERR_NOMEM);
-		TRY(seg_base_key(owner));
-		TRY(aead_open_msg(owner->basek, ad, base_ad(owner, s, ad),
-		    sealed, WRAPPED_LEN, s->ck->b));
 		struct aead *k;
 
-		TRY(seg_keys(s));
+		TRY(base_open(owner, s, sealed, &s->ck));
 		TRY(seg_map_key(s, &k));
 		if (aead_open(k, rec + SEG_SEALED, ad, seg_ad(rec, ad),
 		    NULL, 0, rec + SEG_SEALED + AEAD_NONCELEN, tag) != OK)
 			return (ERR_CORRUPT);
+		TRY(seg_keys(s));
 	}
 	if (rec[3] != 0)
 		return (list_load(st, s, f->bases_tag, level + 1, &f->depth));
@@ -294,6 +331,7 @@ frozen_get(struct store *st, uint64_t segno, struct seg *owner,
 	while (f != NULL && f->seg.no != segno)
 		f = f->next;
 	if (f != NULL) {
+		TRY(frozen_allowed(owner, f, sealed));
 		f->users++;
 		*ret = &f->seg;
 		return (OK);
@@ -306,15 +344,51 @@ frozen_get(struct store *st, uint64_t segno, struct seg *owner,
 		return (ERR_NOMEM);
 	f->seg.no = segno;
 	f->users = 1;
+	f->loading = true;
 	f->next = st->frozen;
 	st->frozen = f;
 	e = frozen_fill(st, f, rec, owner, sealed, level);
+	f->loading = false;
 	if (e != OK) {
 		frozen_put(st, &f->seg);
 		return (e);
 	}
 	*ret = &f->seg;
 	return (OK);
+}
+
+/* Numbers that make sense: the hash vouches for nothing without cipher. */
+static enum err
+list_check(const struct seg *s)
+{
+	uint64_t from = 0;
+
+	for (size_t i = 0; i < s->nbases; i++) {
+		const struct base *b = &s->bases[i];
+
+		if (b->start < from || b->start >= BLOCKS_MAX || b->len == 0 ||
+		    b->len > BLOCKS_MAX - b->start || b->off >= BLOCKS_MAX ||
+		    b->len > BLOCKS_MAX - b->off || b->segno == 0 ||
+		    b->segno > INT64_MAX)
+			return (ERR_CORRUPT);
+		from = b->start + b->len;
+	}
+	return (OK);
+}
+
+/* The deepest chain of segments under one. */
+static unsigned
+list_depth(const struct seg *s)
+{
+	unsigned most = 0;
+
+	for (size_t i = 0; i < s->nbases; i++) {
+		const unsigned d = frozen_of(s->bases[i].seg)->depth + 1;
+
+		if (d > most)
+			most = d;
+	}
+	return (most);
 }
 
 /* The bases of a segment from the table, checked against their hash. */
@@ -349,13 +423,12 @@ list_load(struct store *st, struct seg *s,
 	if (memcmp(now, hash, AEAD_TAGLEN) != 0)
 		return (err_fail(ERR_CORRUPT, "the list of shared segments "
 		    "was altered"));
-	for (size_t i = 0; i < s->nbases; i++) {
+	TRY(list_check(s));
+	for (size_t i = 0; i < s->nbases; i++)
 		TRY(frozen_get(st, s->bases[i].segno, s, s->bases[i].rec,
 		    level, &s->bases[i].seg));
-		if (frozen_of(s->bases[i].seg)->depth + 1 > *ret_depth)
-			*ret_depth = frozen_of(s->bases[i].seg)->depth + 1;
-	}
-	return (OK);
+	*ret_depth = list_depth(s);
+	return (*ret_depth > DEPTH_MAX ? ERR_CORRUPT : OK);
 }
 
 enum err
@@ -372,7 +445,7 @@ base_unload(struct store *st, struct seg *s)
 	list_put(st, s);
 	free(s->bases);
 	s->bases = NULL;
-	s->nbases = 0;
+	s->nbases = s->bases_cap = 0;
 }
 
 /* ---- Changing a list ------------------------------------------------------------------ */
@@ -464,7 +537,61 @@ list_changed(struct store *st, struct obj *o)
 {
 	list_hash(&o->seg, o->bases_tag);
 	o->has_bases = o->seg.nbases != 0;
+	o->under = list_depth(&o->seg);
 	return (list_write(st, &o->seg));
+}
+
+/* What is left of a base outside of [from, to); false: nothing. */
+static bool
+base_cut(struct base *b, uint64_t from, uint64_t to)
+{
+	const uint64_t end = b->start + b->len;
+
+	if (b->start >= from && end <= to)
+		return (false);
+	if (b->start < from && end > from) {
+		b->len = from - b->start;
+	} else if (b->start < to && end > to) {
+		b->off += to - b->start;
+		b->len = end - to;
+		b->start = to;
+	}
+	return (true);
+}
+
+/* In the table first: a failure leaves the list in core as it was, and the
+ * store stopped.  st->db held. */
+static enum err
+trim_refs(struct store *st, const struct seg *s, size_t i, uint64_t from,
+    uint64_t to)
+{
+	for (; i < s->nbases && s->bases[i].start < to; i++) {
+		struct base b = s->bases[i];
+
+		if (!base_cut(&b, from, to))
+			TRY(refs_drop(st, b.segno));
+	}
+	return (OK);
+}
+
+/* A hole in the middle of base ${i} makes two of it.  st->db held, room for one
+ * more. */
+static enum err
+base_split(struct store *st, struct obj *o, size_t i, uint64_t from,
+    uint64_t to)
+{
+	struct seg *s = &o->seg;
+	struct base *a = &s->bases[i], *b = &s->bases[i + 1];
+
+	TRY(refs_add(st, a->segno, 1));
+	memmove(b, a, (s->nbases - i) * sizeof(*a));
+	s->nbases++;
+	frozen_of(a->seg)->users++;
+	a->len = from - a->start;
+	b->off += to - b->start;
+	b->len -= to - b->start;
+	b->start = to;
+	return (list_changed(st, o));
 }
 
 enum err
@@ -472,44 +599,25 @@ base_trim(struct store *st, struct obj *o, uint64_t from, uint64_t to)
 {
 	struct seg *s = &o->seg;
 	size_t i = list_find(s, from), out;
+	enum err e;
 
 	if (i == s->nbases || s->bases[i].start >= to)
 		return (OK);
 	TRY(list_room(s, 1));
 	LOCK_SCOPE(&st->db);
-	if (s->bases[i].start < from && s->bases[i].start + s->bases[i].len >
-	    to) {
-		/* A hole in the middle of one makes two. */
-		TRY(refs_add(st, s->bases[i].segno, 1));
-		memmove(&s->bases[i + 1], &s->bases[i],
-		    (s->nbases - i) * sizeof(s->bases[0]));
-		s->nbases++;
-		frozen_of(s->bases[i].seg)->users++;
-		struct base *a = &s->bases[i], *b = &s->bases[i + 1];
-
-		a->len = from - a->start;
-		b->off += to - b->start;
-		b->len -= to - b->start;
-		b->start = to;
-		return (list_changed(st, o));
-	}
+	if (s->bases[i].start < from &&
+	    s->bases[i].start + s->bases[i].len > to)
+		return (base_split(st, o, i, from, to));
+	e = trim_refs(st, s, i, from, to);
+	if (e != OK)
+		return (epoch_stop(st, e, "releasing a shared segment"));
 	for (out = i; i < s->nbases; i++) {
 		struct base b = s->bases[i];
-		const uint64_t end = b.start + b.len;
 
-		if (b.start >= from && end <= to) {
+		if (base_cut(&b, from, to))
+			s->bases[out++] = b;
+		else
 			frozen_put(st, b.seg);
-			TRY(refs_drop(st, b.segno));
-			continue;
-		}
-		if (b.start < from && end > from) {
-			b.len = from - b.start;
-		} else if (b.start < to && end > to) {
-			b.off += to - b.start;
-			b.len = end - to;
-			b.start = to;
-		}
-		s->bases[out++] = b;
 	}
 	s->nbases = out;
 	return (list_changed(st, o));
@@ -562,28 +670,47 @@ frozen_write(struct store *st, struct seg *s, const uint8_t *bases_tag)
 	return (db_run(st, ST_SEG_PUT));
 }
 
-/* Add [start, start+len) -> (under, off) to the list of an object.  Nothing
+/* Make ready for base_add(), after which only the disk can make it fail. */
+static enum err
+base_prepare(struct obj *o, const struct seg *under, struct base *ret)
+{
+	/* One for a hole in what is there, one for the new one. */
+	if (o->seg.nbases + 2 > BASES_MAX)
+		return (ERR_LIMIT);
+	TRY(list_room(&o->seg, 2));
+	return (base_seal(&o->seg, under, ret->rec));
+}
+
+/* Does ${b} go on where ${a} ends? */
+static bool
+base_follows(const struct base *a, const struct base *b)
+{
+	return (a->segno == b->segno && a->start + a->len == b->start &&
+	    a->off + a->len == b->off);
+}
+
+/* Add a base, with start, len, off and rec, to the list of an object.  Nothing
  * lies there. */
 static enum err
-base_add(struct store *st, struct obj *o, uint64_t start, uint64_t len,
-    struct seg *under, uint64_t off)
+base_add(struct store *st, struct obj *o, struct seg *under, struct base b)
 {
 	struct seg *s = &o->seg;
-	struct base b = { .start = start, .len = len, .off = off,
-		.segno = under->no, .seg = under };
-	const size_t i = list_find(s, start);
+	const size_t i = list_find(s, b.start);
 
-	TRY(base_seal(s, under, b.rec));
-	TRY(list_room(s, 1));
+	b.segno = under->no;
+	b.seg = under;
+	LOCK_SCOPE(&st->db);
+	/* A copy made in pieces is one. */
+	if (i > 0 && base_follows(&s->bases[i - 1], &b)) {
+		s->bases[i - 1].len += b.len;
+		return (list_changed(st, o));
+	}
+	TRY(refs_add(st, under->no, 1));
 	memmove(&s->bases[i + 1], &s->bases[i],
 	    (s->nbases - i) * sizeof(s->bases[0]));
 	s->bases[i] = b;
 	s->nbases++;
-	if (frozen_of(under)->depth + 1 > o->under)
-		o->under = frozen_of(under)->depth + 1;
-	LOCK_SCOPE(&st->db);
 	frozen_of(under)->users++;
-	TRY(refs_add(st, under->no, 1));
 	return (list_changed(st, o));
 }
 
@@ -597,6 +724,7 @@ freeze(struct store *st, struct inode *ip)
 {
 	struct obj *o = ip->obj;
 	struct frozen *f = calloc(1, sizeof(*f));
+	struct base b = { .len = (ip->size + BLOCK - 1) / BLOCK };
 	enum err e;
 
 	if (f == NULL)
@@ -610,6 +738,7 @@ freeze(struct store *st, struct inode *ip)
 	if (e != OK) {
 		o->seg.frozen = false;
 		free(f);
+		obj_failed(st, ip, 0);
 		return (e);
 	}
 	f->seg = o->seg;
@@ -625,8 +754,9 @@ freeze(struct store *st, struct inode *ip)
 	lock_drop(&st->db);
 	e = obj_new_seg(st, o);
 	if (e == OK)
-		e = base_add(st, o, 0, (ip->size + BLOCK - 1) / BLOCK,
-		    &f->seg, 0);
+		e = base_prepare(o, &f->seg, &b);
+	if (e == OK)
+		e = base_add(st, o, &f->seg, b);
 	lock_take(&st->db);
 	frozen_put(st, &f->seg);
 	lock_drop(&st->db);
@@ -669,15 +799,30 @@ share(struct store *st, struct inode *from, uint64_t fblk, struct inode *to,
     uint64_t tblk, uint64_t n, uint64_t size)
 {
 	struct obj *o = to->obj;
+	struct base b = { .start = tblk, .len = n };
 	struct seg *under = NULL;
-	uint64_t off = 0;
+	/* At most what the source holds: its holes are shared as well. */
+	const uint64_t gain = n < from->blocks ? n : from->blocks;
 	int64_t delta = 0;
+	enum err e;
 
-	TRY(inline_convert(st, to));
-	TRY(source(st, from, fblk, n, &under, &off));
-	TRY(blocks_drop(st, o, tblk, tblk + n, &delta));
-	TRY(base_add(st, o, tblk, n, under, off));
-	obj_changed(st, to, size, delta + (int64_t)n, CHANGED_TIMES);
+	lock_take(&st->db);
+	e = db_room(st);
+	lock_drop(&st->db);
+	TRY(e);
+	TRY(source(st, from, fblk, n, &under, &b.off));
+	e = inline_convert(st, to);
+	if (e == OK)
+		e = base_prepare(o, under, &b);
+	if (e == OK)
+		e = blocks_drop(st, o, tblk, tblk + n, &delta);
+	if (e == OK)
+		e = base_add(st, o, under, b);
+	if (e != OK) {
+		obj_failed(st, to, delta);
+		return (e);
+	}
+	obj_changed(st, to, size, delta + (int64_t)gain, CHANGED_TIMES);
 	return (OK);
 }
 

@@ -298,6 +298,13 @@ struct timespec inode_now(void);
 enum err obj_make(struct store *st, const struct kms_who *who, enum sse method,
     const char *keyname, struct obj **ret, char ret_arn[static KMS_ARN_MAX])
     MUSTCHECK;
+/*
+ * A new object is about to enter an inode, under st->db: is its master key
+ * still in use?  Until now revocation did not know of it; from now on, with
+ * keyref_use() in the same hold of st->db, it does.  ERR_KEYREVOKED.
+ */
+enum err obj_still_ok(struct store *st, const struct obj *o, const char *arn)
+    MUSTCHECK;
 /* st->db held, unless it was never used. */
 void obj_free(struct obj *o);
 /* ${text} ("None", "AES256", "KMS", "KMS:x") to method and key name (pointer
@@ -310,6 +317,11 @@ enum err keyref_get(struct store *st, const char *arn, uint32_t *ret)
     MUSTCHECK;
 enum err keyref_arn(struct store *st, uint32_t ref, char ret[static
     KMS_ARN_MAX]) MUSTCHECK;
+/* As keyref_arn(), before keys under it are loaded: revocation looks for them
+ * from now on. */
+enum err keyref_hold(struct store *st, uint32_t ref, char ret[static
+    KMS_ARN_MAX]) MUSTCHECK;
+/* ${delta} inodes more use it; one more has its keys loaded. */
 void keyref_use(struct store *st, uint32_t ref, int delta);
 
 /* The effective default's text for new files in directory ${ip} (st->db held);

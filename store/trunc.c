@@ -25,17 +25,51 @@ entries_drop(struct store *st, struct node *n, unsigned from, unsigned to)
 	return (lost);
 }
 
+/* Blocks of [from, to) that a base shows. */
+static enum err
+blocks_under(struct store *st, struct seg *s, uint64_t from, uint64_t to,
+    uint64_t *ret)
+{
+	uint64_t chunk = from / CHUNK_ENTRIES, at, end, n = 0;
+	enum err e = ERR_NOENT;
+
+	for (uint64_t b = from; base_next(s, b, &at, &end) == OK && at < to;
+	    b = end)
+		n += (end < to ? end : to) - at;
+	/* Less those that the segment itself holds. */
+	while (n != 0 && (e = map_next(st, s, chunk, &chunk)) == OK &&
+	    chunk * CHUNK_ENTRIES < to) {
+		struct node *node = NULL;
+
+		TRY(map_get(st, s, 0, chunk, &node));
+		for (unsigned i = 0; node != NULL && i < node->count; i++) {
+			const uint64_t blk = chunk * CHUNK_ENTRIES + i;
+
+			if (blk >= from && blk < to && base_covers(s, blk) &&
+			    ment_state((const struct ment *)(const void *)
+			    node->ents + i) == MENT_DATA && n != 0)
+				n--;
+		}
+		map_put(st, node);
+		chunk++;
+	}
+	*ret = n;
+	return (e == ERR_NOENT ? OK : e);
+}
+
 enum err
 blocks_drop(struct store *st, struct obj *o, uint64_t from, uint64_t to,
     int64_t *ret_delta)
 {
 	struct seg *s = &o->seg;
-	uint64_t chunk = from / CHUNK_ENTRIES;
+	uint64_t chunk = from / CHUNK_ENTRIES, under = 0;
 	enum err e;
 
 	if (from >= to)
 		return (OK);
+	TRY(blocks_under(st, s, from, to, &under));
 	TRY(base_trim(st, o, from, to));
+	*ret_delta -= (int64_t)under;
 	while ((e = map_next(st, s, chunk, &chunk)) == OK &&
 	    chunk * CHUNK_ENTRIES < to) {
 		const uint64_t b0 = chunk * CHUNK_ENTRIES;
@@ -83,21 +117,13 @@ many_nodes(struct store *st, struct seg *s, uint64_t first, bool *ret)
 	return (e == ERR_NOENT ? OK : e);
 }
 
-enum err
-content_drop(struct store *st, struct inode *ip)
+/* The slots and rows of an object's segment, and its bases. */
+static enum err
+segment_drop(struct store *st, struct obj *o)
 {
-	struct obj *o = ip->obj;
 	const uint64_t segno = o->seg.no;
 	enum err e = OK;
 
-	if (o->inl != NULL)
-		secret_wipe(o->inl, INLINE_MAX);
-	free(o->inl);
-	o->inl = NULL;
-	o->inl_len = 0;
-	o->has_inline = false;
-	if (segno == 0)
-		return (OK);
 	if (o->seg.embedded && !map_dirty(&o->seg))
 		for (unsigned i = 0; i < o->seg.nemb; i++)
 			if (ment_state(&o->seg.emb[i]) == MENT_DATA)
@@ -114,7 +140,27 @@ content_drop(struct store *st, struct inode *ip)
 	if (e == OK && o->seg.rowed)
 		e = drain_add(st, segno, 0);
 	lock_drop(&st->db);
-	TRY(e);
+	return (e);
+}
+
+enum err
+content_drop(struct store *st, struct inode *ip)
+{
+	struct obj *o = ip->obj;
+	enum err e;
+
+	if (o->inl != NULL)
+		secret_wipe(o->inl, INLINE_MAX);
+	free(o->inl);
+	o->inl = NULL;
+	o->inl_len = 0;
+	o->has_inline = false;
+	if (o->seg.no == 0)
+		return (OK);
+	/* Slots are given back one after the other: there is no way back. */
+	e = segment_drop(st, o);
+	if (e != OK)
+		return (epoch_stop(st, e, "freeing a file's content"));
 	seg_clear(&o->seg);
 	memset(o->bases_tag, 0, sizeof(o->bases_tag));
 	o->seg.st = st;
@@ -129,6 +175,7 @@ shrink(struct store *st, struct inode *ip, uint64_t size, int64_t *ret_delta)
 	const uint64_t blk = (size + BLOCK - 1) / BLOCK;
 	const uint64_t chunk = (blk + CHUNK_ENTRIES - 1) / CHUNK_ENTRIES;
 	bool many;
+	enum err e;
 
 	if (o->has_inline) {
 		memset(o->inl + size, 0, INLINE_MAX - size);
@@ -139,17 +186,18 @@ shrink(struct store *st, struct inode *ip, uint64_t size, int64_t *ret_delta)
 		TRY(block_zero(st, o, size, BLOCK - size % BLOCK, ret_delta));
 	TRY(many_nodes(st, &o->seg, chunk, &many));
 	if (!many)
-		return (blocks_drop(st, o, blk, UINT64_MAX / 2, ret_delta));
+		return (blocks_drop(st, o, blk, BLOCKS_MAX, ret_delta));
 	TRY(blocks_drop(st, o, blk, chunk * CHUNK_ENTRIES, ret_delta));
-	TRY(base_trim(st, o, blk, UINT64_MAX / 2));
+	/* What is counted in the cut range is not known without reading it
+	 * all: obj_changed() puts the count right to what can be left. */
+	TRY(base_trim(st, o, blk, BLOCKS_MAX));
 	TRY(map_cut(st, &o->seg, chunk));
 	o->seg.maybe_dead = true;
-	LOCK_SCOPE(&st->db);
-	/* What is counted in the cut range is not known without reading it
-	 * all: the count is put right to what can be left. */
-	if (ip->blocks > blk)
-		*ret_delta = (int64_t)blk - (int64_t)ip->blocks;
-	return (drain_add(st, o->seg.no, chunk));
+	lock_take(&st->db);
+	e = drain_add(st, o->seg.no, chunk);
+	lock_drop(&st->db);
+	/* The nodes are cut off: without the note their slots were lost. */
+	return (e == OK ? OK : epoch_stop(st, e, "truncating a file"));
 }
 
 static enum err
@@ -157,17 +205,22 @@ truncate_locked(struct store *st, struct inode *ip, uint64_t size)
 {
 	struct obj *o = ip->obj;
 	int64_t delta = 0;
+	enum err e = OK;
 
 	if (size == 0 && ip->size != 0) {
-		TRY(content_drop(st, ip));
+		e = content_drop(st, ip);
 		delta = -(int64_t)ip->blocks;
 	} else if (size < ip->size) {
-		TRY(shrink(st, ip, size, &delta));
+		e = shrink(st, ip, size, &delta);
 	} else if (size > ip->size && o->has_inline) {
 		if (size > INLINE_MAX)
-			TRY(inline_convert(st, ip));
+			e = inline_convert(st, ip);
 		else
 			o->inl_len = (uint16_t)size;
+	}
+	if (e != OK) {
+		obj_failed(st, ip, delta);
+		return (e);
 	}
 	obj_changed(st, ip, size, delta, CHANGED_TIMES);
 	return (OK);
@@ -224,9 +277,10 @@ falloc_locked(struct store *st, struct inode *ip, unsigned mode, uint64_t off,
 	uint64_t size = ip->size, end = off + len;
 	struct store_stat sf;
 	int64_t delta = 0;
+	enum err e = OK;
 
 	if (zero && off < ip->size)
-		TRY(punch(st, ip, off, end < size ? end : size, &delta));
+		e = punch(st, ip, off, end < size ? end : size, &delta);
 	if (!zero) {
 		/* Copy-on-write keeps no promise per block: say now when it
 		 * could not be kept at all. */
@@ -234,13 +288,17 @@ falloc_locked(struct store *st, struct inode *ip, unsigned mode, uint64_t off,
 		if (len > sf.bytes_avail && end > size)
 			return (ERR_NOSPC);
 	}
-	if ((mode & (STORE_FALLOC_KEEP_SIZE | STORE_FALLOC_PUNCH)) == 0 &&
-	    end > size) {
+	if (e == OK && end > size && (mode & (STORE_FALLOC_KEEP_SIZE |
+	    STORE_FALLOC_PUNCH)) == 0) {
 		if (ip->obj->has_inline && end > INLINE_MAX)
-			TRY(inline_convert(st, ip));
+			e = inline_convert(st, ip);
 		else if (ip->obj->has_inline)
 			ip->obj->inl_len = (uint16_t)end;
 		size = end;
+	}
+	if (e != OK) {
+		obj_failed(st, ip, delta);
+		return (e);
 	}
 	if (zero || size != ip->size)
 		obj_changed(st, ip, size, delta, CHANGED_TIMES);
