@@ -239,6 +239,21 @@ first_request(const char *mp)
 	return (true);
 }
 
+/* A mount serves its programs without it. */
+static void
+start_control(struct session *s)
+{
+	const enum err e = control_start(&s->fs, &s->control);
+
+	if (e == OK)
+		return;
+	s->control = NULL;
+	log_warn("fs: %s/" CONTROL_SOCKET
+		 ": %s; the tools cannot work on the store until it is "
+		 "unmounted",
+	    s->fs.opts->store, err_detail(e));
+}
+
 int
 session_open(struct session *s, const struct fs_opts *o, const char *mp)
 {
@@ -272,6 +287,7 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 		    strerror(errno));
 		return (FS_EXIT_MOUNTPOINT);
 	}
+	start_control(s);
 	return (FS_EXIT_OK);
 }
 
@@ -430,7 +446,8 @@ end_revoking(struct fs *fs)
 }
 
 /*
- * The workers first, with nothing left that waits for them; then the
+ * The tools' channel first, while the kernel's answers to it are still served;
+ * the workers, with nothing left that waits for them; then the
  * connection, so that no program waits for an answer that never comes; then
  * what the kernel will not release or forget any more; then the store.  The
  * session goes last: the store may announce a revoked key until it is closed,
@@ -444,6 +461,7 @@ session_close(struct session *s)
 	struct fs *fs = &s->fs;
 	enum err e = OK;
 
+	control_stop(s->control);
 	end_revoking(fs);
 	loop_stop(s->loop);
 	if (fs->se != NULL && !s->cut)

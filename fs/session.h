@@ -5,13 +5,15 @@
 #ifndef FS_SESSION_H
 #define FS_SESSION_H
 
+#include "fs/control.h"
 #include "fs/fs.h"
 
 struct session {
 	struct fs fs;
 	struct loop *loop;
-	bool cut;       /* ended while files were open */
-	const char *mp; /* absolute */
+	struct control *control; /* NULL: the tools cannot reach this mount */
+	bool cut;                /* ended while files were open */
+	const char *mp;          /* absolute */
 };
 
 /*
