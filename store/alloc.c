@@ -200,9 +200,37 @@ alloc_close(struct store *st)
 	st->alloc = NULL;
 }
 
+/* Open arena ${path}; a new one is made when ${make}, and its name synced: the
+ * sync of its blocks does not promise that. */
+static enum err
+arena_open(struct store *st, const char *path, bool make, int *ret)
+{
+	int fd = sys->open(path, (st->readonly ? O_RDONLY : O_RDWR) |
+	    O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 && errno == ENOENT && make) {
+		fd = sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+		    0600);
+		if (fd >= 0) {
+			const enum err e = sys_sync_dir(st->dir);
+
+			if (e != OK) {
+				(void)sys->close(fd);
+				return (epoch_stop(st, e, "making an arena"));
+			}
+		}
+	}
+	if (fd < 0 && errno == ENOENT)
+		return (err_fail(ERR_CORRUPT, "%s is missing", path));
+	if (fd < 0)
+		return (err_from_errno(errno));
+	*ret = fd;
+	return (OK);
+}
+
 /* The descriptor of an arena, opened at its first use. */
 static enum err
-arena_fd(struct store *st, uint64_t no, int *ret)
+arena_fd(struct store *st, uint64_t no, bool make, int *ret)
 {
 	struct arena *ar;
 	char path[4096];
@@ -216,10 +244,7 @@ arena_fd(struct store *st, uint64_t no, int *ret)
 		if ((size_t)snprintf(path, sizeof(path), "%s/arena-%u",
 		    st->dir, (unsigned)no) >= sizeof(path))
 			return (ERR_NAMETOOLONG);
-		fd = sys->open(path, st->readonly ? O_RDONLY | O_CLOEXEC :
-		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0)
-			return (err_from_errno(errno));
+		TRY(arena_open(st, path, make, &fd));
 		if (!atomic_compare_exchange_strong(&ar->fd, &none, fd)) {
 			(void)sys->close(fd);
 			fd = none;
@@ -242,7 +267,7 @@ extent_reserve(struct store *st, uint64_t ext)
 
 	if (g->backed[first])
 		return (OK);
-	TRY(arena_fd(st, arena, &fd));
+	TRY(arena_fd(st, arena, true, &fd));
 	while (n < RESERVE_EXTENTS && first + n < GROUP_EXTENTS &&
 	    !g->backed[first + n] && g->ext_busy[first + n] == 0)
 		n++;
@@ -557,7 +582,7 @@ punch_empty(struct store *st, uint64_t slot, uint32_t n)
 		/* Reserved again before its next use, whatever comes now. */
 		g->backed[i] = false;
 		a->backed_empty--;
-		if (arena_fd(st, x * EXTENT_SLOTS / ARENA_SLOTS, &fd) != OK)
+		if (arena_fd(st, x * EXTENT_SLOTS / ARENA_SLOTS, false, &fd) != OK)
 			continue;
 		if (sys->fallocate(fd, FALLOC_FL_PUNCH_HOLE |
 		    FALLOC_FL_KEEP_SIZE, (off_t)(x * EXTENT_SLOTS %
@@ -581,6 +606,9 @@ alloc_epoch_durable(struct store *st)
 			const uint32_t b =
 			    (uint32_t)(sp.slot % GROUP_SLOTS) + i;
 
+			/* A repair may have set the bits anew. */
+			if (!bit_get(g->busy, b) || bit_get(g->used, b))
+				continue;
 			bit_clear(g->busy, b);
 			count_busy(a, g, b, false);
 		}
@@ -597,7 +625,8 @@ enum err
 alloc_sync(struct store *st)
 {
 	struct alloc *a = st->alloc;
-	const uint64_t n = (a->ngrp + ARENA_GROUPS - 1) / ARENA_GROUPS;
+	const uint64_t n = (alloc_groups(st) + ARENA_GROUPS - 1) /
+	    ARENA_GROUPS;
 
 	for (uint64_t i = 0; i < n && i < ARENAS_MAX; i++) {
 		if (!atomic_exchange(&a->arena[i].written, false))
@@ -629,7 +658,7 @@ alloc_read(struct store *st, uint64_t slot, uint32_t n, void *ret)
 
 	if (slot / GROUP_SLOTS >= alloc_groups(st))
 		return (err_fail(ERR_CORRUPT, "a block lies in no arena"));
-	TRY(arena_fd(st, slot / ARENA_SLOTS, &fd));
+	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
 	return (sys_pread_full(fd, ret, (size_t)n * BLOCK,
 	    slot % ARENA_SLOTS * BLOCK));
 }
@@ -639,7 +668,7 @@ alloc_write(struct store *st, uint64_t slot, uint32_t n, const void *data)
 {
 	int fd;
 
-	TRY(arena_fd(st, slot / ARENA_SLOTS, &fd));
+	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
 	const enum err e = sys_pwrite_full(fd, data, (size_t)n * BLOCK,
 	    slot % ARENA_SLOTS * BLOCK);
 	/* After the write: writers hold the epoch, so that the committer's last
@@ -684,7 +713,7 @@ alloc_slot_ok(struct store *st, uint64_t slot)
 
 	/* A bogus slot must not make an arena. */
 	if (slot == 0 || slot / GROUP_SLOTS >= alloc_groups(st) ||
-	    arena_fd(st, slot / ARENA_SLOTS, &fd) != OK ||
+	    arena_fd(st, slot / ARENA_SLOTS, false, &fd) != OK ||
 	    sys->fstat(fd, &sb) != 0)
 		return (false);
 	return (slot % ARENA_SLOTS * BLOCK + BLOCK <= (uint64_t)sb.st_size);

@@ -21,6 +21,7 @@
 #include "store/object.h"
 
 #define NODES_MAX 16384u               /* dirty map nodes in core */
+#define INODES_MAX 32768u              /* dirty inodes in core */
 #define SYNC_AHEAD ((uint64_t)32 << 20) /* bytes between early syncs */
 #define WAL_HOME ((uint64_t)16 << 20)  /* brought home in idle time */
 #define WAL_FULL ((uint64_t)96 << 20)  /* brought home by the committer */
@@ -45,7 +46,7 @@ epoch_enter(struct store *st)
 	if (st->stopped)
 		return (ERR_FAILSTOP);
 	if (st->dirty_bytes > st->opts.dirty_max ||
-	    st->dirty_nodes > NODES_MAX)
+	    st->dirty_nodes > NODES_MAX || st->idirty > INODES_MAX)
 		TRY(epoch_commit(st));
 	rwlock_read(&st->epoch);
 	if (st->stopped) {
@@ -199,15 +200,46 @@ wait_work(struct store *st, uint64_t ns)
 static void
 sync_ahead(struct store *st)
 {
-	const uint64_t bytes = st->dirty_bytes;
-
-	if (bytes - st->synced_bytes <= SYNC_AHEAD)
+	if (st->dirty_bytes - st->synced_bytes <= SYNC_AHEAD)
 		return;
 	LOCK_SCOPE(&st->commit);
-	st->synced_bytes = bytes;
+	/* A commit sets both to zero. */
+	st->synced_bytes = (uint64_t)st->dirty_bytes;
 	const enum err e = alloc_sync(st);
 	if (e != OK)
 		(void)epoch_stop(st, e, "the sync of an arena");
+}
+
+/* Free some of what is dead; true when there is more, which then waits for a
+ * commit: what one transaction frees is bounded. */
+static bool
+drain_some(struct store *st)
+{
+	enum err e = OK;
+
+	for (unsigned i = 0; i < DRAIN_STEPS && st->have_dead; i++) {
+		e = drain_step(st);
+		if (e != OK)
+			break;
+	}
+	if (e != OK && e != ERR_NOENT)
+		log_warn("store %s: space could not be freed and will be "
+		    "later: %s", st->dir, err_detail(e));
+	return (e == OK && st->have_dead);
+}
+
+static void
+commit_now_and_then(struct store *st)
+{
+	bool changed;
+
+	(void)open_epoch(st, &changed);
+	/* An error has stopped the store and said so. */
+	if (changed && epoch_commit(st) != OK)
+		err_clear();
+	if (db_wal_bytes(st) > WAL_HOME && db_checkpoint(st, false) != OK)
+		log_warn("store %s: the WAL could not be brought home",
+		    st->dir);
 }
 
 static void *
@@ -215,32 +247,27 @@ maint_main(void *arg)
 {
 	struct store *st = arg;
 	const uint64_t period = (uint64_t)st->opts.commit_secs * 1000000000u;
-	uint64_t last = clock_mono_ns();
+	uint64_t last = clock_mono_ns(), now = last;
 
-	while (wait_work(st, period)) {
-		const uint64_t now = clock_mono_ns();
-		bool changed;
+	while (wait_work(st, now - last < period ? period - (now - last) :
+	    1)) {
+		bool more;
 
-		if (st->stopped)
+		now = clock_mono_ns();
+		if (st->stopped) {
+			last = now;
 			continue;
+		}
 		sync_ahead(st);
-		for (unsigned i = 0; i < DRAIN_STEPS && st->have_dead; i++)
-			if (drain_step(st) == ERR_NOENT)
-				break;
-		if (st->have_dead)
+		more = drain_some(st);
+		if (more)
 			epoch_kick(st);
-		if (now - last < period)
+		if (now - last < period && !more)
 			continue;
+		if (now - last >= period)
+			reap_again(st);
 		last = now;
-		reap_again(st);
-		(void)open_epoch(st, &changed);
-		/* An error has stopped the store and said so. */
-		if (changed && epoch_commit(st) != OK)
-			err_clear();
-		if (db_wal_bytes(st) > WAL_HOME &&
-		    db_checkpoint(st, false) != OK)
-			log_warn("store %s: the WAL could not be brought home",
-			    st->dir);
+		commit_now_and_then(st);
 	}
 	return (NULL);
 }

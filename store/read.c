@@ -187,23 +187,26 @@ read_edges(struct store *st, struct seg *s, uint64_t off, uint8_t *buf,
     size_t len)
 {
 	uint8_t tmp[BLOCK] UNINIT;
+	enum err e = OK;
 
-	while (len != 0) {
+	while (e == OK && len != 0) {
 		const size_t in = (size_t)(off % BLOCK);
 		size_t n = BLOCK - in < len ? BLOCK - in : len;
 
 		if (in == 0 && len >= BLOCK) {
 			n = len / BLOCK * BLOCK;
-			TRY(blocks_read(st, s, off / BLOCK, n / BLOCK, buf));
+			e = blocks_read(st, s, off / BLOCK, n / BLOCK, buf);
 		} else {
-			TRY(blocks_read(st, s, off / BLOCK, 1, tmp));
-			memcpy(buf, tmp + in, n);
+			e = blocks_read(st, s, off / BLOCK, 1, tmp);
+			if (e == OK)
+				memcpy(buf, tmp + in, n);
+			secret_wipe(tmp, sizeof(tmp));
 		}
 		off += n;
 		buf += n;
 		len -= n;
 	}
-	return (OK);
+	return (e);
 }
 
 static enum err
@@ -256,49 +259,63 @@ store_read(struct store_file *f, uint64_t off, void *buf, size_t len,
 	return (OK);
 }
 
+/* The first block of [blk, end) that may hold data, by what the maps' nodes
+ * above the lowest say; ${end} when none does. */
+static enum err
+data_hint(struct store *st, struct seg *s, uint64_t blk, uint64_t end,
+    uint64_t *ret)
+{
+	uint64_t chunk, at, to;
+	enum err e = map_next(st, s, blk / CHUNK_ENTRIES, &chunk);
+
+	*ret = end;
+	if (e == OK && chunk * CHUNK_ENTRIES < end)
+		*ret = chunk * CHUNK_ENTRIES < blk ? blk :
+		    chunk * CHUNK_ENTRIES;
+	else if (e != OK && e != ERR_NOENT)
+		return (e);
+	for (uint64_t b = blk; base_next(s, b, &at, &to) == OK && at < *ret;
+	    b = to) {
+		struct seg *under = NULL;
+		uint64_t first = 0, hit = 0;
+		const uint64_t n = (to < *ret ? to : *ret) - at;
+
+		TRY(base_find(st, s, at, &under, &first));
+		if (under == NULL)
+			return (ERR_CORRUPT);
+		TRY(data_hint(st, under, first, first + n, &hit));
+		if (hit - first < n) {
+			*ret = at + (hit - first);
+			break;
+		}
+	}
+	return (OK);
+}
+
 /* The first block in [blk, end) that holds data, or does not. */
 static enum err
-seek_own(struct store *st, struct seg *s, uint64_t blk, uint64_t end,
+seek_block(struct store *st, struct seg *s, uint64_t blk, uint64_t end,
     bool data, uint64_t *ret)
 {
-	while (blk < end) {
-		const uint64_t chunk = blk / CHUNK_ENTRIES;
-		struct node *node = NULL;
-		uint64_t next, ublk, uend;
+	struct bref b[CHUNK_ENTRIES] UNINIT;
 
-		if (data) {
-			/* Leap over what is empty. */
-			uint64_t leap = end;
+	for (;;) {
+		uint32_t n;
 
-			if (map_next(st, s, chunk, &next) == OK)
-				leap = next * CHUNK_ENTRIES;
-			if (base_next(s, blk, &ublk, &uend) == OK &&
-			    ublk < leap)
-				leap = ublk;
-			if (leap > blk)
-				blk = leap;
-			if (blk >= end)
-				break;
-		}
-		TRY(map_get(st, s, 0, blk / CHUNK_ENTRIES, &node));
-		do {
-			const unsigned c = (unsigned)(blk % CHUNK_ENTRIES);
-			bool has = node != NULL && c < node->count &&
-			    ment_state((const struct ment *)(const void *)
-			    node->ents + c) == MENT_DATA;
-
-			has = has || (base_next(s, blk, &ublk, &uend) == OK &&
-			    ublk == blk);
-			if (has == data) {
-				map_put(st, node);
-				*ret = blk;
+		if (data)
+			TRY(data_hint(st, s, blk, end, &blk));
+		if (blk >= end)
+			return (ERR_NOENT);
+		n = end - blk < CHUNK_ENTRIES ? (uint32_t)(end - blk) :
+		    CHUNK_ENTRIES;
+		TRY(blocks_find(st, s, blk, n, b));
+		for (uint32_t i = 0; i < n; i++)
+			if ((b[i].seg != NULL) == data) {
+				*ret = blk + i;
 				return (OK);
 			}
-			blk++;
-		} while (blk % CHUNK_ENTRIES != 0 && blk < end);
-		map_put(st, node);
+		blk += n;
 	}
-	return (ERR_NOENT);
 }
 
 enum err
@@ -316,7 +333,7 @@ store_seek(struct store_file *f, uint64_t off, bool data, uint64_t *ret)
 		*ret = data ? off : ip->size;
 		return (OK);
 	}
-	e = seek_own(f->st, &ip->obj->seg, off / BLOCK,
+	e = seek_block(f->st, &ip->obj->seg, off / BLOCK,
 	    (ip->size + BLOCK - 1) / BLOCK, data, &blk);
 	if (e == ERR_NOENT) {
 		if (data)

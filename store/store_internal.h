@@ -384,7 +384,8 @@ struct store {
 	uint64_t next_ino, next_seg;
 	struct inode **ihash;
 	uint32_t ihash_mask;
-	uint32_t icount, idirty;
+	uint32_t icount;
+	atomic_uint idirty;           /* changed under st->db */
 	uint32_t ikeyed;
 	struct inode lru, dirty_list, keyed; /* list heads */
 	uint64_t dflt_gen;            /* rises when a default or a directory's
