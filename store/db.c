@@ -29,6 +29,7 @@
 #define ROOM_INODE 1024u
 #define ROOM_NODE 4096u
 #define ROOM_STEP ((uint64_t)4 << 20)
+#define ROOM_CALLS 256u /* operations that one reservation lets pass */
 
 struct db {
 	sqlite3 *main;
@@ -36,7 +37,8 @@ struct db {
 	char *path;
 	sqlite3_stmt *stmt[ST_COUNT_];
 	uint64_t changes; /* db_begin() calls of the open transaction */
-	uint64_t room;    /* bytes that the WAL has room for beyond its end */
+	unsigned room;    /* operations that still have room in the WAL, … */
+	uint64_t later;   /* … reserved when this was to come with the commit */
 	/* Frames in the WAL, and how many of them are home. */
 	atomic_uint_fast64_t wal_frames, wal_home;
 };
@@ -439,17 +441,24 @@ enum err
 db_room(struct store *st)
 {
 	struct db *const db = st->sql;
-	const uint64_t need = db->changes * ROOM_CHANGE +
-			      (uint64_t)st->idirty * ROOM_INODE +
-			      st->dirty_nodes * ROOM_NODE + ROOM_STEP;
+	/* Pages that were changed are in the cache, which has a size, or in the
+	 * WAL already; what comes with the commit is added. */
+	const uint64_t pages = db->changes * ROOM_CHANGE;
+	const uint64_t later =
+	    (uint64_t)st->idirty * ROOM_INODE + st->dirty_nodes * ROOM_NODE;
+	const uint64_t need = later + 2 * ROOM_STEP +
+	    (pages < st->opts.db_cache ? pages : st->opts.db_cache);
 	/* SQLite begins the WAL anew once all of it is home. */
 	const bool anew = !st->in_txn && atomic_load(&db->wal_frames) ==
 					     atomic_load(&db->wal_home);
 
-	if (need <= db->room)
+	if (db->room != 0 && later <= db->later + ROOM_STEP) {
+		db->room--;
 		return (OK);
-	TRY(vfs_wal_reserve(db->path, anew, need + ROOM_STEP));
-	db->room = need + ROOM_STEP;
+	}
+	TRY(vfs_wal_reserve(db->path, anew, need));
+	db->room = ROOM_CALLS;
+	db->later = later;
 	return (OK);
 }
 
