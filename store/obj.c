@@ -143,6 +143,15 @@ obj_new_seg(struct store *st, struct obj *o)
 	return (seg_make(st, &o->seg, o->method != SSE_NONE));
 }
 
+void
+obj_no_seg(struct store *st, struct obj *o)
+{
+	seg_clear(&o->seg);
+	memset(o->bases_tag, 0, sizeof(o->bases_tag));
+	o->seg.st = st;
+	o->seg.cipher = o->method != SSE_NONE;
+}
+
 /* ---- Reading a record ---------------------------------------------------------- */
 
 static size_t

@@ -239,6 +239,8 @@ enum err obj_unlock(struct store *st, const struct kms_who *who,
 /* Give the object a fresh segment (its old one must be dead): new uuid, new
  * content key.  o->open. */
 enum err obj_new_seg(struct store *st, struct obj *o) MUSTCHECK;
+/* The object has no segment any more: what it held was given back. */
+void obj_no_seg(struct store *st, struct obj *o);
 /* Nobody uses the object just now: give up its cipher contexts. */
 void obj_rest(struct obj *o);
 /* Forget keys and plaintext; the record must be clean.  st->db held. */

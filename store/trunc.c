@@ -161,10 +161,7 @@ content_drop(struct store *st, struct inode *ip)
 	e = segment_drop(st, o);
 	if (e != OK)
 		return (epoch_stop(st, e, "freeing a file's content"));
-	seg_clear(&o->seg);
-	memset(o->bases_tag, 0, sizeof(o->bases_tag));
-	o->seg.st = st;
-	o->seg.cipher = o->method != SSE_NONE;
+	obj_no_seg(st, o);
 	return (OK);
 }
 

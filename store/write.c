@@ -264,12 +264,18 @@ inline_convert(struct store *st, struct inode *ip)
 {
 	struct obj *o = ip->obj;
 	int64_t delta = 0;
+	enum err e;
 
 	if (o->seg.no == 0)
 		TRY(obj_new_seg(st, o));
 	if (!o->has_inline)
 		return (OK);
-	TRY(blocks_write(st, o, 0, o->inl, o->inl_len, &delta));
+	e = blocks_write(st, o, 0, o->inl, o->inl_len, &delta);
+	if (e != OK) {
+		/* No record can hold both. */
+		obj_no_seg(st, o);
+		return (e);
+	}
 	secret_wipe(o->inl, INLINE_MAX);
 	free(o->inl);
 	o->inl = NULL;
