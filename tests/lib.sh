@@ -53,6 +53,11 @@
 if [ -z "${TESTS:-}" ]; then
 	TESTS=$(CDPATH="" cd -- "$(dirname "$0")" && while [ ! -f lib.sh ]; do
 		[ "$PWD" != / ] && cd .. || exit 1; done && pwd)
+	# Without it the case would call itself for ever.
+	if [ -z "$TESTS" ]; then
+		echo "Bail out! $0: no lib.sh in a folder above" >&2
+		exit 1
+	fi
 	SSEFS=${SSEFS:-$(dirname "$TESTS")/build/ssefs}
 	case $SSEFS in /*) ;; *) SSEFS=$PWD/$SSEFS ;; esac
 	T=$(mktemp -d "${TMPDIR:-/tmp}/ssefs-case.XXXXXX") || exit 1
