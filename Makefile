@@ -165,10 +165,12 @@ $(foreach p,$(PROGS),$(eval $(call prog,$(p))))
 # corpus through driver.c; "make fuzz" searches, with clang.
 FUZZ := $(filter-out tests/fuzz/driver,$(patsubst %.c,%,$(sort $(wildcard tests/fuzz/*.c))))
 FUZZ_MAIN = $(if $(findstring fuzzer,$(SAN)),,$(O)/tests/fuzz/driver.o)
+$(O)/tests/fuzz/args: $(O)/tools/args.o
 $(FUZZ:%=$(O)/%): $(O)/%: $(O)/%.o $(FUZZ_MAIN) $(PROG_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer) \
-	    -o $@ $^ $(shell pkg-config --libs $(PKGS)) -ldl
+	    -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+	    $(shell pkg-config --libs $(PKGS)) -ldl
 
 .PHONY: unit model progs replay
 unit: $(UNIT:%=$(O)/tests/unit/%)
@@ -189,7 +191,7 @@ help:
 	@echo 'make tsan           unit and model tests under TSan'
 	@echo 'make check-layers   rooms include only what stands below them'
 	@echo 'make bench          speed beside gocryptfs, securefs, passthrough'
-	@echo 'make fuzz           search with each fuzzer (T=name, SECONDS=60)'
+	@echo 'make fuzz           search with each fuzzer (T=name, SECS=20)'
 	@echo 'make lint           cppcheck and shellcheck'
 	@echo 'make format-check   clang-format on tracked C files'
 	@echo 'make install        to DESTDIR and PREFIX ($(PREFIX)); uninstall'
@@ -226,7 +228,7 @@ bench: deps-bench all progs
 
 .PHONY: fuzz
 fuzz: deps-fuzz
-	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' T='$(T)' FUZZ_SECONDS='$(SECONDS)' \
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' T='$(T)' FUZZ_SECONDS='$(SECS)' \
 	    sh tests/run fuzz
 
 # cppcheck does not know the clean-up attribute and sees leaks everywhere; the

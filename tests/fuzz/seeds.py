@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Write the first seeds of every fuzz target below tests/fuzz/corpus.
+
+Their names begin with "seed-"; what a fuzzer found stands beside them under
+its hash.  Nothing is random, so that a second run changes nothing.
+"""
+import os
+import struct
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+UUID = bytes(range(16))
+UUID_TEXT = b"00010203-0405-0607-0809-0a0b0c0d0e0f"
+ARN = b"arn:aws:kms:us-east-1:000000000000:"
+
+
+def put(target, seeds):
+    folder = os.path.join(HERE, target)
+    os.makedirs(folder, exist_ok=True)
+    for i, data in enumerate(seeds):
+        with open(os.path.join(folder, "seed-%02d" % i), "wb") as f:
+            f.write(data)
+
+
+def codec():
+    hexes = [b"", b"00ff", b"DeadBeef", b"0", b"0g"]
+    b64s = [b"", b"AA==", b"AAA=", b"AAAA", b"AB==", b"+/+/", b"A===", b"AA=A"]
+    uuids = [UUID_TEXT, UUID_TEXT.upper(), UUID_TEXT[:-1], UUID_TEXT + b"0"]
+    plain = [b"", b"\0", b"\xff\xfe", bytes(range(48))]
+    put("codec", [bytes([kind]) + text
+                  for kind, texts in enumerate((hexes, b64s, uuids, plain))
+                  for text in texts])
+
+
+def json():
+    put("json", [b"", b"plain", b"\"\\/\b\f\n\r\t\x01\x7f", b"a\0b",
+                 "é€😀".encode(), b"\xed\xa0\x80", b"\xc0\x80",
+                 b"\xf4\x90\x80\x80", b"\xe2\x82", b"\xff" * 9,
+                 b"x" * 70])
+
+
+def record(method, flags, level, blob, n, seg, size, rest):
+    return (struct.pack(">BBBBHHQ", 1, method, flags, level, blob, n, seg) +
+            UUID + UUID[::-1] + struct.pack(">QQ", 5, size) + b"R" * 16 +
+            b"B" * 16 + b"C" * 32 + b"S" * 28 + b"\0" * 4 + b"r" * rest)
+
+
+def obj():
+    recs = [record(0, 0, 0, 0, 0, 0, 0, 0),
+            record(0, 1, 0, 0, 9, 0, 9, 9),
+            record(2, 1, 0, 132, 100, 0, 100, 132 + 32 + 100),
+            record(2, 0, 3, 132, 0, 77, 1 << 45, 132 + 32),
+            record(1, 2 | 4, 4, 512, 0, 1, 4096, 512 + 32),
+            record(2, 8, 0, 132, 4, 9, 16384, 132 + 160 + 32),
+            record(0, 8, 0, 0, 1, 9, 10, 40),
+            record(0, 1, 0, 0, 1024, 0, 1024, 1024),
+            # Lengths that disagree.
+            record(0, 1, 0, 0, 9, 0, 8, 9),
+            record(2, 8, 0, 132, 5, 9, 1, 132 + 200 + 32),
+            record(2, 0, 0, 513, 0, 9, 1, 513 + 32)]
+    put("obj", [b"\1\0\7" + r for r in recs] + [b"\0\0\0" + recs[0]])
+
+
+def node():
+    def row(level, count, ents):
+        return (struct.pack(">BBHIQ", 1, level, count, 0, 42) + b"N" * 12 +
+                b"T" * 16 + b"e" * ents)
+
+    rows = [(0, 1, 40), (0, 64, 2560), (1, 1, 16), (2, 256, 4096),
+            (0, 0, 0), (0, 2, 40), (1, 257, 4112)]
+    put("node", [bytes([flags, level]) + struct.pack(">QH", 3, 9) +
+                 row(level, count, ents)
+                 for flags in (1, 2) for level, count, ents in rows] +
+        [b"\0\0" + bytes(10) + row(0, 1, 40)])
+
+
+def blob():
+    head = b"SFKB\1\1\0\0" + UUID + struct.pack(">I", 3)
+    whole = head + b"s" * 104
+
+    def sealed(at, mask, value):
+        return (b"\1" + UUID + struct.pack(">I", 1) + b"K" * 32 +
+                bytes([at, mask]) + value)
+
+    put("blob", [b"\0", b"\0" + whole, b"\0" + whole[:-1],
+                 b"\0" + whole + b"x", b"\0SFKB\2" + whole[5:]] +
+        [sealed(at, 1, b"some value") for at in
+         (0, 5, 7, 8, 24, 28, 44, 56, 83, 84, 115, 116, 131)] +
+        [sealed(0, 0, b"v"), sealed(255, 1, b"v"), sealed(255, 1, b"other"),
+         sealed(0, 0, b""), sealed(0, 0, b"\xff"), sealed(0, 0, b"v" * 600)])
+
+
+def context():
+    put("context", [
+        b"\0", b"\x54k\0v\0", b"\0b\0\x32\0a\0\x31\0", b"\0a\0bc\0ab\0c\0",
+        b"\0k\0" + b"1\0k\0" + b"2\0", b"\0k\0\xff\0", b"\0\0\0",
+        b"\xff" + b"".join(b"%c\0%d\0" % (97 + (7 * i) % 26, i)
+                           for i in range(26)),
+        b"\0long\0" + b"x" * 9000, b"\0k\0" + b"y" * 500,
+        b"\x10\xc3\xa9\0\xe2\x82\xac\0z\0\xf0\x9f\x98\x80\0"])
+
+
+def slot():
+    def number(v):
+        return b"\0" + bytes([v])
+
+    def wide(v):
+        return b"\1" + struct.pack(">q", v)
+
+    def text(s):
+        return b"\3" + bytes([len(s)]) + s
+
+    def bytes_of(code, n, fill):
+        return b"\2" + bytes([code]) + fill * n
+
+    salt, sealed = bytes_of(252, 32, b"s"), bytes_of(253, 60, b"w")
+
+    def row(n, kind, path, t, m, p):
+        return (number(n) + number(kind) + text(path) + salt + number(t) +
+                wide(m) + number(p) + sealed + wide(1795000000))
+
+    key_file = row(0, 1, b"/etc/key", 0, 0, 0)
+    phrase = row(1, 2, b"", 3, 65536, 4)
+    put("slot", [
+        b"", key_file, phrase, key_file + phrase + row(2, 3, b"name", 0, 0, 0),
+        row(16, 1, b"k", 0, 0, 0), row(0, 4, b"k", 0, 0, 0),
+        row(0, 2, b"", 17, 65536, 4), row(0, 2, b"", 3, 1 << 40, 4),
+        row(0, 2, b"", 3, -1, 4), row(0, 1, b"k", 3, 65536, 4),
+        row(0, 1, b"a\0b", 0, 0, 0),
+        b"".join(row(i, 1, b"k", 0, 0, 0) for i in range(16)),
+        b"".join(row(i % 16, 1, b"k", 0, 0, 0) for i in range(17)),
+        b"\5" * 9, b"\4\0\10" * 9,
+        number(0) + number(1) + b"\3\xff" + b"p" * 4096])
+
+
+def audit():
+    line = b'{"seq":7,"a":"b","mac":"' + b"0123456789abcdef" * 4 + b'"}'
+    bodies = b'"a":1\n"eventName":"Decrypt","x":"y"\n"b":2'
+
+    def chained(place, mask, text):
+        return b"\1" + struct.pack(">HB", place, mask) + text
+
+    put("audit", [
+        b"\0", b"\0" + line, b"\0" + line[:-1], b"\0" + line.replace(
+            b'7', b'99999999999999999999'), b"\0" + line.replace(b'a":', b'\0":'),
+        b"\0" + line[:9] + line[16:], b"\0{\"seq\":}",
+        chained(0, 0, b""), chained(65535, 0, bodies), chained(0, 1, bodies),
+        chained(9, 1, bodies), chained(40, 2, bodies), chained(87, 1, bodies),
+        chained(60, 0x20, bodies), chained(120, 0xff, bodies),
+        chained(200, 4, bodies * 3), chained(0, 0, b"\n\n\n"),
+        b"\2", b"\2a\5\n\1", b"\2a\5\n\1b\3", b"\2\n\x7f",
+        b"\2a\xff\n\1b\4\n\1", b"\2a\xbf\n\1", b"\2a\xc0\n\1", b"\2a\xff",
+        b"\2a\xffb\xc8\n\1c\1\n\1", b"\2\0\1\n\1"])
+
+
+def keyname():
+    names = [b"", UUID_TEXT, UUID_TEXT.upper(), b"alias/mine", b"alias/",
+             b"alias/aws/s3", b"alias/acs/oss", b"obs/default",
+             b"alias/ssefs/default", b"service/aes256", b"mine",
+             b"alias/" + b"a" * 250, b"alias/" + b"a" * 251,
+             ARN + b"key/" + UUID_TEXT, ARN + b"alias/mine",
+             ARN + b"alias/aws/s3", ARN + b"key/", ARN + b"key/alias/x",
+             b"arn:aws:kms:eu-west-1:1:key/" + UUID_TEXT,
+             b"arn:aws:s3:::x", b"arn:aws:kms::000000000000:alias/x",
+             b"arn:aws:kms:us-east-1", b"alias/" + b"alias/x", b"a b",
+             "é".encode(), b"\xff", b"quo\"te", b"x" * 320]
+    put("keyname", [b"000000000000\0us-east-1\0" + n for n in names] +
+        [b"\0\0alias/x", b"t.e-n_t\0" + b"r" * 64 + b"\0alias/x",
+         b"t" * 65 + b"\0r\0alias/x"])
+
+
+def storename():
+    put("storename", [
+        b"", b"abc", b"ab", b"a" * 63, b"a" * 64, b"my-bucket.v2", b"-abc",
+        b"abc.", b"a..b", b"192.168.0.1", b"1921.168.0.1", b"1.2.3.4.5",
+        b"ABC", b"a_b", b"a\0b", b".", b"..", b"...", b"a/b", b"n" * 255,
+        b"n" * 256, b"None", b"AES256", b"KMS", b"KMS:", b"KMS:alias/x",
+        b"none", b"\n", b"abc\n"])
+
+
+def opts():
+    lists = [
+        (b"ro,,allow_other,uid=1000,gid=0,umask=077", b"user=al,commit=30"),
+        (b"sse=aws:kms,sse_kms_key_id=alias/a\\,b", b"store=/s"),
+        (b"cache_size=64M,map_cache=1M,db_cache=2g", b"dirty_size=64K000"),
+        (b"x-systemd.automount,_netdev,nofail,comment=", b"defaults"),
+        (b"uid=4294967295", b""), (b"uid=4294967294,umask=777", b"umask=8"),
+        (b"threads=1", b""), (b"threads=2,commit=3600", b"commit=0"),
+        (b"user", b"user="), (b"ro=1", b""), (b"unknown", b"ro"),
+        (b"inode_cache=1024G", b"map_cache=99999999999999999999"),
+        (b"store=a\\", b"b"), (b"store=a\\\\", b"rw"), (b",", b","),
+        (b"noatime,nodiratime,dirsync,sync,nodev", b"dev,suid,noexec")]
+    words = [
+        [b"docs", b"/mnt", b"--store", b"S"],
+        [b"/", b"/mnt", b"-o", b"store=S,ro", b"-f"],
+        [b"-oro,store=S", b"--sse=AES256", b"--", b"-b", b"-m"],
+        [b"d", b"m", b"--store=S", b"--sse-kms-key-id", b"alias/x"],
+        [b"d", b"m", b"--store=S", b"--sse", b"None", b"--sse-kms-key-id=k"],
+        [b"d", b"m", b"--store=S", b"--sse=KMS", b"--sse_kms_key_id=" +
+         b"k" * 320], [b"d", b"m", b"x"], [b"-o"], [b"--store"], [b"-x"],
+        [b"d", b"m", b"--store=S", b"--user=" + b"u" * 65], [b"--foreground=1"]]
+    put("opts", [b"\0" + a + b"\0" + b + b"\0" for a, b in lists] +
+        [b"\1" + b"".join(w + b"\0" for w in ws) for ws in words])
+
+
+def args():
+    everything = b"\xff" * 8
+    no_pass = struct.pack(">Q", (1 << 64) - 1 - (1 << 12))
+
+    def line(mask, least, more, *words):
+        return mask + bytes([least, more]) + b"".join(w + b"\0" for w in words)
+
+    put("args", [
+        line(everything, 0, 9, b"mount", b"docs", b"/mnt", b"--unknown", b"-z"),
+        line(no_pass, 0, 9, b"--json", b"--store", b"S", b"--sse=KMS:x", b"a"),
+        line(no_pass, 0, 9, b"--store=/s", b"-o", b"ro", b"-orw,uid=1"),
+        line(no_pass, 0, 9, b"-rfsvn", b"-tnone", b"-N", b"x", b"--", b"-a"),
+        line(no_pass, 0, 9, b"--help"), line(no_pass, 0, 9, b"-h", b"x"),
+        line(no_pass, 2, 0, b"one"), line(no_pass, 0, 1, b"one", b"two"),
+        line(no_pass, 0, 9, b"--json=1"), line(no_pass, 0, 9, b"--store"),
+        line(no_pass, 0, 9, b"--", b"--", b"--json"), line(bytes(8), 0, 9,
+                                                          b"--store=x"),
+        line(no_pass, 0, 9, b"0", b"007", b"64K", b"10m", b"2G", b"1T", b"-1",
+             b"18446744073709551615", b"18446744073709551616",
+             b"18014398509481984K", b"17179869183g", b"", b"-")])
+
+
+for make in (codec, json, obj, node, blob, context, slot, audit, keyname,
+             storename, opts, args):
+    make()
