@@ -1,10 +1,11 @@
 /*
- * cmd_fsck: check a store's structure (fsck) and its content (scrub).
+ * cmd_fsck: check a store's structure (fsck, which needs the store alone) and
+ * its content (scrub, which goes on beside a mount).
  */
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "tools/cmd.h"
+#include "tools/control.h"
 
 /* A store that cannot even be opened for damage has problems left; any other
  * reason says nothing about it. */
@@ -164,6 +165,51 @@ scrub_text(const struct store_scrub_result *r)
 	(void)putchar('\n');
 }
 
+/* What a mount tells of its scrub, shown as if it were ours. */
+struct scrub_heard {
+	const struct store_scrub_opts *o;
+	struct store_scrub_result *r;
+	bool counted;
+};
+
+static void
+hear_scrub(void *arg, const struct control_answer *a)
+{
+	struct scrub_heard *h = arg;
+	uint64_t *const to[] = { &h->r->files, &h->r->blocks, &h->r->bytes,
+		&h->r->bad, &h->r->skipped };
+
+	if (a->kind == CONTROL_PROGRESS)
+		(void)h->o->progress(h->o->arg, a->num[0], a->num[1]);
+	if (a->kind == CONTROL_BAD) {
+		h->r->bad++;
+		h->o->bad(h->o->arg, a->num[0], a->num[1], a->e, a->text);
+	}
+	if (a->kind != CONTROL_ROW || a->n != COUNTOF(to))
+		return;
+	h->counted = true;
+	for (size_t i = 0; i < COUNTOF(to); i++)
+		h->counted =
+		    h->counted && args_number(a->field[i], to[i]) == OK;
+}
+
+static enum err
+scrub(struct reach *re, const struct store_scrub_opts *o,
+    struct store_scrub_result *ret)
+{
+	const struct control_req req = {
+		.op = CONTROL_SCRUB,
+		.keys = o->keys,
+		.rate = o->rate,
+	};
+	struct scrub_heard h = { .o = o, .r = ret };
+
+	if (re->st != NULL)
+		return (store_scrub(re->st, o, ret));
+	TRY(reach_ask(re, &req, hear_scrub, &h));
+	return (h.counted ? OK : ERR_PARSE);
+}
+
 int
 cmd_scrub(const struct args *a)
 {
@@ -175,7 +221,7 @@ cmd_scrub(const struct args *a)
 		.bad = show_bad,
 		.arg = &s };
 	struct store_scrub_result r = { .bad = 0 };
-	struct store *st;
+	struct reach re;
 	struct json j;
 	int code;
 	enum err e;
@@ -183,7 +229,7 @@ cmd_scrub(const struct args *a)
 	if (a->opt[OPT_RATE] != NULL &&
 	    args_size(a->opt[OPT_RATE], &o.rate) != OK)
 		return (cmd_usage(a->cmd, "--rate: %s", err_detail(ERR_INVAL)));
-	if (!cmd_open_store(a, &st, &e))
+	if (!reach_open(a, &re, &e))
 		return (not_opened(e));
 	json_begin(&j);
 	if (as_json) {
@@ -191,7 +237,7 @@ cmd_scrub(const struct args *a)
 		json_array(&j, "list");
 		s.j = &j;
 	}
-	e = store_scrub(st, &o, &r);
+	e = scrub(&re, &o, &r);
 	code = r.bad == 0 ? EXIT_DONE : EXIT_LEFT;
 	if (s.terminal)
 		(void)fputc('\n', stderr);
@@ -206,5 +252,5 @@ cmd_scrub(const struct args *a)
 		(void)cmd_fail(e, "store: could not be read to the end");
 		code = EXIT_UNCHECKED;
 	}
-	return (cmd_close_store(st, 0) == EXIT_DONE ? code : EXIT_UNCHECKED);
+	return (reach_close(&re, 0) == EXIT_DONE ? code : EXIT_UNCHECKED);
 }

@@ -162,28 +162,31 @@ cmd_open_kms(const struct args *a, struct kms **ret)
 	return (false);
 }
 
+enum err
+cmd_try_store(const struct args *a, struct store **ret)
+{
+	struct root root CLEANUP_ROOT = { .given = false };
+	struct store_opts o = { .dir = a->store };
+
+	TRY(root_get(a, false, &root));
+	o.root = root.given ? &root.root : NULL;
+	return (store_open_dir(&o, ret));
+}
+
 bool
 cmd_open_store(const struct args *a, struct store **ret, enum err *ret_e)
 {
-	struct root root CLEANUP_ROOT = { .given = false };
 	const char *dir = cmd_store_dir(a);
-	struct store_opts o = { .dir = dir };
-	enum err e;
+	enum err e = ERR_INVAL;
 
-	if (ret_e != NULL)
-		*ret_e = ERR_INVAL;
-	if (dir == NULL)
-		return (false);
-	e = root_get(a, false, &root);
-	if (e == OK) {
-		o.root = root.given ? &root.root : NULL;
-		e = store_open_dir(&o, ret);
-	}
+	if (dir != NULL)
+		e = cmd_try_store(a, ret);
 	if (ret_e != NULL)
 		*ret_e = e;
 	if (e == OK)
 		return (true);
-	(void)cmd_fail(e, "store \"%s\": cannot be opened", dir);
+	if (dir != NULL)
+		(void)cmd_fail(e, "store \"%s\": cannot be opened", dir);
 	return (false);
 }
 

@@ -1,0 +1,39 @@
+/*
+ * control: work on a store that may be in use.
+ *
+ * One process owns a store.  While that is a mount, commands that can go on
+ * beside it ask the mount to do their work (lib/base/control.h is the
+ * protocol); otherwise they open the store.
+ */
+#ifndef TOOLS_CONTROL_H
+#define TOOLS_CONTROL_H
+
+#include "lib/base/control.h"
+#include "tools/cmd.h"
+
+struct reach {
+	struct store *st; /* the store, opened; else NULL */
+	int fd;           /* else the connection to its owner */
+};
+
+/*
+ * reach_open(a, ret, ret_e):
+ * Open the store that ${a} names, or connect to the mount that has it.  False
+ * after saying why neither works; ${ret_e}, when not NULL, tells it too.
+ */
+bool reach_open(
+    const struct args *a, struct reach *ret, enum err *ret_e) MUSTCHECK;
+/* Commit and close; ${code}, or EXIT_FAILED when the commit failed. */
+int reach_close(struct reach *r, int code);
+
+/*
+ * reach_ask(r, req, hear, arg):
+ * Send a request to the mount and wait for the end of its answer; ${hear} is
+ * called for each ROW, PROGRESS and BAD, and may be NULL.  Returns what the
+ * mount says, with its sentence; ERR_IO when it ended before; ERR_PARSE.
+ */
+enum err reach_ask(struct reach *r, const struct control_req *req,
+    void (*hear)(void *arg, const struct control_answer *a),
+    void *arg) MUSTCHECK;
+
+#endif
