@@ -50,14 +50,17 @@
 #	xa NAME FILE		print the value of an extended attribute
 #	require_fuse, require_root, require CMD...	skip_all when missing
 
-if [ -z "${TESTS:-}" ]; then
+# The outer process marks itself before it starts the case again: whatever goes
+# wrong below, a case never starts itself a second time.
+if [ -z "${CASE_INNER:-}" ]; then
 	TESTS=$(CDPATH="" cd -- "$(dirname "$0")" && while [ ! -f lib.sh ]; do
 		[ "$PWD" != / ] && cd .. || exit 1; done && pwd)
-	# Without it the case would call itself for ever.
-	if [ -z "$TESTS" ]; then
-		echo "Bail out! $0: no lib.sh in a folder above" >&2
+	if [ ! -f "$TESTS/lib.sh" ]; then
+		echo "$0 does not stand below the folder of lib.sh" >&2
 		exit 1
 	fi
+	CASE_INNER=1
+	export CASE_INNER
 	SSEFS=${SSEFS:-$(dirname "$TESTS")/build/ssefs}
 	case $SSEFS in /*) ;; *) SSEFS=$PWD/$SSEFS ;; esac
 	T=$(mktemp -d "${TMPDIR:-/tmp}/ssefs-case.XXXXXX") || exit 1
@@ -113,6 +116,13 @@ if [ -z "${TESTS:-}" ]; then
 	[ $case_rc -ne 124 ] || echo "# stopped after ${CASE_TIMEOUT:-240} s"
 	case_clean || case_rc=1
 	exit $case_rc
+fi
+
+# A script that a case starts is a case of its own.
+unset CASE_INNER
+if [ ! -d "${T:-}" ] || [ ! -f "${TESTS:-}/lib.sh" ]; then
+	echo "lib.sh: started without its private directory" >&2
+	exit 1
 fi
 
 tap_n=0

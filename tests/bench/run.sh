@@ -41,9 +41,17 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/ssefs-bench.XXXXXX")
 results=$scratch/results
 work=
 mnt=
+mounted=
+# Never through a mount that would not go.
+remove_work() {
+	if [ -n "$mnt" ] && mountpoint -q "$mnt" 2>/dev/null; then
+		umount -l "$mnt" 2>/dev/null || fusermount3 -u -z "$mnt"
+	fi
+	[ -z "$work" ] || rm -rf --one-file-system "$work"
+}
 clean_up() {
 	unmount_fs || :
-	[ -z "$work" ] || rm -rf "$work"
+	remove_work
 	rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -82,6 +90,7 @@ seconds() {
 mount_fs() {
 	back=$work/back
 	mnt=$work/mnt
+	mounted=$fs
 	pid=
 	mkdir -p "$mnt"
 	case $fs in
@@ -151,7 +160,7 @@ mount_fs() {
 
 unmount_fs() {
 	[ -n "$mnt" ] && mountpoint -q "$mnt" 2>/dev/null || return 0
-	case $fs in
+	case $mounted in
 	ssefs-*) "$SSEFS" umount --timeout 600 "$mnt" >/dev/null ;;
 	*)
 		fusermount3 -u "$mnt"
@@ -167,8 +176,8 @@ unmount_fs() {
 
 # A new, empty one.
 fresh() {
-	unmount_fs
-	[ -z "$work" ] || rm -rf "$work"
+	unmount_fs || say "$mounted would not unmount"
+	remove_work
 	case $place in
 	tmpfs) work=$(mktemp -d "$tmpfs/ssefs-bench.XXXXXX") ;;
 	*) work=$(mktemp -d "$disk/ssefs-bench.XXXXXX") ;;
