@@ -145,6 +145,8 @@ def audit():
         b"\0" + line[:9] + line[16:], b"\0{\"seq\":}",
         chained(0, 0, b""), chained(65535, 0, bodies), chained(0, 1, bodies),
         chained(9, 1, bodies), chained(40, 2, bodies), chained(87, 1, bodies),
+        # A letter of the first mac in upper case.
+        b"\1\0<\x20\"a\"81\n ev\":\"y*\n\"\xec\":2",
         chained(60, 0x20, bodies), chained(120, 0xff, bodies),
         chained(200, 4, bodies * 3), chained(0, 0, b"\n\n\n"),
         b"\2", b"\2a\5\n\1", b"\2a\5\n\1b\3", b"\2\n\x7f",
@@ -224,6 +226,28 @@ def args():
              b"18014398509481984K", b"17179869183g", b"", b"-")])
 
 
+def control():
+    requests = [b"sync", b"stats", b"bucket-ls", b"bucket-create docs",
+                b"bucket-create docs KMS:alias/x", b"bucket-rm a%20b",
+                b"encryption-get docs", b"encryption-set docs None",
+                b"scrub 0 0", b"scrub 1 18446744073709551615",
+                b"scrub 1 18446744073709551616", b"scrub 2 0", b"", b" ",
+                b"sync ", b"bucket-rm ", b"bucket-rm %", b"bucket-rm %0",
+                b"bucket-rm %00", b"bucket-rm %2F%c3%A9\xc3\xa9", b"nothing",
+                b"bucket-rm a b", b"encryption-set docs", b"bucket-rm a\tb",
+                b"bucket-rm " + b"x" * 512, b"bucket-rm " + b"x" * 513,
+                b"bucket-create " + b"%41" * 512 + b" " + b"%7f" * 512,
+                b"stats" + b" " * 4091]
+    answers = [b"row", b"row ", b"row docs KMS", b"row a b c d e f g h i j",
+               b"row %20 %0a", b"progress 10 20", b"progress 10", b"ok",
+               b"ok ", b"bad 7 4096 ERR_AUTH the ciphertext was altered",
+               b"bad 7 4096 ERR_NEW x%0ay", b"err ERR_NOENT", b"err ERR_NOENT ",
+               b"err ERR_NOTEMPTY it has names", b"err  ", b"progress  1 2",
+               b"progress 18446744073709551616 0", b"what", b"row a\0b"]
+    put("control", [b"\0" + r for r in requests] +
+        [b"\1" + a for a in answers])
+
+
 for make in (codec, json, obj, node, blob, context, slot, audit, keyname,
-             storename, opts, args):
+             storename, opts, args, control):
     make()
