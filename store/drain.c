@@ -168,20 +168,32 @@ drain_step(struct store *st)
 }
 
 enum err
-drain_segment(struct store *st, uint64_t segno)
+drain_segment(struct store *st, struct seg *s, uint64_t chunk, unsigned most,
+    bool *ret_clear)
 {
-	for (;;) {
+	*ret_clear = true;
+	for (unsigned n = 0; s->maybe_dead; n++) {
 		LOCK_SCOPE(&st->db);
 		sqlite3_stmt *q = db_stmt(st, ST_DEAD_HAS);
 		uint64_t first;
 
-		sqlite3_bind_int64(q, 1, (int64_t)segno);
+		sqlite3_bind_int64(q, 1, (int64_t)s->no);
 		const enum err e = db_row(st, ST_DEAD_HAS);
-		if (e == ERR_NOENT)
-			return (OK);
+		if (e == ERR_NOENT) {
+			s->maybe_dead = false;
+			break;
+		}
 		TRY(e);
 		first = (uint64_t)sqlite3_column_int64(q, 0);
 		db_done(st, ST_DEAD_HAS);
-		TRY(step(st, segno, first));
+		/* Nodes before the cut have rows of their own. */
+		if (first > chunk)
+			break;
+		if (n == most) {
+			*ret_clear = false;
+			break;
+		}
+		TRY(step(st, s->no, first));
 	}
+	return (OK);
 }

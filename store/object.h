@@ -293,8 +293,15 @@ enum err drain_add(struct store *st, uint64_t segno, uint64_t first)
     MUSTCHECK;
 /* One batch of work; ERR_NOENT when there is none.  No lock held. */
 enum err drain_step(struct store *st) MUSTCHECK;
-/* All that is noted for one segment.  Epoch shared, st->db not held. */
-enum err drain_segment(struct store *st, uint64_t segno) MUSTCHECK;
+/*
+ * drain_segment(st, s, chunk, most, ret_clear):
+ * Before level-0 node ${chunk} is written: free what was cut off of the segment
+ * there and still has its rows, in at most ${most} batches; ${ret_clear} tells
+ * whether that was enough.  Epoch shared, the owner's lock exclusive, st->db
+ * not held.
+ */
+enum err drain_segment(struct store *st, struct seg *s, uint64_t chunk,
+    unsigned most, bool *ret_clear) MUSTCHECK;
 
 /* ---- Content (ip->lock held, the object open, st->db not held) --------------- */
 
@@ -347,6 +354,11 @@ enum err data_truncate(struct store *st, const struct kms_who *who,
     struct inode *ip, uint64_t size) MUSTCHECK;
 
 /* share.c: what lies under a segment. */
+/* Level-0 node ${chunk} is about to be written; when it lies in a large range
+ * that was cut off and is still being freed, the object goes on with a new
+ * segment above the old one, so that no write waits for all of that. */
+enum err seg_step_aside(struct store *st, struct inode *ip, uint64_t chunk)
+    MUSTCHECK;
 /* The block under s's block ${blk}; *${ret} NULL when none. */
 enum err base_find(struct store *st, struct seg *s, uint64_t blk,
     struct seg **ret, uint64_t *ret_blk) MUSTCHECK;

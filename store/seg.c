@@ -151,7 +151,9 @@ seg_lock(struct seg *s)
 void
 seg_clear(struct seg *s)
 {
-	if (s->st != NULL && s->nodes != NULL)
+	/* Whether it has nodes is known under the map's lock only: another
+	 * thread may be evicting the last. */
+	if (s->st != NULL && s->no != 0)
 		map_forget(s->st, s);
 	seg_lock(s);
 	free(s->bases);

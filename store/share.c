@@ -39,6 +39,7 @@
 #define BASES_MAX 4096u /* of one segment; more is copied */
 #define BASES_HARD (4 * BASES_MAX) /* holes make two bases of one */
 #define SHARE_MIN 16u /* blocks: less is copied */
+#define ASIDE_BATCHES 8u /* freed by a write itself */
 #define COPY_BUF ((size_t)1 << 20)
 
 /* A frozen segment in core, shared by all that have it as a base. */
@@ -764,6 +765,18 @@ freeze(struct store *st, struct inode *ip)
 		return (epoch_stop(st, e, "the sharing of a segment"));
 	obj_changed(st, ip, ip->size, 0, 0);
 	return (OK);
+}
+
+enum err
+seg_step_aside(struct store *st, struct inode *ip, uint64_t chunk)
+{
+	bool clear = true;
+
+	TRY(drain_segment(st, &ip->obj->seg, chunk, ASIDE_BATCHES, &clear));
+	/* Too deep already: the write frees it all itself. */
+	if (clear || ip->obj->under >= DEPTH_MAX - 1)
+		return (OK);
+	return (freeze(st, ip));
 }
 
 /* ---- Copying --------------------------------------------------------------------------- */

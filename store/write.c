@@ -4,6 +4,7 @@
  * A write is all or nothing: ciphertext goes to new slots first, map entries
  * change only when all of it is in the arenas and all nodes are at hand.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "crypto/digest.h"
@@ -235,16 +236,16 @@ blocks_write(struct store *st, struct obj *o, uint64_t off,
 		.lead = (size_t)(off % BLOCK), .len = len,
 		.head = edge[0], .tail = edge[1] };
 	struct seg *s = &o->seg;
+	bool clear;
 	enum err e;
 
 	p.n = (off + len - 1) / BLOCK - p.first + 1;
 	p.m = calloc((size_t)p.n, sizeof(*p.m));
 	e = p.m == NULL ? ERR_NOMEM : OK;
 	/* A cut range that is not drained yet must not come back to life. */
-	if (e == OK && s->maybe_dead) {
-		e = drain_segment(st, s->no);
-		s->maybe_dead = e != OK;
-	}
+	if (e == OK)
+		e = drain_segment(st, s, (p.first + p.n - 1) / CHUNK_ENTRIES,
+		    UINT_MAX, &clear);
 	if (e == OK)
 		e = seg_next_key(s, p.n, &p.kidx);
 	if (e == OK)
@@ -325,6 +326,9 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 		TRY(inline_write(o, off, buf, len, size));
 	} else {
 		e = inline_convert(st, ip);
+		if (e == OK)
+			e = seg_step_aside(st, ip, (off + len - 1) / BLOCK /
+			    CHUNK_ENTRIES);
 		if (e == OK)
 			e = blocks_write(st, o, off, buf, len, &delta);
 		if (e != OK) {
