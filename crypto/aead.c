@@ -34,7 +34,7 @@ static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
 static EVP_CIPHER *gcm; /* set once; lives as long as the process */
 
 /*
- * Contexts without an owner, keyed with zeroes: making one costs more than a
+ * Contexts without an owner and without a key: making one costs more than a
  * small message.  Taken and given back as the slots of a key are.
  */
 static _Atomic(EVP_CIPHER_CTX *) pool[POOL];
@@ -100,16 +100,14 @@ put(_Atomic(EVP_CIPHER_CTX *) *row, size_t n, EVP_CIPHER_CTX *c)
 	return false;
 }
 
-/* Overwrite a context's key and keep it for others, or free it. */
+/* Keep a context for others, or free it.  What held its key is freed either
+ * way, and with that wiped (heap.c); that is quicker than another key. */
 static void
 retire(EVP_CIPHER_CTX *c)
 {
-	static const uint8_t zero[KEY_LEN];
-
 	if (c == NULL)
 		return;
-	if (EVP_CipherInit_ex2(c, NULL, zero, NULL, 1, NULL) != 1 ||
-	    !put(pool, POOL, c))
+	if (EVP_CIPHER_CTX_reset(c) != 1 || !put(pool, POOL, c))
 		EVP_CIPHER_CTX_free(c);
 }
 
@@ -130,27 +128,38 @@ aead_free(struct aead *a)
 	secret_free(a);
 }
 
+/* A context keyed with ${key}; with a nonce as well unless that is NULL. */
 static enum err
-borrow(struct aead *a, EVP_CIPHER_CTX **ret)
+engage(const uint8_t *key, const uint8_t *nonce, int enc, EVP_CIPHER_CTX **ret)
 {
-	const EVP_CIPHER *cipher = NULL;
-	EVP_CIPHER_CTX *c = take(a->slot, SLOTS);
+	EVP_CIPHER_CTX *c;
 
-	if (c != NULL) {
-		*ret = c;
-		return OK;
-	}
 	(void)pthread_once(&fetch_once, fetch);
-	if (gcm == NULL || !a->alive)
+	if (gcm == NULL)
 		return failed(ERR_CRYPTO);
 	c = take(pool, POOL);
-	if (c == NULL) {
+	if (c == NULL)
 		c = EVP_CIPHER_CTX_new();
-		cipher = gcm;
-	}
 	if (c == NULL)
 		return failed(ERR_NOMEM);
-	if (EVP_CipherInit_ex2(c, cipher, a->key, NULL, 1, NULL) != 1) {
+	if (EVP_CipherInit_ex2(c, gcm, key, nonce, enc, NULL) != 1) {
+		EVP_CIPHER_CTX_free(c);
+		return failed(ERR_CRYPTO);
+	}
+	*ret = c;
+	return OK;
+}
+
+/* A context of ${a}, made ready for ${nonce}. */
+static enum err
+borrow(struct aead *a, const uint8_t *nonce, int enc, EVP_CIPHER_CTX **ret)
+{
+	EVP_CIPHER_CTX *c = take(a->slot, SLOTS);
+
+	if (c == NULL)
+		return a->alive ? engage(a->key, nonce, enc, ret)
+				: failed(ERR_CRYPTO);
+	if (EVP_CipherInit_ex2(c, NULL, NULL, nonce, enc, NULL) != 1) {
 		EVP_CIPHER_CTX_free(c);
 		return failed(ERR_CRYPTO);
 	}
@@ -165,18 +174,48 @@ give_back(struct aead *a, EVP_CIPHER_CTX *c)
 		retire(c);
 }
 
-/* Nonce, associated data and text, in the direction ${enc}. */
+/* Associated data and text. */
 static bool
-process(EVP_CIPHER_CTX *c, int enc, const uint8_t *nonce, const void *ad,
-    size_t adlen, const void *in, size_t len, void *out)
+process(EVP_CIPHER_CTX *c, const void *ad, size_t adlen, const void *in,
+    size_t len, void *out)
 {
 	int n = 0;
 
-	if (EVP_CipherInit_ex2(c, NULL, NULL, nonce, enc, NULL) != 1)
-		return false;
 	if (adlen > 0 && EVP_CipherUpdate(c, NULL, &n, ad, (int)adlen) != 1)
 		return false;
 	return len == 0 || EVP_CipherUpdate(c, out, &n, in, (int)len) == 1;
+}
+
+static bool
+seal(EVP_CIPHER_CTX *c, const void *ad, size_t adlen, const void *in,
+    size_t len, void *out, uint8_t *tag)
+{
+	uint8_t none[AEAD_TAGLEN];
+	int n = 0;
+
+	return process(c, ad, adlen, in, len, out) &&
+	       EVP_CipherFinal_ex(c, none, &n) == 1 &&
+	       EVP_CIPHER_CTX_ctrl(
+		   c, EVP_CTRL_AEAD_GET_TAG, AEAD_TAGLEN, tag) == 1;
+}
+
+/* OK, ERR_AUTH, ERR_CRYPTO; ${out} is zero unless OK. */
+static enum err
+open_text(EVP_CIPHER_CTX *c, const void *ad, size_t adlen, const void *in,
+    size_t len, const uint8_t *tag, void *out)
+{
+	uint8_t want[AEAD_TAGLEN], none[AEAD_TAGLEN];
+	enum err e = ERR_CRYPTO;
+	int n = 0;
+
+	memcpy(want, tag, sizeof(want)); /* OpenSSL's argument is not const */
+	if (process(c, ad, adlen, in, len, out) &&
+	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, AEAD_TAGLEN, want) ==
+		1)
+		e = EVP_CipherFinal_ex(c, none, &n) == 1 ? OK : ERR_AUTH;
+	if (e != OK)
+		secret_wipe(out, len);
+	return e == OK ? OK : failed(e);
 }
 
 enum err
@@ -185,16 +224,11 @@ aead_seal(struct aead *a, const uint8_t nonce[static AEAD_NONCELEN],
     uint8_t ret_tag[static AEAD_TAGLEN])
 {
 	EVP_CIPHER_CTX *c = NULL;
-	uint8_t none[AEAD_TAGLEN];
-	int n = 0;
 
 	if (adlen > INT_MAX || len > INT_MAX)
 		return err_fail(ERR_CRYPTO, "message too large to seal");
-	TRY(borrow(a, &c));
-	if (!process(c, 1, nonce, ad, adlen, in, len, ret_out) ||
-	    EVP_CipherFinal_ex(c, none, &n) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(
-		c, EVP_CTRL_AEAD_GET_TAG, AEAD_TAGLEN, ret_tag) != 1) {
+	TRY(borrow(a, nonce, 1, &c));
+	if (!seal(c, ad, adlen, in, len, ret_out, ret_tag)) {
 		EVP_CIPHER_CTX_free(c);
 		return failed(ERR_CRYPTO);
 	}
@@ -208,27 +242,51 @@ aead_open(struct aead *a, const uint8_t nonce[static AEAD_NONCELEN],
     const uint8_t tag[static AEAD_TAGLEN], void *ret_out)
 {
 	EVP_CIPHER_CTX *c = NULL;
-	uint8_t want[AEAD_TAGLEN], none[AEAD_TAGLEN];
-	int n = 0;
+	enum err e;
 
 	if (adlen > INT_MAX || len > INT_MAX)
 		return err_fail(ERR_CRYPTO, "message too large to open");
-	TRY(borrow(a, &c));
-	memcpy(want, tag, sizeof(want)); /* OpenSSL's argument is not const */
-	if (!process(c, 0, nonce, ad, adlen, in, len, ret_out) ||
-	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, AEAD_TAGLEN, want) !=
-		1) {
-		secret_wipe(ret_out, len);
+	TRY(borrow(a, nonce, 0, &c));
+	e = open_text(c, ad, adlen, in, len, tag, ret_out);
+	if (e == ERR_CRYPTO)
 		EVP_CIPHER_CTX_free(c);
-		return failed(ERR_CRYPTO);
-	}
-	const bool good = EVP_CipherFinal_ex(c, none, &n) == 1;
-	give_back(a, c);
-	if (!good) {
-		secret_wipe(ret_out, len);
-		return failed(ERR_AUTH);
-	}
-	return OK;
+	else
+		give_back(a, c);
+	return e;
+}
+
+enum err
+aead_seal_once(const uint8_t key[static KEY_LEN],
+    const uint8_t nonce[static AEAD_NONCELEN], const void *ad, size_t adlen,
+    const void *in, size_t len, void *ret_out,
+    uint8_t ret_tag[static AEAD_TAGLEN])
+{
+	EVP_CIPHER_CTX *c = NULL;
+	bool good;
+
+	if (adlen > INT_MAX || len > INT_MAX)
+		return err_fail(ERR_CRYPTO, "message too large to seal");
+	TRY(engage(key, nonce, 1, &c));
+	good = seal(c, ad, adlen, in, len, ret_out, ret_tag);
+	retire(c);
+	return good ? OK : failed(ERR_CRYPTO);
+}
+
+enum err
+aead_open_once(const uint8_t key[static KEY_LEN],
+    const uint8_t nonce[static AEAD_NONCELEN], const void *ad, size_t adlen,
+    const void *in, size_t len, const uint8_t tag[static AEAD_TAGLEN],
+    void *ret_out)
+{
+	EVP_CIPHER_CTX *c = NULL;
+	enum err e;
+
+	if (adlen > INT_MAX || len > INT_MAX)
+		return err_fail(ERR_CRYPTO, "message too large to open");
+	TRY(engage(key, nonce, 0, &c));
+	e = open_text(c, ad, adlen, in, len, tag, ret_out);
+	retire(c);
+	return e;
 }
 
 enum err

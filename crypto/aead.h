@@ -59,6 +59,20 @@ enum err aead_open(struct aead *a, const uint8_t nonce[static AEAD_NONCELEN],
     const uint8_t tag[static AEAD_TAGLEN], void *ret_out) MUSTCHECK;
 
 /*
+ * aead_seal_once, aead_open_once:
+ * The same for a key that is used for one message: no struct aead, nothing of
+ * the key is left behind.
+ */
+enum err aead_seal_once(const uint8_t key[static KEY_LEN],
+    const uint8_t nonce[static AEAD_NONCELEN], const void *ad, size_t adlen,
+    const void *in, size_t len, void *ret_out,
+    uint8_t ret_tag[static AEAD_TAGLEN]) MUSTCHECK;
+enum err aead_open_once(const uint8_t key[static KEY_LEN],
+    const uint8_t nonce[static AEAD_NONCELEN], const void *ad, size_t adlen,
+    const void *in, size_t len, const uint8_t tag[static AEAD_TAGLEN],
+    void *ret_out) MUSTCHECK;
+
+/*
  * One message with a fresh random nonce: nonce (12) || ciphertext || tag (16),
  * ${len} + AEAD_OVERHEAD bytes.
  */

@@ -5,6 +5,7 @@
  * them for every file that is created.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/md5.h>
@@ -12,8 +13,10 @@
 
 #include "crypto/digest.h"
 #include "crypto/secret.h"
+#include "lib/base/buf.h"
 
 #define SHA256_BLOCK 64
+#define SHA256_PAD 9 /* a bit, and the length: eight bytes */
 
 _Static_assert(
     sizeof(SHA256_CTX) <= sizeof(struct sha256_ctx), "OpenSSL's context fits");
@@ -22,6 +25,8 @@ _Static_assert(
 _Static_assert(_Alignof(SHA256_CTX) <= _Alignof(struct sha256_ctx) &&
 		   _Alignof(MD5_CTX) <= _Alignof(struct md5_ctx),
     "OpenSSL's context is aligned");
+_Static_assert(
+    HMAC_SHORT == 2 * SHA256_BLOCK - SHA256_PAD, "short is two blocks");
 
 static SHA256_CTX *
 sha(struct sha256_ctx *c)
@@ -105,6 +110,46 @@ hmac_end(struct hmac_ctx *c, uint8_t ret[static SHA256_LEN])
 	secret_wipe(c, sizeof(*c));
 }
 
+/*
+ * Take the last ${len} bytes of a message after a block that is in ${c}
+ * already.  ${b} holds them, then zeros.  Whole blocks pass through
+ * SHA256_Update without its buffer; padding them here spares SHA256_Final,
+ * which costs as much as the hashing.
+ */
+static void
+last_blocks(struct sha256_ctx *c, uint8_t *b, size_t len,
+    uint8_t ret[static SHA256_LEN])
+{
+	const size_t n =
+	    len + SHA256_PAD > SHA256_BLOCK ? 2 * SHA256_BLOCK : SHA256_BLOCK;
+
+	b[len] = 0x80;
+	put_u64(b + n - 8, 8 * (SHA256_BLOCK + (uint64_t)len));
+	(void)SHA256_Update(sha(c), b, n);
+	for (size_t i = 0; i < SHA256_LEN / 4; i++)
+		put_u32(ret + 4 * i, sha(c)->h[i]);
+}
+
+void
+hmac_short(const struct hmac_key *k, const void *p, size_t len,
+    uint8_t ret[static SHA256_LEN])
+{
+	struct {
+		struct sha256_ctx c;
+		uint8_t in[2 * SHA256_BLOCK];
+		uint8_t out[SHA256_BLOCK];
+	} w = { 0 };
+
+	if (len > HMAC_SHORT)
+		abort();
+	w.c = k->inner;
+	memcpy(w.in, p, len);
+	last_blocks(&w.c, w.in, len, w.out);
+	w.c = k->outer;
+	last_blocks(&w.c, w.out, SHA256_LEN, ret);
+	secret_wipe(&w, sizeof(w));
+}
+
 void
 hmac_sha256(const void *key, size_t keylen, const void *p, size_t len,
     uint8_t ret[static SHA256_LEN])
@@ -113,9 +158,13 @@ hmac_sha256(const void *key, size_t keylen, const void *p, size_t len,
 	struct hmac_ctx c;
 
 	hmac_key_set(&k, key, keylen);
-	hmac_begin(&c, &k);
-	hmac_add(&c, p, len);
-	hmac_end(&c, ret);
+	if (len > 0 && len <= HMAC_SHORT) {
+		hmac_short(&k, p, len, ret);
+	} else {
+		hmac_begin(&c, &k);
+		hmac_add(&c, p, len);
+		hmac_end(&c, ret);
+	}
 	secret_wipe(&k, sizeof(k));
 }
 

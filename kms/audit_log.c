@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/log.h"
@@ -106,21 +107,16 @@ static void
 line_mac(const struct hmac_key *chain, const struct audit_head *h, uint64_t seq,
     const void *p, size_t len, uint8_t ret[static SHA256_LEN])
 {
+	uint8_t text[SHA256_LEN + 8 + SHA256_LEN];
 	struct sha256_ctx s;
-	struct hmac_ctx c;
-	uint8_t number[8], digest[SHA256_LEN];
 
+	memcpy(text, h->mac, SHA256_LEN);
+	put_u64(text + SHA256_LEN, seq);
 	sha256_begin(&s);
 	sha256_add(&s, p, len);
 	sha256_add(&s, "}", 1);
-	sha256_end(&s, digest);
-	put_u64(number, seq);
-	hmac_begin(&c, chain);
-	hmac_add(&c, h->mac, SHA256_LEN);
-	hmac_add(&c, number, sizeof(number));
-	hmac_add(&c, digest, sizeof(digest));
-	hmac_end(&c, ret);
-	secret_wipe(&c, sizeof(c));
+	sha256_end(&s, text + SHA256_LEN + 8);
+	hmac_short(chain, text, sizeof(text), ret);
 }
 
 /* Split {"seq":N,…,"mac":"…"} ; ${ret_body} bytes stand before the mac. */
@@ -413,55 +409,72 @@ make_ready(struct kms *k, int fd, struct audit_head *h)
 
 /* ---- Flushing ----------------------------------------------------------- */
 
-/* Turn the body ${body} into the line after ${h} and move ${h} on. */
-static enum err
-make_line(const struct hmac_key *chain, const uint8_t *body, size_t len,
-    struct audit_head *h, struct buf *out)
+/* The decimal digits of ${v}. */
+static char *
+put_number(char *p, uint64_t v)
 {
-	char start[32], mac_member[AUDIT_MAC_MEMBER + 3];
-	const size_t from = out->len;
-	uint8_t mac[SHA256_LEN];
-	int n;
+	char digits[20];
+	size_t n = 0;
 
-	n = snprintf(start, sizeof(start), SEQ_START "%llu,",
-	    (unsigned long long)h->seq + 1);
-	TRY(buf_put(out, start, (size_t)n));
-	TRY(buf_put(out, body, len));
-	line_mac(chain, h, h->seq + 1, out->p + from, out->len - from, mac);
-	memcpy(mac_member, ",\"mac\":\"", 8);
-	hex_encode(mac, sizeof(mac), mac_member + 8);
-	memcpy(mac_member + AUDIT_MAC_MEMBER - 1, "\"}\n", 3);
-	TRY(buf_put(out, mac_member, AUDIT_MAC_MEMBER + 2));
+	do {
+		digits[n++] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	while (n > 0)
+		*p++ = digits[--n];
+	return p;
+}
+
+/* Put the record ${item}, the ${n}th of this open keystore, as the line after
+ * ${h} and move ${h} on. */
+static enum err
+make_line(const struct kms *k, const uint8_t *item, uint64_t n,
+    struct audit_head *h, struct audit_text_out *out)
+{
+	char *const start = out->p;
+	uint8_t mac[SHA256_LEN];
+
+	memcpy(out->p, SEQ_START, sizeof(SEQ_START) - 1);
+	out->p = put_number(out->p + sizeof(SEQ_START) - 1, h->seq + 1);
+	*out->p++ = ',';
+	TRY(audit_body(out, item, k->region, k->audit.id_base, n));
+	line_mac(k->audit.chain, h, h->seq + 1, start, (size_t)(out->p - start),
+	    mac);
+	memcpy(out->p, ",\"mac\":\"", 8);
+	hex_encode(mac, sizeof(mac), out->p + 8);
+	memcpy(out->p + AUDIT_MAC_MEMBER - 1, "\"}\n", 3);
+	out->p += AUDIT_MAC_MEMBER + 2;
 	h->seq++;
-	h->size += out->len - from;
+	h->size += (uint64_t)(out->p - start);
 	memcpy(h->mac, mac, SHA256_LEN);
 	return OK;
 }
 
-/* Write the bodies in ${in} behind ${h} and move ${h} on. */
+/* Write the records that are in hand behind ${h} and move ${h} on. */
 static enum err
-write_lines(const struct hmac_key *chain, const struct buf *in, int fd,
-    struct audit_head *h)
+write_lines(const struct kms *k, int fd, struct audit_head *h)
 {
-	struct buf out CLEANUP_BUF = { 0 };
-	uint64_t off = h->size;
-	size_t from = 0;
+	const struct buf *in = &k->audit.writing;
+	char *text CLEANUP_FREE = malloc(CHUNK + AUDIT_LINE_MAX);
+	struct audit_text_out out = { .p = text };
+	uint64_t off = h->size, n = atomic_load(&k->audit.durable);
+	size_t from = 0, len;
 
-	buf_init(&out, CHUNK + AUDIT_LINE_MAX);
+	if (text == NULL)
+		return ERR_NOMEM;
+	out.end = text + CHUNK + AUDIT_LINE_MAX;
 	while (from < in->len) {
-		const uint8_t *body = in->p + from;
-		const uint8_t *nl = memchr(body, '\n', in->len - from);
-		const size_t len = nl == NULL ? 0 : (size_t)(nl - body);
-
-		if (nl == NULL)
+		len = audit_item_size(in->p + from, in->len - from);
+		if (len == 0)
 			return ERR_INTERNAL;
-		TRY(make_line(chain, body, len, h, &out));
-		from += len + 1;
-		if (out.len < CHUNK && from < in->len)
+		TRY(make_line(k, in->p + from, n++, h, &out));
+		from += len;
+		if (out.p < text + CHUNK && from < in->len)
 			continue;
-		TRY(sys_pwrite_full(fd, out.p, out.len, off));
-		off += out.len;
-		out.len = 0;
+		len = (size_t)(out.p - text);
+		TRY(sys_pwrite_full(fd, text, len, off));
+		off += len;
+		out.p = text;
 	}
 	return OK;
 }
@@ -478,7 +491,7 @@ write_out(struct kms *k)
 	TRY(audit_head_load(k, &h));
 	TRY(make_ready(k, fd, &h));
 	k->audit.torn = true;
-	TRY(write_lines(k->audit.chain, &k->audit.writing, fd, &h));
+	TRY(write_lines(k, fd, &h));
 	if (sys->fdatasync(fd) != 0)
 		return err_from_errno(errno);
 	TRY(head_store(k, &h));

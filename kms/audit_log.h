@@ -2,8 +2,8 @@
  * audit_log: from a call to its record on disk (the room's own interface; the
  * readers' is audit.h).
  *
- * A record is a line body in memory until audit_flush() gives it its number
- * and its place in the chain.
+ * A record is a packed item in memory (audit.c) until audit_flush() makes a
+ * line of it (audit_line.c) and gives it its number and its place in the chain.
  */
 #ifndef KMS_AUDIT_LOG_H
 #define KMS_AUDIT_LOG_H
@@ -19,21 +19,51 @@
 #include "lib/base/lock.h"
 
 #define AUDIT_LINE_MAX (256 * 1024)
+#define AUDIT_BODY_MAX (AUDIT_LINE_MAX - 256) /* seq and mac are the rest */
 #define AUDIT_MAC_MEMBER (9 + 2 * SHA256_LEN) /* ,"mac":"…" */
+
+/* The strings of a record; of a key, first its ARN, then its owner. */
+enum audit_text {
+	AUDIT_TENANT,
+	AUDIT_USER,
+	AUDIT_AGENT,
+	AUDIT_KEYNAME,
+	AUDIT_ARN,
+	AUDIT_OWNER,
+	AUDIT_ARN2,
+	AUDIT_OWNER2,
+	AUDIT_DETAIL,
+	AUDIT_NTEXTS
+};
+#define AUDIT_TEXT_MAX 512 /* the longest of them */
+
+/* The start of a packed record. */
+struct audit_item {
+	const char *event; /* static storage */
+	int64_t time;
+	uint32_t size; /* of all of it */
+	uint16_t nctx;
+	uint8_t outcome; /* enum err */
+	bool read_only, principal_ok, has_keyname;
+	uint16_t len[AUDIT_NTEXTS];
+};
+#define AUDIT_ITEM_MAX                                               \
+	(sizeof(struct audit_item) + AUDIT_NTEXTS * AUDIT_TEXT_MAX + \
+	    KMS_CONTEXT_MAX)
+
+_Static_assert(ERR_COUNT_ <= UINT8_MAX, "an outcome is a byte");
+_Static_assert(KMS_ARN_MAX <= AUDIT_TEXT_MAX, "texts of a record");
 
 struct audit {
 	struct lock l;
-	struct buf pending; /* l: bodies, a newline after each */
-	int64_t now;        /* l: second that ${iso} shows */
-	char iso[CLOCK_ISO_LEN + 1];
+	struct buf pending;       /* l: packed records */
 	_Atomic uint64_t made;    /* records so far */
 	_Atomic uint64_t durable; /* of these, on disk */
 	atomic_bool failed; /* the last flush; data-key calls are refused */
 	_Atomic uint64_t retried; /* monotonic, of the last failure */
 	uint64_t id_base; /* random; ids of records count on from here */
-	_Atomic uint64_t id_next;
 	/* The rest belongs to the holder of the keystore's connection. */
-	struct buf writing;     /* bodies on their way to the disk */
+	struct buf writing;     /* records on their way to the disk */
 	uint64_t writing_made;  /* ${made} when ${writing} was taken over */
 	bool torn;              /* our own write beyond the head failed */
 	struct hmac_key *chain; /* key memory */
@@ -47,6 +77,21 @@ void audit_release(struct audit *a);
 /* Note the outcome of a call. */
 enum err audit_record(
     struct kms *k, const struct call *c, enum err outcome) MUSTCHECK;
+
+/* Where text goes, and the second that was last put there. */
+struct audit_text_out {
+	char *p;
+	const char *end;
+	int64_t now;
+	char iso[CLOCK_ISO_LEN + 1];
+};
+
+/* Bytes of the record at the start of ${p}; 0 when it is not whole. */
+size_t audit_item_size(const uint8_t *p, size_t len) MUSTCHECK;
+/* Put the body of the record ${p}, the ${n}th (from 0), for which there are
+ * AUDIT_BODY_MAX bytes of room. */
+enum err audit_body(struct audit_text_out *l, const uint8_t *p,
+    const char *region, uint64_t id_base, uint64_t n) MUSTCHECK;
 
 /* Write what is pending; with conn held. */
 enum err audit_flush(struct kms *k) MUSTCHECK;

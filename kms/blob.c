@@ -64,21 +64,15 @@ static void
 derive(const struct hmac_key *mat, const uint8_t *head,
     uint8_t ret[static 2 * KEY_LEN])
 {
-	static const uint8_t length[4] = { 0, 0, 2, 0 }; /* 512 bits */
-	struct hmac_ctx c;
+	/* Counter, label with its NUL, bytes of the blob, bits of output. */
+	uint8_t fixed[4 + 7 + OFF_NONCE + 4] = "\0\0\0\1kms/v1";
 
-	for (uint32_t i = 1; i <= 2; i++) {
-		uint8_t fixed[4 + 7];
-
-		put_u32(fixed, i);
-		memcpy(fixed + 4, "kms/v1", 7);
-		hmac_begin(&c, mat);
-		hmac_add(&c, fixed, sizeof(fixed));
-		hmac_add(&c, head, OFF_NONCE);
-		hmac_add(&c, length, sizeof(length));
-		hmac_end(&c, ret + (i - 1) * KEY_LEN);
-	}
-	secret_wipe(&c, sizeof(c));
+	_Static_assert(sizeof(fixed) <= HMAC_SHORT, "one short MAC");
+	memcpy(fixed + 11, head, OFF_NONCE);
+	put_u32(fixed + 11 + OFF_NONCE, 8 * 2 * KEY_LEN);
+	hmac_short(mat, fixed, sizeof(fixed), ret);
+	fixed[3] = 2;
+	hmac_short(mat, fixed, sizeof(fixed), ret + KEY_LEN);
 }
 
 enum err
@@ -87,7 +81,6 @@ blob_seal(const struct hmac_key *mat, const struct blob_id *id,
 {
 	WIPED(uint8_t, keys, 2 * KEY_LEN);
 	uint8_t commit[SHA256_LEN];
-	struct aead *a CLEANUP_AEAD = NULL;
 
 	memcpy(ret, head_start, sizeof(head_start));
 	memcpy(ret + OFF_UUID, id->uuid, UUID_LEN);
@@ -97,8 +90,7 @@ blob_seal(const struct hmac_key *mat, const struct blob_id *id,
 	hmac_sha256(keys + KEY_LEN, KEY_LEN, ret, OFF_COMMIT, commit);
 	memcpy(ret + OFF_COMMIT, commit, COMMIT_LEN);
 	memcpy(c->p - BLOB_HEAD, ret, BLOB_HEAD);
-	TRY(aead_new(keys, &a));
-	return aead_seal(a, ret + OFF_NONCE, c->p - BLOB_HEAD,
+	return aead_seal_once(keys, ret + OFF_NONCE, c->p - BLOB_HEAD,
 	    BLOB_HEAD + c->len, dek->b, KEY_LEN, ret + BLOB_HEAD,
 	    ret + BLOB_HEAD + KEY_LEN);
 }
@@ -109,7 +101,6 @@ blob_open(const struct hmac_key *mat, const uint8_t blob[static BLOB_LEN],
 {
 	WIPED(uint8_t, keys, 2 * KEY_LEN);
 	uint8_t commit[SHA256_LEN];
-	struct aead *a CLEANUP_AEAD = NULL;
 	enum err e;
 
 	memset(ret, 0, sizeof(*ret));
@@ -118,9 +109,9 @@ blob_open(const struct hmac_key *mat, const uint8_t blob[static BLOB_LEN],
 	if (secret_cmp(commit, blob + OFF_COMMIT, COMMIT_LEN) != 0)
 		return err_fail(ERR_AUTH, "the wrapped data key was altered");
 	memcpy(c->p - BLOB_HEAD, blob, BLOB_HEAD);
-	TRY(aead_new(keys, &a));
-	e = aead_open(a, blob + OFF_NONCE, c->p - BLOB_HEAD, BLOB_HEAD + c->len,
-	    blob + BLOB_HEAD, KEY_LEN, blob + BLOB_HEAD + KEY_LEN, ret->b);
+	e = aead_open_once(keys, blob + OFF_NONCE, c->p - BLOB_HEAD,
+	    BLOB_HEAD + c->len, blob + BLOB_HEAD, KEY_LEN,
+	    blob + BLOB_HEAD + KEY_LEN, ret->b);
 	if (e == ERR_AUTH)
 		return err_fail(e, "the wrapped data key was altered, or "
 				   "belongs to something else");

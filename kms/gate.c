@@ -61,8 +61,10 @@ gate_policy(
 	kms_policy_fn *fn;
 	void *arg;
 
+	if (atomic_load(&k->policy) == NULL)
+		return OK;
 	rwlock_read(&k->tab_lock);
-	fn = k->policy;
+	fn = atomic_load(&k->policy);
 	arg = k->policy_arg;
 	rwlock_drop(&k->tab_lock);
 	/* Outside the lock: a policy may well look at keys. */
@@ -106,9 +108,29 @@ check(struct kms *k, const struct call *c, const char *action,
 	return c->crypto ? state_check(key) : OK;
 }
 
-enum err
-gate_key(struct kms *k, struct call *c, const char *keyname, const char *action,
-    struct keyref *ret)
+/* Most calls give the ARN as this room spells it, of a key that the caller's
+ * tenant may name: the key is then found without taking the name apart.  What is not found
+ * goes the long way, which also says why. */
+static bool
+find_arn(
+    struct kms *k, const struct call *c, const char *arn, struct keyref *ret)
+{
+	const struct tkey *t;
+
+	if (arn == NULL || strncmp(arn, "arn:", 4) != 0 || kms_fresh(k) != OK)
+		return false;
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	t = table_by_arn(k->tab, arn);
+	if (t == NULL ||
+	    (t->kind != KEY_SERVICE && strcmp(t->tenant, c->tenant) != 0))
+		return false;
+	facts(t, ret);
+	return true;
+}
+
+static enum err
+gate_name(struct kms *k, struct call *c, const char *keyname,
+    const char *action, struct keyref *ret)
 {
 	struct name n;
 	enum err e;
@@ -134,6 +156,16 @@ gate_key(struct kms *k, struct call *c, const char *keyname, const char *action,
 		return err_fail(ERR_NOKEY, "no key named \"%.200s\"", keyname);
 	}
 	return check(k, c, action, ret);
+}
+
+enum err
+gate_key(struct kms *k, struct call *c, const char *keyname, const char *action,
+    struct keyref *ret)
+{
+
+	if (find_arn(k, c, keyname, ret))
+		return check(k, c, action, ret);
+	return gate_name(k, c, keyname, action, ret);
 }
 
 enum err

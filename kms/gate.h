@@ -26,7 +26,7 @@ struct keyref {
 
 struct call {
 	const struct kms_who *who;
-	const char *event; /* as "GenerateDataKey" */
+	const char *event; /* as "GenerateDataKey"; static storage */
 	bool read_only;
 	bool crypto; /* needs an enabled key; refused while audit is stuck */
 	bool make;   /* a default or service key may be made */

@@ -460,7 +460,7 @@ kms_set_policy(struct kms *k, kms_policy_fn *fn, void *arg)
 {
 
 	rwlock_write(&k->tab_lock);
-	k->policy = fn;
+	atomic_store(&k->policy, fn);
 	k->policy_arg = arg;
 	rwlock_drop(&k->tab_lock);
 	(void)epoch_bump(k->epoch);

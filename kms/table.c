@@ -33,6 +33,32 @@ table_by_id(const struct table *t, const uint8_t uuid[static UUID_LEN])
 	return NULL;
 }
 
+/* Where the search for an ARN begins: its end is the random part. */
+static size_t
+arn_place(const struct table *t, const char *arn, size_t len)
+{
+	uint64_t tail;
+
+	memcpy(&tail, arn + len - sizeof(tail), sizeof(tail));
+	return (tail * UINT64_C(0x9e3779b97f4a7c15) >> 32) &
+	       (t->arn_places - 1);
+}
+
+struct tkey *
+table_by_arn(const struct table *t, const char *arn)
+{
+	const size_t len = strnlen(arn, KMS_ARN_MAX);
+	size_t i;
+
+	if (len < sizeof(uint64_t) || t->arn_places == 0)
+		return NULL;
+	for (i = arn_place(t, arn, len); t->by_arn[i] != NULL;
+	     i = (i + 1) & (t->arn_places - 1))
+		if (strcmp(t->by_arn[i]->arn, arn) == 0)
+			return t->by_arn[i];
+	return NULL;
+}
+
 static struct tkey *
 by_alias(const struct table *t, const char *tenant, const char *name)
 {
@@ -208,6 +234,28 @@ load_epoch(struct db *db, struct table *t)
 	return OK;
 }
 
+static enum err
+index_arns(struct table *t)
+{
+	size_t n = 2;
+
+	while (n < 2 * t->nkeys)
+		n *= 2;
+	t->by_arn = calloc(n, sizeof(struct tkey *));
+	if (t->by_arn == NULL)
+		return ERR_NOMEM;
+	t->arn_places = n;
+	for (size_t i = 0; i < t->nkeys; i++) {
+		const char *arn = t->keys[i].arn;
+		size_t at = arn_place(t, arn, strlen(arn));
+
+		while (t->by_arn[at] != NULL)
+			at = (at + 1) & (n - 1);
+		t->by_arn[at] = &t->keys[i];
+	}
+	return OK;
+}
+
 enum err
 table_load(struct db *db, const char *region, struct table **ret)
 {
@@ -219,6 +267,7 @@ table_load(struct db *db, const char *region, struct table **ret)
 	TRY(kdb_begin_read(db, &tx));
 	TRY(load_epoch(db, t));
 	TRY(load_keys(db, region, t));
+	TRY(index_arns(t));
 	TRY(load_versions(db, t));
 	TRY(load_aliases(db, t));
 	for (size_t i = 0; i < t->nkeys; i++)
@@ -245,6 +294,7 @@ table_free(struct table *t)
 		free(k->description);
 		free(k->arn);
 	}
+	free(t->by_arn);
 	free(t->keys);
 	free(t->aliases);
 	free(t);

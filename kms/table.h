@@ -53,6 +53,8 @@ struct talias {
 struct table {
 	struct tkey *keys; /* by uuid */
 	size_t nkeys;
+	struct tkey **by_arn; /* hash table of a power of two places */
+	size_t arn_places;
 	struct talias *aliases; /* by tenant, name */
 	size_t naliases;
 	uint64_t serial;   /* order of loading */
@@ -76,6 +78,8 @@ void table_inherit(struct table *t, struct table *old);
 /* NULL when there is none. */
 struct tkey *table_by_id(
     const struct table *t, const uint8_t uuid[static UUID_LEN]);
+/* ${arn} must be spelt as the table does. */
+struct tkey *table_by_arn(const struct table *t, const char *arn);
 struct tkey *table_find(const struct table *t, const struct name *n);
 
 /* The material of a version: sealed with its place, and made ready. */
