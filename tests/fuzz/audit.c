@@ -99,7 +99,7 @@ next_record(void *arg, const char *line, size_t len)
 static void
 chained(struct feed *f)
 {
-	struct buf log CLEANUP_BUF;
+	struct buf log CLEANUP_BUF = { 0 };
 	uint8_t mac[SHA256_LEN] = { 0 };
 	struct walk w = { .bad = false };
 	const size_t place = (size_t)feed_int(f, 2);
@@ -157,7 +157,7 @@ next_line(void *arg, const char *line, size_t len)
 static void
 lines(struct feed *f)
 {
-	struct buf text CLEANUP_BUF;
+	struct buf text CLEANUP_BUF = { 0 };
 	struct cut c;
 
 	buf_init(&text, LOG_MAX);

@@ -15,7 +15,7 @@ static const char replacement[] = "\xef\xbf\xbd";
 static void
 settled(const char *text, size_t len, const struct buf *same)
 {
-	struct buf b CLEANUP_BUF;
+	struct buf b CLEANUP_BUF = { 0 };
 
 	buf_init(&b, same->len);
 	HOLDS(buf_put_json(&b, text, len) == OK);
@@ -26,7 +26,7 @@ settled(const char *text, size_t len, const struct buf *same)
 static void
 too_little(const char *text, size_t len, size_t need)
 {
-	struct buf b CLEANUP_BUF;
+	struct buf b CLEANUP_BUF = { 0 };
 
 	buf_init(&b, need - 1 + 3);
 	HOLDS(buf_put_str(&b, "abc") == OK);
@@ -39,7 +39,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	const char *text = (const char *)data;
 	char *s CLEANUP_FREE = malloc(len + 1);
-	struct buf b CLEANUP_BUF;
+	struct buf b CLEANUP_BUF = { 0 };
 	json_error_t why;
 
 	buf_init(&b, 6 * len + 2);

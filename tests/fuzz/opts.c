@@ -49,7 +49,8 @@ sound(const struct fs_opts *o)
 static void
 lists(struct feed *f)
 {
-	struct fs_opts apart CLEANUP_OPTS, joined CLEANUP_OPTS;
+	struct fs_opts apart CLEANUP_OPTS = { 0 };
+	struct fs_opts joined CLEANUP_OPTS = { 0 };
 	char *a CLEANUP_FREE = feed_str(f);
 	char *b CLEANUP_FREE = feed_str(f);
 	char *both CLEANUP_FREE = NULL;
@@ -78,7 +79,7 @@ lists(struct feed *f)
 static void
 command(struct feed *f)
 {
-	struct fs_opts o CLEANUP_OPTS;
+	struct fs_opts o CLEANUP_OPTS = { 0 };
 	char *argv[WORDS + 1];
 	int argc = 0;
 
