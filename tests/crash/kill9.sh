@@ -34,10 +34,11 @@ def sync_dir(d):
     os.close(fd)
 
 base = p("w%d" % k)
-os.makedirs(base, exist_ok=True)
 i = 0
 mine = []
 try:
+    # On a busy machine the kill may come even before this.
+    os.makedirs(base, exist_ok=True)
     while True:
         i += 1
         n = "%d-%d" % (loop, i)
