@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "fs/session.h"
+#include "fs/trace.h"
 #include "lib/base/log.h"
 
 #define FUSE_CONF "/etc/fuse.conf"
@@ -156,17 +157,18 @@ tell(int fd, int code)
 		log_error("fs: the starting process went away");
 }
 
-/* From here on nobody reads our stderr. */
+/* From here on nobody reads our output. */
 static void
-go_silent(void)
+go_silent(const char *store)
 {
 	int fd CLEANUP_CLOSE = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	log_to_syslog("ssefs");
+	trace_stderr(store);
 	if (chdir("/") != 0 || fd < 0)
 		return;
-	for (int i = 0; i <= 2; i++)
-		(void)dup2(fd, i);
+	(void)dup2(fd, STDIN_FILENO);
+	(void)dup2(fd, STDOUT_FILENO);
 }
 
 /* ${ready} is the pipe to the starter, or -1 in the foreground. */
@@ -178,11 +180,12 @@ serve(const struct fs_opts *o, const char *mp, int ready)
 
 	if (o->debug)
 		log_set_level(LOG_LVL_DEBUG);
+	trace_signals();
 	session_block_signals();
 	code = session_open(&s, o, mp);
 	if (code == FS_EXIT_OK) {
 		if (ready >= 0)
-			go_silent();
+			go_silent(o->store);
 		tell(ready, code);
 		session_serve(&s);
 	}

@@ -33,7 +33,7 @@ log_level(void)
 void
 log_to_syslog(const char *ident)
 {
-	openlog(ident, LOG_PID, LOG_DAEMON);
+	openlog(ident, LOG_PID | LOG_PERROR, LOG_DAEMON);
 	atomic_store(&to_syslog, true);
 }
 
