@@ -181,7 +181,7 @@ collect_inodes(struct walk *w)
 	return (e == ERR_NOENT ? OK : e);
 }
 
-/* Shared segments; offsets as in the byte table of share.c. */
+/* Shared segments; offsets as in the byte table of frozen.c. */
 static enum err
 collect_shared(struct walk *w)
 {

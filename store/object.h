@@ -380,7 +380,7 @@ enum err base_release(struct store *st, uint64_t owner) MUSTCHECK;
 
 /* store.c: try once more what store_reap() found in use. */
 void reap_again(struct store *st);
-/* Free what share.c holds of the store. */
+/* Free what frozen.c holds of the store. */
 void share_close(struct store *st);
 
 /* revoke.c: look for keys that went out of use (kms_watch's callback). */
