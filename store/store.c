@@ -168,7 +168,8 @@ store_new(const struct store_opts *o)
 	lock_init(&st->alloc_lock, RANK_STORE_ALLOC, "store alloc");
 	lock_init(&st->state, RANK_STORE_STATE, "store state");
 	lock_cond_init(&st->state_cond);
-	st->dir = strdup(o->dir);
+	/* The VFS knows the database by its full path. */
+	st->dir = realpath(o->dir, NULL);
 	if (st->dir == NULL) {
 		store_free(st);
 		return (NULL);
