@@ -369,8 +369,6 @@ enum err base_trim(struct store *st, struct obj *o, uint64_t from,
 enum err base_load(struct store *st, struct obj *o) MUSTCHECK;
 /* Forget the list in core.  st->db held. */
 void base_unload(struct store *st, struct seg *s);
-/* Does a base lie under block ${blk}? */
-bool base_covers(const struct seg *s, uint64_t blk);
 /* First block at or after ${blk}, below ${end}, under which a base lies
  * (ERR_NOENT: none), and the end of that range. */
 enum err base_next(const struct seg *s, uint64_t blk, uint64_t *ret,

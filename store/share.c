@@ -76,15 +76,6 @@ base_next(const struct seg *s, uint64_t blk, uint64_t *ret, uint64_t *ret_end)
 	return (OK);
 }
 
-bool
-base_covers(const struct seg *s, uint64_t blk)
-{
-	uint64_t at, end;
-
-	return (s->nbases != 0 && base_next(s, blk, &at, &end) == OK &&
-	    at == blk);
-}
-
 enum err
 base_find(struct store *st, struct seg *s, uint64_t blk, struct seg **ret,
     uint64_t *ret_blk)

@@ -6,6 +6,7 @@
 
 #include "store/object.h"
 
+#define COUNT_EXACT 65536u /* blocks of a shared range */
 #define CUT_INLINE 1024u /* level-0 nodes dropped at once; beyond: drained */
 
 /* Entries [from, to) of one node become absent. */
@@ -25,36 +26,32 @@ entries_drop(struct store *st, struct node *n, unsigned from, unsigned to)
 	return (lost);
 }
 
-/* Blocks of [from, to) that a base shows. */
+/* Blocks of [from, to) that a base shows.  Of a large range all are counted
+ * that a base covers: holes too, which obj_changed() puts up with. */
 static enum err
 blocks_under(struct store *st, struct seg *s, uint64_t from, uint64_t to,
     uint64_t *ret)
 {
-	uint64_t chunk = from / CHUNK_ENTRIES, at, end, n = 0;
-	enum err e = ERR_NOENT;
+	struct bref b[CHUNK_ENTRIES] UNINIT;
+	uint64_t at, end;
 
-	for (uint64_t b = from; base_next(s, b, &at, &end) == OK && at < to;
-	    b = end)
-		n += (end < to ? end : to) - at;
-	/* Less those that the segment itself holds. */
-	while (n != 0 && (e = map_next(st, s, chunk, &chunk)) == OK &&
-	    chunk * CHUNK_ENTRIES < to) {
-		struct node *node = NULL;
+	*ret = 0;
+	while (base_next(s, from, &at, &end) == OK && at < to) {
+		const uint64_t n = (end < to ? end : to) - at;
+		const uint32_t m = n < COUNTOF(b) ? (uint32_t)n :
+		    (uint32_t)COUNTOF(b);
 
-		TRY(map_get(st, s, 0, chunk, &node));
-		for (unsigned i = 0; node != NULL && i < node->count; i++) {
-			const uint64_t blk = chunk * CHUNK_ENTRIES + i;
-
-			if (blk >= from && blk < to && base_covers(s, blk) &&
-			    ment_state((const struct ment *)(const void *)
-			    node->ents + i) == MENT_DATA && n != 0)
-				n--;
+		if (n > COUNT_EXACT) {
+			*ret += n;
+			from = at + n;
+			continue;
 		}
-		map_put(st, node);
-		chunk++;
+		TRY(blocks_find(st, s, at, m, b));
+		for (uint32_t i = 0; i < m; i++)
+			*ret += b[i].seg != NULL && b[i].seg != s;
+		from = at + m;
 	}
-	*ret = n;
-	return (e == ERR_NOENT ? OK : e);
+	return (OK);
 }
 
 enum err

@@ -28,6 +28,7 @@ struct plan {
 	uint8_t *head, *tail; /* edges, completed: BLOCK bytes each */
 	bool use_head, use_tail;
 	unsigned kidx;
+	int64_t gained; /* blocks, when others lie under the segment */
 	struct ment *m; /* n entries */
 	struct node **node; /* of each chunk touched */
 	size_t nnodes;
@@ -205,6 +206,23 @@ plan_nodes(struct store *st, struct seg *s, struct plan *p)
 	return (OK);
 }
 
+/* Blocks of the plan that hold nothing yet, also not under the segment. */
+static enum err
+plan_count(struct store *st, struct seg *s, struct plan *p)
+{
+	struct bref b[CHUNK_ENTRIES] UNINIT;
+
+	for (uint64_t i = 0; s->nbases != 0 && i < p->n; i += COUNTOF(b)) {
+		const uint32_t n = p->n - i < COUNTOF(b) ?
+		    (uint32_t)(p->n - i) : (uint32_t)COUNTOF(b);
+
+		TRY(blocks_find(st, s, p->first + i, n, b));
+		for (uint32_t k = 0; k < n; k++)
+			p->gained += b[k].seg == NULL;
+	}
+	return (OK);
+}
+
 static int64_t
 plan_apply(struct store *st, const struct seg *s, struct plan *p)
 {
@@ -219,12 +237,12 @@ plan_apply(struct store *st, const struct seg *s, struct plan *p)
 
 		if (ment_state(m) == MENT_DATA)
 			alloc_give(st, ment_slot(m), 1, node_fresh(st, n, c));
-		else if (!base_covers(s, blk)) /* counted there already */
+		else
 			gained++;
 		*m = p->m[i];
 		node_set_fresh(st, n, c);
 	}
-	return (gained);
+	return (s->nbases != 0 ? p->gained : gained);
 }
 
 enum err
@@ -250,6 +268,8 @@ blocks_write(struct store *st, struct obj *o, uint64_t off,
 		e = seg_next_key(s, p.n, &p.kidx);
 	if (e == OK)
 		e = plan_edges(st, s, &p);
+	if (e == OK)
+		e = plan_count(st, s, &p);
 	if (e == OK)
 		e = plan_nodes(st, s, &p);
 	if (e == OK)

@@ -342,6 +342,10 @@ test_sparse_stays_sparse(void **state UNUSED)
 	store_release(h);
 	assert_int_equal(blocks(st, a), 128);
 	assert_int_equal(blocks(st, b), 64);
+	/* Into a hole of what is shared, and onto data. */
+	put(st, a, MIB, 3, 64 * KIB);
+	put(st, a, 0, 3, 64 * KIB);
+	assert_int_equal(blocks(st, a), 144);
 }
 
 /* ---- Truncation --------------------------------------------------------- */
