@@ -9,8 +9,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
 #include "crypto/aead.h"
 #include "crypto/rand.h"
@@ -174,6 +176,14 @@ give_back(struct aead *a, EVP_CIPHER_CTX *c)
 		retire(c);
 }
 
+/* The tag as a parameter: EVP_CIPHER_CTX_ctrl() takes a longer way to it. */
+#define TAG_PARAM(tag)                                               \
+	{                                                            \
+		OSSL_PARAM_construct_octet_string(                   \
+		    OSSL_CIPHER_PARAM_AEAD_TAG, (tag), AEAD_TAGLEN), \
+		    OSSL_PARAM_construct_end()                       \
+	}
+
 /* Associated data and text. */
 static bool
 process(EVP_CIPHER_CTX *c, const void *ad, size_t adlen, const void *in,
@@ -190,13 +200,13 @@ static bool
 seal(EVP_CIPHER_CTX *c, const void *ad, size_t adlen, const void *in,
     size_t len, void *out, uint8_t *tag)
 {
+	OSSL_PARAM want[] = TAG_PARAM(tag);
 	uint8_t none[AEAD_TAGLEN];
 	int n = 0;
 
 	return process(c, ad, adlen, in, len, out) &&
 	       EVP_CipherFinal_ex(c, none, &n) == 1 &&
-	       EVP_CIPHER_CTX_ctrl(
-		   c, EVP_CTRL_AEAD_GET_TAG, AEAD_TAGLEN, tag) == 1;
+	       EVP_CIPHER_CTX_get_params(c, want) == 1;
 }
 
 /* OK, ERR_AUTH, ERR_CRYPTO; ${out} is zero unless OK. */
@@ -204,14 +214,14 @@ static enum err
 open_text(EVP_CIPHER_CTX *c, const void *ad, size_t adlen, const void *in,
     size_t len, const uint8_t *tag, void *out)
 {
-	uint8_t want[AEAD_TAGLEN], none[AEAD_TAGLEN];
+	uint8_t copy[AEAD_TAGLEN], none[AEAD_TAGLEN];
+	const OSSL_PARAM want[] = TAG_PARAM(copy);
 	enum err e = ERR_CRYPTO;
 	int n = 0;
 
-	memcpy(want, tag, sizeof(want)); /* OpenSSL's argument is not const */
+	memcpy(copy, tag, sizeof(copy)); /* OpenSSL's argument is not const */
 	if (process(c, ad, adlen, in, len, out) &&
-	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, AEAD_TAGLEN, want) ==
-		1)
+	    EVP_CIPHER_CTX_set_params(c, want) == 1)
 		e = EVP_CipherFinal_ex(c, none, &n) == 1 ? OK : ERR_AUTH;
 	if (e != OK)
 		secret_wipe(out, len);

@@ -150,21 +150,28 @@ hmac_short(const struct hmac_key *k, const void *p, size_t len,
 	secret_wipe(&w, sizeof(w));
 }
 
+static void
+hmac_long(const struct hmac_key *k, const void *p, size_t len,
+    uint8_t ret[static SHA256_LEN])
+{
+	struct hmac_ctx c;
+
+	hmac_begin(&c, k);
+	hmac_add(&c, p, len);
+	hmac_end(&c, ret);
+}
+
 void
 hmac_sha256(const void *key, size_t keylen, const void *p, size_t len,
     uint8_t ret[static SHA256_LEN])
 {
 	struct hmac_key k;
-	struct hmac_ctx c;
 
 	hmac_key_set(&k, key, keylen);
-	if (len > 0 && len <= HMAC_SHORT) {
+	if (len > 0 && len <= HMAC_SHORT)
 		hmac_short(&k, p, len, ret);
-	} else {
-		hmac_begin(&c, &k);
-		hmac_add(&c, p, len);
-		hmac_end(&c, ret);
-	}
+	else
+		hmac_long(&k, p, len, ret);
 	secret_wipe(&k, sizeof(k));
 }
 

@@ -16,7 +16,7 @@
 #include "crypto/secret.h"
 #include "lib/base/log.h"
 
-#define POOL_LEN 512
+#define POOL_LEN 2048
 /* A clock is read a little after the other; a jump is more than this. */
 #define JUMP_NS 50000000
 

@@ -1,7 +1,7 @@
 /*
  * rand: random bytes from the kernel, by way of a small pool per thread.
  *
- * The pool (512 bytes) makes a 12-byte nonce cost nanoseconds.  It is wiped
+ * The pool (2 KiB) makes a 12-byte nonce cost nanoseconds.  It is wiped
  * byte by byte as it is used, wiped in a forked child, and dropped when the
  * boot-time clock has jumped past the monotonic one (a resumed machine), so
  * that two machines or processes never draw the same bytes.

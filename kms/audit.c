@@ -26,7 +26,7 @@
  * never reached unless the disk fails. */
 #define PENDING_FLUSH (1024 * 1024)
 #define PENDING_MAX (16 * 1024 * 1024)
-#define SMALL 768 /* holds an ordinary record */
+#define SMALL 512 /* holds an ordinary record */
 
 enum err
 audit_init(struct audit *a, const struct key *kmk)
@@ -165,7 +165,7 @@ audit_record(struct kms *k, const struct call *c, enum err outcome)
 	struct text t[AUDIT_NTEXTS] = { 0 };
 	const size_t ctx = context_size(c, outcome);
 	struct audit_item item = { .event = c->event,
-		.time = clock_wall().tv_sec,
+		.time = clock_wall_s(),
 		.outcome = (uint8_t)outcome,
 		.read_only = c->read_only,
 		.principal_ok = c->principal_ok,

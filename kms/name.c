@@ -76,10 +76,17 @@ bool
 name_utf8_ok(const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
+	const unsigned char *end = p + strlen(s);
+	uint64_t eight;
 
-	while (*p != 0) {
-		const size_t n = utf8_len(p);
+	while (p < end) {
+		size_t n = 8;
 
+		/* Nearly all of it is ASCII. */
+		if (end - p >= 8)
+			memcpy(&eight, p, sizeof(eight));
+		if (end - p < 8 || (eight & UINT64_C(0x8080808080808080)) != 0)
+			n = utf8_len(p);
 		if (n == 0)
 			return false;
 		p += n;

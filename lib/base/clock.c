@@ -32,6 +32,17 @@ clock_wall(void)
 	return ts;
 }
 
+int64_t
+clock_wall_s(void)
+{
+	struct timespec ts;
+
+	if (atomic_load_explicit(&frozen, memory_order_relaxed))
+		return clock_wall().tv_sec;
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return ts.tv_sec;
+}
+
 void
 clock_freeze(const struct timespec *at)
 {

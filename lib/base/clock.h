@@ -9,6 +9,8 @@
 
 /* Wall time; tests may freeze it (NULL thaws). */
 struct timespec clock_wall(void);
+/* Its second as of the last tick, a few milliseconds late; costs a third. */
+int64_t clock_wall_s(void);
 void clock_freeze(const struct timespec *at);
 
 /* Nanoseconds of a clock that never steps back. */

@@ -87,6 +87,44 @@ test_messages(void **state UNUSED)
 }
 
 /* Any one bit of nonce, text, tag or associated data; any cut. */
+/* A key for one message gives what a kept one does, again and again. */
+static void
+test_once(void **state UNUSED)
+{
+	uint8_t key[KEY_LEN], nonce[AEAD_NONCELEN], tag[AEAD_TAGLEN];
+	uint8_t tag2[AEAD_TAGLEN], text[100], sealed[100], sealed2[100];
+	uint8_t opened[100];
+
+	memset(text, 3, sizeof(text));
+	memset(nonce, 9, sizeof(nonce));
+	for (uint8_t i = 0; i < 8; i++) {
+		struct aead *a CLEANUP_AEAD = key_of(i);
+
+		memset(key, i, sizeof(key));
+		assert_int_equal(aead_seal(a, nonce, "ad", 2, text,
+				     sizeof(text), sealed, tag),
+		    OK);
+		assert_int_equal(aead_seal_once(key, nonce, "ad", 2, text,
+				     sizeof(text), sealed2, tag2),
+		    OK);
+		assert_memory_equal(sealed, sealed2, sizeof(sealed));
+		assert_memory_equal(tag, tag2, sizeof(tag));
+		assert_int_equal(aead_open_once(key, nonce, "ad", 2, sealed,
+				     sizeof(sealed), tag, opened),
+		    OK);
+		assert_memory_equal(opened, text, sizeof(text));
+		tag[i] ^= 1;
+		assert_int_equal(aead_open_once(key, nonce, "ad", 2, sealed,
+				     sizeof(sealed), tag, opened),
+		    ERR_AUTH);
+		check_zero(opened, sizeof(opened));
+		key[31] ^= 1;
+		assert_int_equal(aead_open_once(key, nonce, "ad", 2, sealed,
+				     sizeof(sealed), tag2, opened),
+		    ERR_AUTH);
+	}
+}
+
 static void
 test_every_bit(void **state UNUSED)
 {
@@ -227,6 +265,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vectors),
 		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_in_place_and_empty),
 		cmocka_unit_test(test_threads),

@@ -112,6 +112,28 @@ test_hmac(void **state UNUSED)
 }
 
 /* RFC 3720, appendix B.4. */
+/* Every length that is one call against the same in pieces. */
+static void
+test_hmac_short(void **state UNUSED)
+{
+	uint8_t msg[HMAC_SHORT], got[SHA256_LEN], want[SHA256_LEN];
+	struct hmac_key k;
+	struct hmac_ctx c;
+
+	for (size_t i = 0; i < sizeof(msg); i++)
+		msg[i] = (uint8_t)(7 * i + 1);
+	hmac_key_set(&k, "a key", 5);
+	for (size_t len = 0; len <= HMAC_SHORT; len++) {
+		hmac_begin(&c, &k);
+		hmac_add(&c, msg, len);
+		hmac_end(&c, want);
+		hmac_short(&k, msg, len, got);
+		assert_memory_equal(got, want, SHA256_LEN);
+		hmac_sha256("a key", 5, msg, len, got);
+		assert_memory_equal(got, want, SHA256_LEN);
+	}
+}
+
 static void
 test_crc32c_rfc3720(void **state UNUSED)
 {
@@ -164,6 +186,7 @@ main(void)
 		cmocka_unit_test(test_sha256),
 		cmocka_unit_test(test_md5),
 		cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_hmac_short),
 		cmocka_unit_test(test_crc32c_rfc3720),
 		cmocka_unit_test(test_crc32c_both),
 	};

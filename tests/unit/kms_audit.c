@@ -160,6 +160,80 @@ test_large_context(void **state)
 	kms_close(k);
 }
 
+/* A context that nobody looked at, since the call failed before, is not
+ * written however large it is. */
+static void
+test_refused_context(void **state)
+{
+	struct kms *k = place_open(*state);
+	char *big = malloc(1 << 20);
+	struct kms_pair pair = { "k", big };
+	json_t *j = NULL;
+	struct sample s;
+	struct key *dek = key_new();
+
+	memset(big, 'x', (1 << 20) - 1);
+	big[(1 << 20) - 1] = '\0';
+	sample_make(k, NULL, &s);
+	s.blob[10] ^= 1;
+	assert_int_equal(
+	    kms_unwrap(k, &root_user, s.blob, s.len, &pair, 1, dek), ERR_AUTH);
+	pair.value = NULL;
+	assert_int_equal(
+	    kms_unwrap(k, &root_user, s.blob, s.len, &pair, 1, dek), ERR_AUTH);
+	assert_ok(audit_show(k, 0, last_line, &j));
+	assert_string_equal(
+	    member(j, "errorCode"), "InvalidCiphertextException");
+	assert_true(json_is_null(json_object_get(j, "requestParameters")));
+	assert_int_equal(verify(*state).bad_seq, 0);
+	json_decref(j);
+	free(big);
+	key_free(s.dek);
+	key_free(dek);
+	kms_close(k);
+}
+
+/* Both ids of all records differ from all others. */
+static bool
+collect_ids(void *arg, const char *line, size_t len)
+{
+	json_t *seen = arg, *j = json_loadb(line, len, 0, NULL);
+	const char *names[] = { "requestID", "eventID" };
+
+	assert_non_null(j);
+	for (unsigned i = 0; i < COUNTOF(names); i++) {
+		assert_int_equal(strlen(member(j, names[i])), 36);
+		assert_null(json_object_get(seen, member(j, names[i])));
+		assert_int_equal(
+		    json_object_set_new(seen, member(j, names[i]), json_true()),
+		    0);
+	}
+	json_decref(j);
+	return true;
+}
+
+static void
+test_ids(void **state)
+{
+	json_t *seen = json_object();
+	struct kms *k;
+
+	fill(*state);
+	fill(*state);
+	k = place_open(*state);
+	for (unsigned i = 0; i < 40; i++) {
+		struct sample s;
+
+		sample_make(k, NULL, &s);
+		key_free(s.dek);
+		if (i % 7 == 0)
+			assert_ok(kms_flush(k));
+	}
+	assert_ok(audit_show(k, 0, collect_ids, seen));
+	json_decref(seen);
+	kms_close(k);
+}
+
 /* The start of line ${n} (from 0). */
 static char *
 line_at(const struct text *t, unsigned n)
@@ -454,11 +528,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_record),
-		T(test_large_context), T(test_removed), T(test_changed),
-		T(test_reordered), T(test_truncated), T(test_appended),
-		T(test_put_back), T(test_foreign_stays), T(test_crash_tail),
-		T(test_fail_closed), T(test_one_chain),
-		T(test_change_durable) };
+		T(test_large_context), T(test_refused_context), T(test_ids),
+		T(test_removed), T(test_changed), T(test_reordered),
+		T(test_truncated), T(test_appended), T(test_put_back),
+		T(test_foreign_stays), T(test_crash_tail), T(test_fail_closed),
+		T(test_one_chain), T(test_change_durable) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
