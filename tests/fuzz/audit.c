@@ -8,8 +8,6 @@
  *      verify
  *   2  runs (character, length / 64): a file to be cut into lines
  */
-#include <sys/mman.h>
-
 #include "crypto/digest.h"
 #include "kms/audit_log.h"
 #include "lib/base/codec.h"
@@ -17,7 +15,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-#define LOG_MAX ((size_t)2 << 20)
+#define LOG_MAX ((size_t)768 << 10)
 
 static const struct hmac_key *
 chain(void)
@@ -47,15 +45,35 @@ one_line(const struct feed *f)
 	}
 }
 
-/* A file in memory with these bytes. */
-static int
-file(const struct buf *b)
-{
-	const int fd = memfd_create("audit", MFD_CLOEXEC);
+/* The one file there is, in memory: a search makes thousands a second. */
+static const struct buf *file;
 
-	HOLDS(fd >= 0);
-	HOLDS(sys_pwrite_full(fd, b->p, b->len, 0) == OK);
-	return (fd);
+static ssize_t
+file_pread(int fd, void *ret, size_t len, off_t off)
+{
+	const size_t at = (size_t)off;
+	const size_t n = file->len - at < len ? file->len - at : len;
+
+	HOLDS(fd == 7 && at <= file->len);
+	memcpy(ret, file->p + at, n);
+	return ((ssize_t)n);
+}
+
+/* audit_lines of ${b}. */
+static enum err
+file_lines(const struct buf *b,
+    bool (*cb)(void *arg, const char *line, size_t len), void *arg)
+{
+	static struct sys_ops ops;
+
+	ops = sys_linux;
+	ops.pread = file_pread;
+	file = b;
+	sys_install(&ops);
+	const enum err e = audit_lines(7, 0, b->len, cb, arg);
+
+	sys_install(&sys_linux);
+	return (e);
 }
 
 /* ---- A chain ------------------------------------------------------------ */
@@ -122,9 +140,8 @@ chained(struct feed *f)
 	if (place < log.len)
 		log.p[place] ^= mask;
 	const bool edited = place < log.len && mask != 0;
-	int fd CLEANUP_CLOSE = file(&log);
 
-	HOLDS(audit_lines(fd, 0, log.len, next_record, &w) == OK);
+	HOLDS(file_lines(&log, next_record, &w) == OK);
 	HOLDS(w.h.seq == (edited ? whole : seq));
 	if (!edited)
 		HOLDS(w.h.size == log.len && !w.bad &&
@@ -175,10 +192,8 @@ lines(struct feed *f)
 	}
 	if (text.len == 0)
 		return;
-	int fd CLEANUP_CLOSE = file(&text);
-
 	c = (struct cut){ text.p, text.len };
-	HOLDS(audit_lines(fd, 0, text.len, next_line, &c) == OK);
+	HOLDS(file_lines(&text, next_line, &c) == OK);
 	HOLDS(c.len == 0 || memchr(c.p, '\n', c.len) == NULL);
 }
 
