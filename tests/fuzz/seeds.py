@@ -56,7 +56,11 @@ def obj():
             # Lengths that disagree.
             record(0, 1, 0, 0, 9, 0, 8, 9),
             record(2, 8, 0, 132, 5, 9, 1, 132 + 200 + 32),
-            record(2, 0, 0, 513, 0, 9, 1, 513 + 32)]
+            record(2, 0, 0, 513, 0, 9, 1, 513 + 32),
+            # A record that ends too early, or too late.
+            record(2, 0, 3, 132, 0, 77, 1, 0),
+            record(2, 1, 0, 132, 100, 0, 100, 132 + 32 + 99),
+            record(2, 8, 0, 132, 4, 9, 16384, 132 + 160 + 33)]
     put("obj", [b"\1\0\7" + r for r in recs] + [b"\0\0\0" + recs[0]])
 
 
