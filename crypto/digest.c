@@ -112,7 +112,7 @@ hmac_end(struct hmac_ctx *c, uint8_t ret[static SHA256_LEN])
 
 /*
  * Take the last ${len} bytes of a message after a block that is in ${c}
- * already.  ${b} holds them, then zeros.  Whole blocks pass through
+ * already.  ${b} holds them and has room for two blocks.  Whole blocks pass through
  * SHA256_Update without its buffer; padding them here spares SHA256_Final,
  * which costs as much as the hashing.
  */
@@ -124,6 +124,7 @@ last_blocks(struct sha256_ctx *c, uint8_t *b, size_t len,
 	    len + SHA256_PAD > SHA256_BLOCK ? 2 * SHA256_BLOCK : SHA256_BLOCK;
 
 	b[len] = 0x80;
+	memset(b + len + 1, 0, n - 8 - len - 1);
 	put_u64(b + n - 8, 8 * (SHA256_BLOCK + (uint64_t)len));
 	(void)SHA256_Update(sha(c), b, n);
 	for (size_t i = 0; i < SHA256_LEN / 4; i++)
@@ -136,17 +137,17 @@ hmac_short(const struct hmac_key *k, const void *p, size_t len,
 {
 	struct {
 		struct sha256_ctx c;
-		uint8_t in[2 * SHA256_BLOCK];
-		uint8_t out[SHA256_BLOCK];
-	} w = { 0 };
+		uint8_t b[2 * SHA256_BLOCK];
+	} w UNINIT;
 
 	if (len > HMAC_SHORT)
 		abort();
 	w.c = k->inner;
-	memcpy(w.in, p, len);
-	last_blocks(&w.c, w.in, len, w.out);
+	if (len > 0)
+		memcpy(w.b, p, len);
+	last_blocks(&w.c, w.b, len, w.b);
 	w.c = k->outer;
-	last_blocks(&w.c, w.out, SHA256_LEN, ret);
+	last_blocks(&w.c, w.b, SHA256_LEN, ret);
 	secret_wipe(&w, sizeof(w));
 }
 
@@ -165,7 +166,7 @@ void
 hmac_sha256(const void *key, size_t keylen, const void *p, size_t len,
     uint8_t ret[static SHA256_LEN])
 {
-	struct hmac_key k;
+	struct hmac_key k UNINIT;
 
 	hmac_key_set(&k, key, keylen);
 	if (len > 0 && len <= HMAC_SHORT)

@@ -171,7 +171,7 @@ audit_record(struct kms *k, const struct call *c, enum err outcome)
 		.principal_ok = c->principal_ok,
 		.has_keyname = c->keyname != NULL,
 		.nctx = (uint16_t)(ctx == 0 ? 0 : c->nctx) };
-	uint8_t small[SMALL];
+	uint8_t small[SMALL] UNINIT;
 	uint8_t *big CLEANUP_FREE = NULL;
 	size_t size = sizeof(item) + ctx, pending = 0;
 

@@ -61,7 +61,7 @@ enum err
 context_make(
     struct context *c, const struct kms_pair *ctx, size_t n, size_t room)
 {
-	struct kms_pair few[FEW_PAIRS];
+	struct kms_pair few[FEW_PAIRS] UNINIT;
 	struct kms_pair *many CLEANUP_FREE = NULL;
 	struct kms_pair *sorted = few;
 	size_t len = 0;

@@ -28,7 +28,7 @@ static enum err
 seal(struct kms *k, struct keyref *key, const struct kms_pair *ctx, size_t n,
     struct data *d)
 {
-	struct context c CLEANUP_CONTEXT;
+	struct context c CLEANUP_CONTEXT UNINIT;
 	struct blob_id id;
 
 	c.heap = NULL;
@@ -85,7 +85,7 @@ static enum err
 open_blob(struct kms *k, struct call *c, const char *action)
 {
 	struct data *d = c->arg;
-	struct context canon CLEANUP_CONTEXT;
+	struct context canon CLEANUP_CONTEXT UNINIT;
 	struct blob_id id;
 
 	canon.heap = NULL;

@@ -72,21 +72,26 @@ utf8_len(const unsigned char *s)
 	return 4;
 }
 
+/* Are the eight bytes at ${p} ASCII? */
+static bool
+ascii8(const unsigned char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return (v & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool
 name_utf8_ok(const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	const unsigned char *end = p + strlen(s);
-	uint64_t eight;
 
 	while (p < end) {
-		size_t n = 8;
-
 		/* Nearly all of it is ASCII. */
-		if (end - p >= 8)
-			memcpy(&eight, p, sizeof(eight));
-		if (end - p < 8 || (eight & UINT64_C(0x8080808080808080)) != 0)
-			n = utf8_len(p);
+		const size_t n = end - p >= 8 && ascii8(p) ? 8 : utf8_len(p);
+
 		if (n == 0)
 			return false;
 		p += n;
