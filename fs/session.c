@@ -80,6 +80,7 @@ open_store(struct fs *fs)
 	const struct store_opts so = {
 		.dir = o->store,
 		.readonly = o->readonly,
+		.noatime = o->noatime,
 		.commit_secs = o->commit_secs,
 		.dirty_max = o->dirty_size,
 		.map_cache = o->map_cache,

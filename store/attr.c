@@ -107,7 +107,7 @@ attr_touch_atime(struct store *st, struct inode *ip)
 {
 	struct timespec now;
 
-	if (st->readonly || atomic_load(&st->stopped))
+	if (st->readonly || st->opts.noatime || atomic_load(&st->stopped))
 		return;
 	LOCK_SCOPE(&st->db);
 	now = inode_now();

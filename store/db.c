@@ -351,10 +351,15 @@ db_open(struct store *st)
 		TRY(expect(db->ckpt, "PRAGMA application_id", SCHEMA_APP_ID));
 	}
 	st->sql = steal(db);
-	/* What a crash left in the WAL goes home before anything else. */
-	if (!st->readonly)
-		TRY(db_checkpoint(st, true));
-	return (OK);
+	/* What a crash left in the WAL goes home before anything else; on a
+	 * full disk it stays where it is, and removing goes on. */
+	const enum err e = st->readonly ? OK : db_checkpoint(st, true);
+	if (e == ERR_NOSPC) {
+		log_warn("store %s: the disk is full: remove files to go on",
+		    st->dir);
+		return (OK);
+	}
+	return (e);
 }
 
 void

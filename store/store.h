@@ -53,6 +53,7 @@ enum sse { SSE_NONE, SSE_AES256, SSE_KMS };
 struct store_opts {
 	const char *dir;
 	bool readonly;
+	bool noatime;          /* reading changes no access time */
 	unsigned commit_secs;  /* 0: 5 */
 	size_t dirty_max;      /* bytes written between commits; 0: 256 MiB */
 	size_t map_cache;      /* bytes of map nodes kept; 0: 24 MiB */

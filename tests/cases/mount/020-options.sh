@@ -70,6 +70,16 @@ stop_mount
 like "user= is who the audit log names" \
     "$("$SSEFS" audit show | grep -F GenerateDataKey | tail -n 1)" alice
 
+start_mount docs -o noatime
+touch -a -d 2001-01-01 "$M/f"
+cat "$M/f" >/dev/null
+is "noatime keeps the access time" "$(stat -c %x "$M/f" | cut -c 1-4)" 2001
+stop_mount
+start_mount docs
+cat "$M/f" >/dev/null
+ok "without it a read sets it" test "$(stat -c %X "$M/f")" -gt 1500000000
+stop_mount
+
 # allow_other, and the kernel's permission checks.
 start_mount docs
 errno "another user without allow_other" EACCES \
