@@ -21,8 +21,9 @@ trace_stderr(const char *store)
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/mount.log", store) <
 	    sizeof(path))
-		fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-		    O_NOFOLLOW, 0600);
+		fd = open(path,
+		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+		    0600);
 	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX &&
 	    ftruncate(fd, 0) != 0) {
 		(void)close(fd);
@@ -52,8 +53,7 @@ on_fatal(int sig)
 	put("ssefs: died of signal ");
 	put(number);
 	put("; the calls were:\n");
-	backtrace_symbols_fd(calls, backtrace(calls, CALLS_MAX),
-	    STDERR_FILENO);
+	backtrace_symbols_fd(calls, backtrace(calls, CALLS_MAX), STDERR_FILENO);
 	/* SA_RESETHAND: now it ends the process as it would have. */
 	(void)raise(sig);
 }
@@ -61,8 +61,7 @@ on_fatal(int sig)
 void
 trace_signals(void)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE,
-		SIGABRT };
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 	const struct sigaction act = { .sa_handler = on_fatal,
 		.sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
 	void *one[1];

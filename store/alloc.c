@@ -26,10 +26,10 @@
 #define ARENA_GROUPS (ARENA_SLOTS / GROUP_SLOTS)
 #define ARENAS_MAX 4096u /* 64 TiB */
 #define GROUPS_MAX (ARENAS_MAX * ARENA_GROUPS)
-#define RESERVE_EXTENTS 16u /* reserved at once while space is plentiful */
+#define RESERVE_EXTENTS 16u    /* reserved at once while space is plentiful */
 #define KEEP_FREE_EXTENTS 128u /* empty but reserved: not punched */
-#define SMALL_WANT 32u /* smaller wishes share extents */
-#define SMALL_SCAN 1024u /* extents looked at for a shared one */
+#define SMALL_WANT 32u         /* smaller wishes share extents */
+#define SMALL_SCAN 1024u       /* extents looked at for a shared one */
 
 _Static_assert(GROUP_BYTES == 4096, "a row of table alloc");
 
@@ -64,8 +64,8 @@ struct alloc {
 	uint64_t small_scan; /* where the search for the next one goes on */
 	uint64_t empty;      /* extents without a busy slot */
 	uint64_t backed_empty; /* of these, reserved */
-	struct spans cur;    /* freed in the open epoch */
-	struct spans sealed; /* freed in epochs that are not durable yet */
+	struct spans cur;      /* freed in the open epoch */
+	struct spans sealed;   /* freed in epochs that are not durable yet */
 	struct arena arena[ARENAS_MAX];
 };
 
@@ -100,12 +100,11 @@ static enum err
 groups_grow(struct alloc *a, uint64_t upto)
 {
 	if (upto >= GROUPS_MAX)
-		return (err_fail(ERR_NOSPC, "the store has reached %u arenas",
-		    ARENAS_MAX));
+		return (err_fail(
+		    ERR_NOSPC, "the store has reached %u arenas", ARENAS_MAX));
 	if (upto < a->ngrp)
 		return (OK);
-	struct group **v = realloc(a->grp,
-	    (size_t)(upto + 1) * sizeof(*v));
+	struct group **v = realloc(a->grp, (size_t)(upto + 1) * sizeof(*v));
 	if (v == NULL)
 		return (ERR_NOMEM);
 	a->grp = v;
@@ -205,12 +204,12 @@ alloc_close(struct store *st)
 static enum err
 arena_open(struct store *st, const char *path, bool make, int *ret)
 {
-	int fd = sys->open(path, (st->readonly ? O_RDONLY : O_RDWR) |
-	    O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = sys->open(path,
+	    (st->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 && errno == ENOENT && make) {
-		fd = sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-		    0600);
+		fd = sys->open(
+		    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd >= 0) {
 			const enum err e = sys_sync_dir(st->dir);
 
@@ -241,8 +240,8 @@ arena_fd(struct store *st, uint64_t no, bool make, int *ret)
 	ar = &st->alloc->arena[no];
 	fd = ar->fd;
 	if (fd < 0) {
-		if ((size_t)snprintf(path, sizeof(path), "%s/arena-%u",
-		    st->dir, (unsigned)no) >= sizeof(path))
+		if ((size_t)snprintf(path, sizeof(path), "%s/arena-%u", st->dir,
+			(unsigned)no) >= sizeof(path))
 			return (ERR_NAMETOOLONG);
 		TRY(arena_open(st, path, make, &fd));
 		if (!atomic_compare_exchange_strong(&ar->fd, &none, fd)) {
@@ -269,11 +268,12 @@ extent_reserve(struct store *st, uint64_t ext)
 		return (OK);
 	TRY(arena_fd(st, arena, true, &fd));
 	while (n < RESERVE_EXTENTS && first + n < GROUP_EXTENTS &&
-	    !g->backed[first + n] && g->ext_busy[first + n] == 0)
+	       !g->backed[first + n] && g->ext_busy[first + n] == 0)
 		n++;
 	for (;;) {
-		rc = sys->fallocate(fd, 0, (off_t)(ext * EXTENT_SLOTS %
-		    ARENA_SLOTS * BLOCK), (off_t)n * EXTENT_SLOTS * BLOCK);
+		rc = sys->fallocate(fd, 0,
+		    (off_t)(ext * EXTENT_SLOTS % ARENA_SLOTS * BLOCK),
+		    (off_t)n * EXTENT_SLOTS * BLOCK);
 		if (rc == 0)
 			break;
 		if (errno == EINTR)
@@ -332,10 +332,10 @@ take_at(struct store *st, uint64_t slot, uint32_t want, uint64_t *ret_slot,
 
 	TRY(extent_reserve(st, slot / EXTENT_SLOTS));
 	for (uint32_t e = first / EXTENT_SLOTS + 1;
-	    e <= (first + n - 1) / EXTENT_SLOTS; e++) {
+	     e <= (first + n - 1) / EXTENT_SLOTS; e++) {
 		/* Shorter is fine when the space ends here. */
-		if (extent_reserve(st, slot / GROUP_SLOTS * GROUP_EXTENTS +
-		    e) != OK) {
+		if (extent_reserve(
+			st, slot / GROUP_SLOTS * GROUP_EXTENTS + e) != OK) {
 			n = e * EXTENT_SLOTS - first;
 			break;
 		}
@@ -361,8 +361,8 @@ find_empty(struct alloc *a, uint64_t *ret_ext)
 		for (uint64_t i = 0; i < total; i++) {
 			const uint64_t x = (a->next_ext + i) % total;
 
-			if (a->grp[x / GROUP_EXTENTS]->ext_busy[x %
-			    GROUP_EXTENTS] == 0) {
+			if (a->grp[x / GROUP_EXTENTS]
+				->ext_busy[x % GROUP_EXTENTS] == 0) {
 				a->next_ext = x + 1;
 				*ret_ext = x;
 				return (OK);
@@ -391,7 +391,7 @@ extent_first_free(const struct alloc *a, uint64_t ext)
 
 		if (b != 0xff)
 			return (ext * EXTENT_SLOTS + i +
-			    (uint32_t)__builtin_ctz(~(unsigned)b));
+				(uint32_t)__builtin_ctz(~(unsigned)b));
 	}
 	return (0);
 }
@@ -416,8 +416,8 @@ find_small(struct alloc *a, uint64_t *ret_slot)
 		}
 	}
 	if (s == 0) {
-		a->small_scan = total == 0 ? 0 :
-		    (a->small_scan + SMALL_SCAN) % total;
+		a->small_scan =
+		    total == 0 ? 0 : (a->small_scan + SMALL_SCAN) % total;
 		TRY(find_empty(a, &a->small_ext));
 		s = extent_first_free(a, a->small_ext);
 	}
@@ -435,8 +435,8 @@ find_any_backed(const struct alloc *a, uint64_t *ret_slot)
 
 			if (!g->backed[e] || g->ext_busy[e] >= EXTENT_SLOTS)
 				continue;
-			*ret_slot = extent_first_free(a,
-			    (uint64_t)n * GROUP_EXTENTS + e);
+			*ret_slot = extent_first_free(
+			    a, (uint64_t)n * GROUP_EXTENTS + e);
 			return (OK);
 		}
 	return (ERR_NOSPC);
@@ -502,7 +502,8 @@ alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh)
 		if (g == NULL || s == 0 || !bit_get(g->used, i)) {
 			/* Only damage leads here; the slot stays as it is. */
 			log_error("store: slot %llu is freed but not in use; "
-			    "run ssefs fsck", (unsigned long long)s);
+				  "run ssefs fsck",
+			    (unsigned long long)s);
 			continue;
 		}
 		bit_clear(g->used, i);
@@ -582,11 +583,13 @@ punch_empty(struct store *st, uint64_t slot, uint32_t n)
 		/* Reserved again before its next use, whatever comes now. */
 		g->backed[i] = false;
 		a->backed_empty--;
-		if (arena_fd(st, x * EXTENT_SLOTS / ARENA_SLOTS, false, &fd) != OK)
+		if (arena_fd(st, x * EXTENT_SLOTS / ARENA_SLOTS, false, &fd) !=
+		    OK)
 			continue;
-		if (sys->fallocate(fd, FALLOC_FL_PUNCH_HOLE |
-		    FALLOC_FL_KEEP_SIZE, (off_t)(x * EXTENT_SLOTS %
-		    ARENA_SLOTS * BLOCK), (off_t)EXTENT_SLOTS * BLOCK) != 0 &&
+		if (sys->fallocate(fd,
+			FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			(off_t)(x * EXTENT_SLOTS % ARENA_SLOTS * BLOCK),
+			(off_t)EXTENT_SLOTS * BLOCK) != 0 &&
 		    errno != EOPNOTSUPP)
 			log_warn("store: a free extent could not be punched");
 	}
@@ -625,8 +628,7 @@ enum err
 alloc_sync(struct store *st)
 {
 	struct alloc *a = st->alloc;
-	const uint64_t n = (alloc_groups(st) + ARENA_GROUPS - 1) /
-	    ARENA_GROUPS;
+	const uint64_t n = (alloc_groups(st) + ARENA_GROUPS - 1) / ARENA_GROUPS;
 
 	for (uint64_t i = 0; i < n && i < ARENAS_MAX; i++) {
 		if (!atomic_exchange(&a->arena[i].written, false))
@@ -659,8 +661,8 @@ alloc_read(struct store *st, uint64_t slot, uint32_t n, void *ret)
 	if (slot / GROUP_SLOTS >= alloc_groups(st))
 		return (err_fail(ERR_CORRUPT, "a block lies in no arena"));
 	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
-	return (sys_pread_full(fd, ret, (size_t)n * BLOCK,
-	    slot % ARENA_SLOTS * BLOCK));
+	return (sys_pread_full(
+	    fd, ret, (size_t)n * BLOCK, slot % ARENA_SLOTS * BLOCK));
 }
 
 enum err
@@ -669,8 +671,8 @@ alloc_write(struct store *st, uint64_t slot, uint32_t n, const void *data)
 	int fd;
 
 	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
-	const enum err e = sys_pwrite_full(fd, data, (size_t)n * BLOCK,
-	    slot % ARENA_SLOTS * BLOCK);
+	const enum err e = sys_pwrite_full(
+	    fd, data, (size_t)n * BLOCK, slot % ARENA_SLOTS * BLOCK);
 	/* After the write: writers hold the epoch, so that the committer's last
 	 * sync comes later and sees the mark. */
 	st->alloc->arena[slot / ARENA_SLOTS].written = true;

@@ -55,8 +55,9 @@ shareable(const struct inode *from, uint64_t foff, const struct inode *to,
 	    a->seg.no == 0 ||
 	    (a->method == SSE_NONE) != (b->method == SSE_NONE))
 		return (0);
-	const uint64_t n = foff + len == from->size &&
-	    toff + len >= to->size ? (len + BLOCK - 1) / BLOCK : len / BLOCK;
+	const uint64_t n = foff + len == from->size && toff + len >= to->size
+			       ? (len + BLOCK - 1) / BLOCK
+			       : len / BLOCK;
 	return (n >= SHARE_MIN ? n : 0);
 }
 

@@ -85,7 +85,7 @@ start(void)
 		return;
 	(void)pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
 	while ((long)helpers < cpus - 1 && helpers < HELPERS_MAX &&
-	    pthread_create(&t, &a, helper_main, NULL) == 0)
+	       pthread_create(&t, &a, helper_main, NULL) == 0)
 		helpers++;
 	(void)pthread_attr_destroy(&a);
 }

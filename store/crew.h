@@ -19,7 +19,7 @@
  * Returns OK, or the error of the piece with the least number that failed
  * (some later ones may then not have been called).
  */
-enum err crew_run(size_t n, enum err (*piece)(void *arg, size_t i), void *arg)
-    MUSTCHECK;
+enum err crew_run(
+    size_t n, enum err (*piece)(void *arg, size_t i), void *arg) MUSTCHECK;
 
 #endif

@@ -38,7 +38,7 @@ struct db {
 	sqlite3_stmt *stmt[ST_COUNT_];
 	uint64_t changes; /* db_begin() calls of the open transaction */
 	unsigned room;    /* operations that still have room in the WAL, … */
-	uint64_t later;   /* … reserved when this was to come with the commit */
+	uint64_t later; /* … reserved when this was to come with the commit */
 	/* Frames in the WAL, and how many of them are home. */
 	atomic_uint_fast64_t wal_frames, wal_home;
 };
@@ -451,7 +451,8 @@ db_room(struct store *st)
 	const uint64_t pages = db->changes * ROOM_CHANGE;
 	const uint64_t later =
 	    (uint64_t)st->idirty * ROOM_INODE + st->dirty_nodes * ROOM_NODE;
-	const uint64_t need = later + 2 * ROOM_STEP +
+	const uint64_t need =
+	    later + 2 * ROOM_STEP +
 	    (pages < st->opts.db_cache ? pages : st->opts.db_cache);
 	/* SQLite begins the WAL anew once all of it is home. */
 	const bool anew = !st->in_txn && atomic_load(&db->wal_frames) ==

@@ -26,8 +26,9 @@ row_give(struct store *st, uint64_t segno, uint64_t idx, const uint8_t *row,
 
 	if (node_parse(row, len, 0, &r) != OK) {
 		log_error("store %s: segment %llu: node %llu is damaged; its "
-		    "space is lost until ssefs fsck --repair", st->dir,
-		    (unsigned long long)segno, (unsigned long long)idx);
+			  "space is lost until ssefs fsck --repair",
+		    st->dir, (unsigned long long)segno,
+		    (unsigned long long)idx);
 		return;
 	}
 	m = (const struct ment *)(const void *)r.ents;

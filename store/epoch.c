@@ -20,21 +20,22 @@
 
 #include "store/object.h"
 
-#define NODES_MAX 16384u               /* dirty map nodes in core */
-#define INODES_MAX 32768u              /* dirty inodes in core */
+#define NODES_MAX 16384u                /* dirty map nodes in core */
+#define INODES_MAX 32768u               /* dirty inodes in core */
 #define SYNC_AHEAD ((uint64_t)32 << 20) /* bytes between early syncs */
-#define WAL_HOME ((uint64_t)16 << 20)  /* brought home in idle time */
-#define WAL_FULL ((uint64_t)96 << 20)  /* brought home by the committer */
-#define DRAIN_STEPS 64u                /* batches between looks at the clock */
+#define WAL_HOME ((uint64_t)16 << 20)   /* brought home in idle time */
+#define WAL_FULL ((uint64_t)96 << 20)   /* brought home by the committer */
+#define DRAIN_STEPS 64u                 /* batches between looks at the clock */
 
 enum err
 epoch_stop(struct store *st, enum err e, const char *what)
 {
 	if (!atomic_exchange(&st->stopped, true))
-		log_error("store %s: %s failed: %s; the store takes no more "
+		log_error(
+		    "store %s: %s failed: %s; the store takes no more "
 		    "changes, what was acknowledged by fsync is safe: unmount, "
-		    "mend the disk, mount again", st->dir, what,
-		    err_detail(e));
+		    "mend the disk, mount again",
+		    st->dir, what, err_detail(e));
 	return (ERR_FAILSTOP);
 }
 
@@ -224,7 +225,8 @@ drain_some(struct store *st)
 	}
 	if (e != OK && e != ERR_NOENT)
 		log_warn("store %s: space could not be freed and will be "
-		    "later: %s", st->dir, err_detail(e));
+			 "later: %s",
+		    st->dir, err_detail(e));
 	return (e == OK && st->have_dead);
 }
 
@@ -238,8 +240,8 @@ commit_now_and_then(struct store *st)
 	if (changed && epoch_commit(st) != OK)
 		err_clear();
 	if (db_wal_bytes(st) > WAL_HOME && db_checkpoint(st, false) != OK)
-		log_warn("store %s: the WAL could not be brought home",
-		    st->dir);
+		log_warn(
+		    "store %s: the WAL could not be brought home", st->dir);
 }
 
 static void *
@@ -249,8 +251,7 @@ maint_main(void *arg)
 	const uint64_t period = (uint64_t)st->opts.commit_secs * 1000000000u;
 	uint64_t last = clock_mono_ns(), now = last;
 
-	while (wait_work(st, now - last < period ? period - (now - last) :
-	    1)) {
+	while (wait_work(st, now - last < period ? period - (now - last) : 1)) {
 		bool more;
 
 		now = clock_mono_ns();

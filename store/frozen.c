@@ -97,8 +97,7 @@ frozen_row(struct store *st, uint64_t segno, uint8_t rec[static SEG_REC])
 
 /* A segment that is in core may be had by those only who have its key. */
 static enum err
-frozen_allowed(struct seg *owner, const struct frozen *f,
-    const uint8_t *sealed)
+frozen_allowed(struct seg *owner, const struct frozen *f, const uint8_t *sealed)
 {
 	struct key *k CLEANUP_KEY = NULL;
 
@@ -108,8 +107,8 @@ frozen_allowed(struct seg *owner, const struct frozen *f,
 	if (!owner->cipher)
 		return (OK);
 	TRY(base_open(owner, &f->seg, sealed, &k));
-	return (secret_cmp(k->b, f->seg.ck->b, KEY_LEN) == 0 ? OK :
-	    ERR_CORRUPT);
+	return (
+	    secret_cmp(k->b, f->seg.ck->b, KEY_LEN) == 0 ? OK : ERR_CORRUPT);
 }
 
 /* Fill in a frozen segment from its row and its owner's sealed key. */
@@ -136,8 +135,8 @@ frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
 
 		TRY(base_open(owner, s, sealed, &s->ck));
 		TRY(seg_map_key(s, &k));
-		if (aead_open(k, rec + SEG_SEALED, ad, seg_ad(rec, ad),
-		    NULL, 0, rec + SEG_SEALED + AEAD_NONCELEN, tag) != OK)
+		if (aead_open(k, rec + SEG_SEALED, ad, seg_ad(rec, ad), NULL, 0,
+			rec + SEG_SEALED + AEAD_NONCELEN, tag) != OK)
 			return (ERR_CORRUPT);
 		TRY(seg_keys(s));
 	}
@@ -204,8 +203,8 @@ frozen_write(struct store *st, struct seg *s, const uint8_t *bases_tag)
 
 		TRY(seg_map_key(s, &k));
 		rand_bytes(rec + SEG_SEALED, AEAD_NONCELEN);
-		TRY(aead_seal(k, rec + SEG_SEALED, ad, seg_ad(rec, ad),
-		    NULL, 0, NULL, rec + SEG_SEALED + AEAD_NONCELEN));
+		TRY(aead_seal(k, rec + SEG_SEALED, ad, seg_ad(rec, ad), NULL, 0,
+		    NULL, rec + SEG_SEALED + AEAD_NONCELEN));
 	}
 	put_u32(rec + 4, seg_crc(rec));
 	LOCK_SCOPE(&st->db);

@@ -23,8 +23,8 @@
 static uint32_t
 slot_of(uint64_t ino)
 {
-	return ((uint32_t)((ino * 0x9e3779b97f4a7c15u) >> 32) &
-	    (HASH_SIZE - 1));
+	return (
+	    (uint32_t)((ino * 0x9e3779b97f4a7c15u) >> 32) & (HASH_SIZE - 1));
 }
 
 enum err
@@ -232,8 +232,7 @@ inode_row_attr(sqlite3_stmt *s, int col, uint64_t ino, struct store_attr *a)
 	a->gid = (uint32_t)sqlite3_column_int64(s, col + 3);
 	a->rdev = (uint32_t)sqlite3_column_int64(s, col + 4);
 	a->size = (uint64_t)sqlite3_column_int64(s, col + 5);
-	a->blocks = (uint64_t)sqlite3_column_int64(s, col + 6) *
-	    (BLOCK / 512);
+	a->blocks = (uint64_t)sqlite3_column_int64(s, col + 6) * (BLOCK / 512);
 	times_read(sqlite3_column_blob(s, col + 7), t);
 	a->keyref = (uint32_t)sqlite3_column_int64(s, col + 10);
 	rec = sqlite3_column_blob(s, col + 12);
@@ -268,9 +267,11 @@ inode_load(struct store *st, sqlite3_stmt *s, struct inode *ip)
 	if (!S_ISREG(ip->mode))
 		return (OK);
 	if (obj_parse(sqlite3_column_blob(s, 12),
-	    (size_t)sqlite3_column_bytes(s, 12), &ip->obj) != OK)
-		return (err_fail(ERR_CORRUPT, "inode %llu: damaged object "
-		    "record", (unsigned long long)ip->ino));
+		(size_t)sqlite3_column_bytes(s, 12), &ip->obj) != OK)
+		return (err_fail(ERR_CORRUPT,
+		    "inode %llu: damaged object "
+		    "record",
+		    (unsigned long long)ip->ino));
 	ip->obj->seg.st = st;
 	return (OK);
 }
@@ -453,8 +454,8 @@ inode_flush(struct store *st, struct inode *ip)
 	sqlite3_stmt *s = db_stmt(st, which);
 	bind_meta(s, ip, times);
 	if (whole && ip->obj != NULL)
-		sqlite3_bind_blob(s, 14, ip->obj->rec, (int)ip->obj->reclen,
-		    SQLITE_STATIC);
+		sqlite3_bind_blob(
+		    s, 14, ip->obj->rec, (int)ip->obj->reclen, SQLITE_STATIC);
 	TRY(db_run(st, which));
 	TRY(flush_orphan(st, ip));
 	ip->in_table = true;
@@ -470,7 +471,7 @@ oldest(struct store *st)
 	unsigned looked = 0;
 
 	for (struct inode *ip = st->dirty_list.dnext;
-	    ip != &st->dirty_list && looked < 64; ip = ip->dnext, looked++)
+	     ip != &st->dirty_list && looked < 64; ip = ip->dnext, looked++)
 		if (ip->pins == 0) {
 			ip->pins++;
 			return (ip);

@@ -201,8 +201,8 @@ keyrefs_revoked(struct store *st, size_t *pos, uint32_t *ret_id)
 	while (*pos < k->n) {
 		struct keyref *r = &k->v[(*pos)++];
 		enum kms_state state;
-		const bool out = kms_key_state(st->kms, r->arn, &state) !=
-		    OK || state != KMS_ENABLED;
+		const bool out = kms_key_state(st->kms, r->arn, &state) != OK ||
+				 state != KMS_ENABLED;
 
 		if (out && !r->revoked) {
 			r->revoked = true;

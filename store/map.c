@@ -51,8 +51,8 @@ map_open(struct store *st)
 static uint32_t
 node_hash(uint64_t segno, uint8_t level, uint64_t idx)
 {
-	uint64_t h = (segno * 0x9e3779b97f4a7c15u) ^ (idx + level) *
-	    0xc2b2ae3d27d4eb4fu;
+	uint64_t h =
+	    (segno * 0x9e3779b97f4a7c15u) ^ (idx + level) * 0xc2b2ae3d27d4eb4fu;
 
 	return ((uint32_t)(h >> 32) % MAP_BUCKETS);
 }
@@ -150,7 +150,7 @@ cache_find(struct store *st, uint64_t segno, uint8_t level, uint64_t idx)
 	struct node *n = st->map->hash[node_hash(segno, level, idx)];
 
 	while (n != NULL &&
-	    (n->segno != segno || n->level != level || n->idx != idx))
+	       (n->segno != segno || n->level != level || n->idx != idx))
 		n = n->hnext;
 	if (n != NULL) {
 		lru_remove(n);
@@ -304,8 +304,8 @@ map_get(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
 		struct node *up CLEANUP_NODE = NULL;
 		const unsigned c = (unsigned)(idx % NODE_FANOUT);
 
-		TRY(map_get(st, s, (uint8_t)(level + 1), idx / NODE_FANOUT,
-		    &up));
+		TRY(map_get(
+		    st, s, (uint8_t)(level + 1), idx / NODE_FANOUT, &up));
 		if (up == NULL || c >= up->count)
 			return (OK);
 		memcpy(want, up->ents + c * AEAD_TAGLEN, AEAD_TAGLEN);
@@ -481,8 +481,8 @@ next_in(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
 	if (from > idx << below)
 		c = (from - (idx << below)) >> (below - 8);
 	for (; c < n->count; c++) {
-		if (memcmp(n->ents + c * AEAD_TAGLEN, tag_none,
-		    AEAD_TAGLEN) == 0)
+		if (memcmp(n->ents + c * AEAD_TAGLEN, tag_none, AEAD_TAGLEN) ==
+		    0)
 			continue;
 		const enum err e = next_in(st, s, (uint8_t)(level - 1),
 		    idx * NODE_FANOUT + c, from, ret);
@@ -580,8 +580,8 @@ edge_get(struct store *st, struct seg *s, uint8_t level, uint64_t first,
 	struct node *n CLEANUP_NODE = NULL;
 	const uint64_t idx = first >> (8 * level);
 	const uint64_t width = (uint64_t)1 << (8 * (level - 1));
-	const uint64_t keep = (first - (idx << (8 * level)) + width - 1) /
-	    width;
+	const uint64_t keep =
+	    (first - (idx << (8 * level)) + width - 1) / width;
 
 	if (keep == 0)
 		return (OK);

@@ -35,8 +35,7 @@ static const uint8_t tag_embedded[AEAD_TAGLEN] = "in the record";
 /* ---- Rows --------------------------------------------------------------------- */
 
 enum err
-node_parse(const uint8_t *row, size_t len, uint8_t level,
-    struct node_row *ret)
+node_parse(const uint8_t *row, size_t len, uint8_t level, struct node_row *ret)
 {
 	const unsigned most = level == 0 ? CHUNK_ENTRIES : NODE_FANOUT;
 
@@ -98,8 +97,10 @@ node_verify(struct seg *s, uint8_t level, uint64_t idx,
 		struct aead *k;
 
 		TRY(seg_map_key(s, &k));
-		return (aead_open(k, r->nonce, ad, n, NULL, 0, r->tag, tag) ==
-		    OK ? OK : ERR_CORRUPT);
+		return (
+		    aead_open(k, r->nonce, ad, n, NULL, 0, r->tag, tag) == OK
+			? OK
+			: ERR_CORRUPT);
 	}
 	plain_tag(ad, n, r->gen, tag);
 	return (memcmp(tag, r->tag, AEAD_TAGLEN) == 0 ? OK : ERR_CORRUPT);
@@ -115,9 +116,10 @@ node_empty(const struct node *n)
 	for (unsigned i = 0; i < n->count; i++) {
 		const uint8_t *p = n->ents + i * es;
 
-		if (n->level == 0 ?
-		    ment_state((const struct ment *)(const void *)p) !=
-		    MENT_ABSENT : memcmp(p, tag_none, AEAD_TAGLEN) != 0)
+		if (n->level == 0
+			? ment_state((const struct ment *)(const void *)p) !=
+			      MENT_ABSENT
+			: memcmp(p, tag_none, AEAD_TAGLEN) != 0)
 			return (false);
 	}
 	return (true);
@@ -140,7 +142,8 @@ static enum err
 row_write(struct store *st, struct node *n, uint8_t ret_tag[AEAD_TAGLEN])
 {
 	struct seg *s = n->seg;
-	uint8_t row[NODE_ROW_MAX] UNINIT, ad[NODE_AD_HEAD + NODE_ROW_MAX] UNINIT;
+	uint8_t row[NODE_ROW_MAX] UNINIT,
+	    ad[NODE_AD_HEAD + NODE_ROW_MAX] UNINIT;
 	const uint16_t count = node_used(n);
 	const size_t len = NODE_HEAD + count * node_esize(n->level);
 	const uint64_t gen = st->epoch_no;
@@ -157,8 +160,7 @@ row_write(struct store *st, struct node *n, uint8_t ret_tag[AEAD_TAGLEN])
 
 		TRY(seg_map_key(s, &k));
 		rand_bytes(row + 16, AEAD_NONCELEN);
-		TRY(aead_seal(k, row + 16, ad, adlen, NULL, 0, NULL,
-		    row + 28));
+		TRY(aead_seal(k, row + 16, ad, adlen, NULL, 0, NULL, row + 28));
 	} else {
 		memset(row + 16, 0, AEAD_NONCELEN);
 		plain_tag(ad, adlen, gen, row + 28);

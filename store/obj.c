@@ -88,7 +88,8 @@ obj_make(struct store *st, const struct kms_who *who, enum sse method,
 		return (OK);
 	}
 	if (st->kms == NULL)
-		return (err_fail(ERR_NOTSUP, "the store has no key service: "
+		return (err_fail(ERR_NOTSUP,
+		    "the store has no key service: "
 		    "only encryption \"None\" is possible"));
 	dek = key_new();
 	if (dek == NULL)
@@ -96,9 +97,9 @@ obj_make(struct store *st, const struct kms_who *who, enum sse method,
 	obj_ctx(st, o->uuid, &ctx);
 	st->n.kms_calls++;
 	o->kms_epoch = kms_epoch(st->kms);
-	TRY(kms_data_key(st->kms, who, method == SSE_AES256 ?
-	    KMS_SERVICE_KEY : keyname, ctx.pair, COUNTOF(ctx.pair), dek, blob,
-	    &o->bloblen, ret_arn));
+	TRY(kms_data_key(st->kms, who,
+	    method == SSE_AES256 ? KMS_SERVICE_KEY : keyname, ctx.pair,
+	    COUNTOF(ctx.pair), dek, blob, &o->bloblen, ret_arn));
 	o->blob = malloc(o->bloblen);
 	if (o->blob == NULL)
 		return (ERR_NOMEM);
@@ -158,14 +159,15 @@ static size_t
 sealed_len(const struct obj *o)
 {
 	return ((o->method == SSE_NONE ? 0u : KEY_LEN) +
-	    (o->has_inline ? o->inl_len : 0u));
+		(o->has_inline ? o->inl_len : 0u));
 }
 
 static size_t
 record_len(const struct obj *o)
 {
-	return (OBJ_HEAD + o->bloblen + (o->seg.embedded ?
-	    o->seg.nemb * sizeof(struct ment) : 0) + sealed_len(o));
+	return (OBJ_HEAD + o->bloblen +
+		(o->seg.embedded ? o->seg.nemb * sizeof(struct ment) : 0) +
+		sealed_len(o));
 }
 
 /* Numbers that fit together; reads the variable lengths. */
@@ -190,7 +192,7 @@ parse_lengths(struct obj *o, const uint8_t *rec, size_t len)
 			return (ERR_CORRUPT);
 		o->seg.nemb = (uint8_t)n;
 	} else if ((n != 0) != o->has_inline || n > INLINE_MAX ||
-	    (o->has_inline && (n != o->size || o->seg.no != 0))) {
+		   (o->has_inline && (n != o->size || o->seg.no != 0))) {
 		return (ERR_CORRUPT);
 	}
 	if (o->has_inline)
@@ -203,10 +205,10 @@ obj_parse(const uint8_t *rec, size_t len, struct obj **ret)
 {
 	struct obj *o CLEANUP_OBJ = NULL;
 
-	if (rec == NULL || len < OBJ_HEAD || len > OBJ_REC_MAX ||
-	    rec[0] != 1 || rec[1] > SSE_KMS || rec[3] >= NODE_LEVELS ||
-	    (rec[2] & ~(OBJ_F_INLINE | OBJ_F_DEAD | OBJ_F_BASES |
-	    OBJ_F_EMBED)) != 0)
+	if (rec == NULL || len < OBJ_HEAD || len > OBJ_REC_MAX || rec[0] != 1 ||
+	    rec[1] > SSE_KMS || rec[3] >= NODE_LEVELS ||
+	    (rec[2] &
+		~(OBJ_F_INLINE | OBJ_F_DEAD | OBJ_F_BASES | OBJ_F_EMBED)) != 0)
 		return (ERR_CORRUPT);
 	if (crc32c(crc32c(0, rec, CRC_OFF), rec + OBJ_HEAD, len - OBJ_HEAD) !=
 	    get_u32(rec + CRC_OFF))
@@ -286,7 +288,7 @@ unseal(struct obj *o)
 	    o->rec + SEAL_OFF + AEAD_NONCELEN, text);
 	if (e == ERR_AUTH)
 		return (err_fail(ERR_CORRUPT, "the object's record was "
-		    "altered"));
+					      "altered"));
 	TRY(e);
 	TRY(inline_set(o, text + KEY_LEN));
 	if (o->seg.no == 0)
@@ -299,8 +301,8 @@ unseal(struct obj *o)
 }
 
 static enum err
-unlock_keys(struct store *st, const struct kms_who *who, struct obj *o,
-    uint32_t keyref)
+unlock_keys(
+    struct store *st, const struct kms_who *who, struct obj *o, uint32_t keyref)
 {
 	char arn[KMS_ARN_MAX];
 	struct key *dek CLEANUP_KEY = key_new();
@@ -317,7 +319,7 @@ unlock_keys(struct store *st, const struct kms_who *who, struct obj *o,
 	lock_drop(&st->db);
 	if (e != OK || !kms_blob_under(o->blob, o->bloblen, arn))
 		return (err_fail(ERR_CORRUPT, "the file's reference to its "
-		    "master key was altered"));
+					      "master key was altered"));
 	obj_ctx(st, o->uuid, &ctx);
 	st->n.kms_calls++;
 	const uint64_t at = kms_epoch(st->kms);
@@ -330,7 +332,7 @@ unlock_keys(struct store *st, const struct kms_who *who, struct obj *o,
 	TRY(derive(o, dek, commit));
 	if (secret_cmp(commit, o->commit, KEY_LEN) != 0)
 		return (err_fail(ERR_CORRUPT, "the data key does not belong "
-		    "to this object"));
+					      "to this object"));
 	return (unseal(o));
 }
 
@@ -349,7 +351,7 @@ obj_unlock(struct store *st, const struct kms_who *who, struct inode *ip)
 	 * then is lost. */
 	if (o->rec == NULL || o->lost)
 		return (err_fail(ERR_FAILSTOP, "the file's last changes were "
-		    "lost when the store stopped"));
+					       "lost when the store stopped"));
 	if (o->size != ip->size)
 		return (err_fail(ERR_CORRUPT, "the file's size was altered"));
 	if (o->method != SSE_NONE)
@@ -407,13 +409,14 @@ record(struct obj *o, uint8_t *rec, size_t *ret_len)
 	rec[0] = 1;
 	rec[1] = (uint8_t)o->method;
 	rec[2] = (uint8_t)((o->has_inline ? OBJ_F_INLINE : 0) |
-	    (o->seg.maybe_dead ? OBJ_F_DEAD : 0) |
-	    (o->has_bases ? OBJ_F_BASES : 0) |
-	    (o->seg.embedded ? OBJ_F_EMBED : 0));
+			   (o->seg.maybe_dead ? OBJ_F_DEAD : 0) |
+			   (o->has_bases ? OBJ_F_BASES : 0) |
+			   (o->seg.embedded ? OBJ_F_EMBED : 0));
 	rec[3] = o->seg.depth;
 	put_u16(rec + 4, (uint16_t)o->bloblen);
-	put_u16(rec + 6, o->seg.embedded ? o->seg.nemb :
-	    o->has_inline ? o->inl_len : 0);
+	put_u16(rec + 6, o->seg.embedded ? o->seg.nemb
+			 : o->has_inline ? o->inl_len
+					 : 0);
 	put_u64(rec + 8, o->seg.no);
 	memcpy(rec + 16, o->uuid, UUID_LEN);
 	memcpy(rec + 32, o->seg.uuid, UUID_LEN);
@@ -433,14 +436,14 @@ record(struct obj *o, uint8_t *rec, size_t *ret_len)
 		memcpy(text + (cipher ? KEY_LEN : 0), o->inl, o->inl_len);
 	if (cipher) {
 		rand_bytes(rec + SEAL_OFF, AEAD_NONCELEN);
-		TRY(aead_seal(o->reck, rec + SEAL_OFF, ad,
-		    seal_ad(o, rec, ad), text, sealed, rec + len - sealed,
+		TRY(aead_seal(o->reck, rec + SEAL_OFF, ad, seal_ad(o, rec, ad),
+		    text, sealed, rec + len - sealed,
 		    rec + SEAL_OFF + AEAD_NONCELEN));
 	} else {
 		memcpy(rec + len - sealed, text, sealed);
 	}
-	put_u32(rec + CRC_OFF, crc32c(crc32c(0, rec, CRC_OFF),
-	    rec + OBJ_HEAD, len - OBJ_HEAD));
+	put_u32(rec + CRC_OFF,
+	    crc32c(crc32c(0, rec, CRC_OFF), rec + OBJ_HEAD, len - OBJ_HEAD));
 	*ret_len = len;
 	return (OK);
 }
@@ -484,6 +487,6 @@ sse_parse(const char *text, enum sse *ret_method, const char **ret_key)
 		*ret_key = text + 4;
 	} else
 		return (err_fail(ERR_INVAL, "the encryption is one of None, "
-		    "AES256, KMS or KMS:KEY"));
+					    "AES256, KMS or KMS:KEY"));
 	return (OK);
 }

@@ -60,13 +60,13 @@ struct node {
 	struct seg *seg;
 	uint64_t segno, idx;
 	uint8_t level;
-	bool dirty;          /* differs from its row */
+	bool dirty; /* differs from its row */
 	bool in_lru;
-	uint16_t count;      /* entries held; absent ones follow */
+	uint16_t count; /* entries held; absent ones follow */
 	uint16_t cap;
-	uint64_t fresh;      /* bit i: entry i was written in fresh_epoch */
+	uint64_t fresh; /* bit i: entry i was written in fresh_epoch */
 	uint64_t fresh_epoch;
-	uint8_t *ents;       /* count * node_esize(level) */
+	uint8_t *ents; /* count * node_esize(level) */
 };
 
 static inline size_t
@@ -81,8 +81,8 @@ struct base {
 	uint64_t start, len, off; /* blocks: [start, start+len) shows the
 				     blocks from ${off} of ${seg} */
 	uint64_t segno;
-	struct seg *seg;          /* loaded on demand, owned */
-	uint8_t rec[64];          /* the base's content key, sealed (60), pad */
+	struct seg *seg; /* loaded on demand, owned */
+	uint8_t rec[64]; /* the base's content key, sealed (60), pad */
 };
 
 /* A map of one node with few entries stands in the object record itself: most
@@ -91,28 +91,28 @@ struct base {
 
 struct seg {
 	struct store *st;
-	uint64_t no;          /* 0: no segment yet */
+	uint64_t no; /* 0: no segment yet */
 	uint8_t uuid[UUID_LEN];
-	uint8_t depth;        /* level of the root node */
+	uint8_t depth;             /* level of the root node */
 	uint8_t root[AEAD_TAGLEN]; /* zero: empty map */
-	bool embedded;        /* the only node stands in the object record: */
-	uint8_t nemb;         /* its entries, and how many */
+	bool embedded; /* the only node stands in the object record: */
+	uint8_t nemb;  /* its entries, and how many */
 	struct ment emb[EMBED_MAX];
-	bool rowed;           /* the only node has (or had) a row */
+	bool rowed; /* the only node has (or had) a row */
 	bool cipher;
-	bool maybe_dead;      /* table dead may hold a range of it */
-	bool frozen;          /* shared: never written again */
-	uint64_t sealed;      /* blocks sealed so far, over all block keys */
-	uint64_t hint;        /* slot after the one written last … */
-	uint64_t hint_blk;    /* … if this block is written next */
-	struct key *ck;       /* content key; NULL while locked or no cipher */
+	bool maybe_dead;   /* table dead may hold a range of it */
+	bool frozen;       /* shared: never written again */
+	uint64_t sealed;   /* blocks sealed so far, over all block keys */
+	uint64_t hint;     /* slot after the one written last … */
+	uint64_t hint_blk; /* … if this block is written next */
+	struct key *ck;    /* content key; NULL while locked or no cipher */
 	_Atomic(struct aead *) mapk; /* MACs of nodes; see seg_map_key() */
-	struct aead *basek;   /* seals the keys of bases */
-	struct aead **blk;    /* block keys 0..nblk-1 */
+	struct aead *basek;          /* seals the keys of bases */
+	struct aead **blk;           /* block keys 0..nblk-1 */
 	unsigned nblk;
-	struct base *bases;   /* sorted, not overlapping */
+	struct base *bases; /* sorted, not overlapping */
 	size_t nbases, bases_cap;
-	struct node *nodes;   /* under st->map_lock */
+	struct node *nodes; /* under st->map_lock */
 	struct node *dirty[NODE_LEVELS];
 };
 
@@ -128,8 +128,7 @@ enum err seg_base_key(struct seg *s) MUSTCHECK;
 /* The key for block key number ${kidx}, or NULL. */
 struct aead *seg_blk(struct seg *s, unsigned kidx);
 /* Make sure the key for the next ${n} blocks exists; its number. */
-enum err seg_next_key(struct seg *s, uint64_t n, unsigned *ret_kidx)
-    MUSTCHECK;
+enum err seg_next_key(struct seg *s, uint64_t n, unsigned *ret_kidx) MUSTCHECK;
 /* Wipe the keys, keep the rest. */
 void seg_lock(struct seg *s);
 /* Wipe and free what it holds; cached nodes must be forgotten before. */
@@ -174,8 +173,8 @@ bool node_fresh(struct store *st, const struct node *n, unsigned i);
 bool map_dirty(const struct seg *s);
 /* Give back the slots of all dirty level-0 nodes and delete their rows: the
  * segment dies (the rest of its rows is the drain's). */
-enum err map_give_dirty(struct store *st, struct seg *s, uint64_t first)
-    MUSTCHECK;
+enum err map_give_dirty(
+    struct store *st, struct seg *s, uint64_t first) MUSTCHECK;
 
 /*
  * Rows, without keys (drain, check, scrub).  node_parse checks form and CRC:
@@ -199,9 +198,9 @@ enum err node_verify(struct seg *s, uint8_t level, uint64_t idx,
 #define OBJ_HEAD 160u
 #define OBJ_REC_MAX (OBJ_HEAD + KMS_BLOB_MAX + KEY_LEN + INLINE_MAX)
 #define OBJ_F_INLINE 0x01u
-#define OBJ_F_DEAD 0x02u   /* table dead may hold a range of the segment */
-#define OBJ_F_BASES 0x04u  /* table base holds rows of the segment */
-#define OBJ_F_EMBED 0x08u  /* the map's only node stands in the record */
+#define OBJ_F_DEAD 0x02u  /* table dead may hold a range of the segment */
+#define OBJ_F_BASES 0x04u /* table base holds rows of the segment */
+#define OBJ_F_EMBED 0x08u /* the map's only node stands in the record */
 #define WRAPPED_LEN (KEY_LEN + AEAD_OVERHEAD)
 _Static_assert(WRAPPED_LEN == 60, "sealed content key of a base");
 _Static_assert(EMBED_MAX * sizeof(struct ment) <= INLINE_MAX,
@@ -210,23 +209,23 @@ _Static_assert(EMBED_MAX * sizeof(struct ment) <= INLINE_MAX,
 struct obj {
 	enum sse method;
 	uint8_t uuid[UUID_LEN];
-	uint64_t size;             /* sealed size */
-	uint8_t commit[KEY_LEN];   /* key commitment */
+	uint64_t size;           /* sealed size */
+	uint8_t commit[KEY_LEN]; /* key commitment */
 	uint8_t bases_tag[AEAD_TAGLEN];
-	bool has_bases;            /* table base holds rows of the segment */
-	unsigned under;            /* deepest chain of segments under it */
-	uint8_t *blob;             /* wrapped data key; NULL without cipher */
+	bool has_bases; /* table base holds rows of the segment */
+	unsigned under; /* deepest chain of segments under it */
+	uint8_t *blob;  /* wrapped data key; NULL without cipher */
 	size_t bloblen;
-	struct aead *reck;         /* seals the record; NULL while locked */
-	bool lost;                 /* locked while dirty: the store stopped */
-	bool open;                 /* keys loaded (or none needed) and the
+	struct aead *reck; /* seals the record; NULL while locked */
+	bool lost;         /* locked while dirty: the store stopped */
+	bool open;         /* keys loaded (or none needed) and the
 				      record's seal verified */
 	bool has_inline;
-	uint8_t *inl;              /* INLINE_MAX bytes when has_inline && open */
+	uint8_t *inl; /* INLINE_MAX bytes when has_inline && open */
 	uint16_t inl_len;
 	struct seg seg;
-	uint64_t kms_epoch;        /* of a new object: before its key came */
-	uint8_t *rec;              /* the record as in the table; NULL when
+	uint64_t kms_epoch; /* of a new object: before its key came */
+	uint8_t *rec;       /* the record as in the table; NULL when
 				      never written */
 	size_t reclen;
 };
@@ -234,8 +233,8 @@ struct obj {
 /* Parse a record (no keys).  ERR_CORRUPT. */
 enum err obj_parse(const uint8_t *rec, size_t len, struct obj **ret) MUSTCHECK;
 /* Load the keys of ip->obj and verify the record; does nothing when open. */
-enum err obj_unlock(struct store *st, const struct kms_who *who,
-    struct inode *ip) MUSTCHECK;
+enum err obj_unlock(
+    struct store *st, const struct kms_who *who, struct inode *ip) MUSTCHECK;
 /* Give the object a fresh segment (its old one must be dead): new uuid, new
  * content key.  o->open. */
 enum err obj_new_seg(struct store *st, struct obj *o) MUSTCHECK;
@@ -289,8 +288,7 @@ void obj_ctx(const struct store *st, const uint8_t uuid[static UUID_LEN],
 /* Free the slots of whole segments in batches (store/drain.c). */
 /* Note segment ${segno} (from level-0 node ${first} on) for draining, or free
  * it at once when small.  Epoch shared, st->db held. */
-enum err drain_add(struct store *st, uint64_t segno, uint64_t first)
-    MUSTCHECK;
+enum err drain_add(struct store *st, uint64_t segno, uint64_t first) MUSTCHECK;
 /* One batch of work; ERR_NOENT when there is none.  No lock held. */
 enum err drain_step(struct store *st) MUSTCHECK;
 /*
@@ -312,8 +310,8 @@ struct store_file {
 	struct kms_who who;
 };
 /* file.c.  file_new takes over one pin of ${ip}. */
-enum err file_new(struct store *st, const struct kms_who *who,
-    struct inode *ip, struct store_file **ret) MUSTCHECK;
+enum err file_new(struct store *st, const struct kms_who *who, struct inode *ip,
+    struct store_file **ret) MUSTCHECK;
 /* Take ip->lock, shared or exclusive, with the object open. */
 enum err file_lock(struct store_file *f, bool exclusive) MUSTCHECK;
 /* Per-thread space for the ciphertext of RUN_BLOCKS blocks. */
@@ -327,11 +325,11 @@ struct bref {
 	struct ment m;
 };
 /* Where the ${n} blocks (at most RUN_BLOCKS) from ${blk} on are. */
-enum err blocks_find(struct store *st, struct seg *s, uint64_t blk,
-    uint32_t n, struct bref *ret) MUSTCHECK;
+enum err blocks_find(struct store *st, struct seg *s, uint64_t blk, uint32_t n,
+    struct bref *ret) MUSTCHECK;
 /* ${n} blocks in clear.  ERR_AUTH, ERR_CORRUPT. */
-enum err blocks_read(struct store *st, struct seg *s, uint64_t blk,
-    uint64_t n, uint8_t *ret) MUSTCHECK;
+enum err blocks_read(struct store *st, struct seg *s, uint64_t blk, uint64_t n,
+    uint8_t *ret) MUSTCHECK;
 /* The associated data of a block. */
 #define BLOCK_AD (UUID_LEN + 8 + 4 + 1)
 void block_ad(const struct seg *s, uint64_t blk, uint8_t kidx,
@@ -357,14 +355,14 @@ enum err data_truncate(struct store *st, const struct kms_who *who,
 /* Level-0 node ${chunk} is about to be written; when it lies in a large range
  * that was cut off and is still being freed, the object goes on with a new
  * segment above the old one, so that no write waits for all of that. */
-enum err seg_step_aside(struct store *st, struct inode *ip, uint64_t chunk)
-    MUSTCHECK;
+enum err seg_step_aside(
+    struct store *st, struct inode *ip, uint64_t chunk) MUSTCHECK;
 /* The block under s's block ${blk}; *${ret} NULL when none. */
 enum err base_find(struct store *st, struct seg *s, uint64_t blk,
     struct seg **ret, uint64_t *ret_blk) MUSTCHECK;
 /* Nothing shows through in [from, to) any more. */
-enum err base_trim(struct store *st, struct obj *o, uint64_t from,
-    uint64_t to) MUSTCHECK;
+enum err base_trim(
+    struct store *st, struct obj *o, uint64_t from, uint64_t to) MUSTCHECK;
 /* Load the bases' list with their keys (obj_unlock). */
 enum err base_load(struct store *st, struct obj *o) MUSTCHECK;
 /* Forget the list in core.  st->db held. */

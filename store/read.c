@@ -41,8 +41,8 @@ find_under(struct store *st, struct seg *s, uint64_t blk, struct bref *ret)
 }
 
 enum err
-blocks_find(struct store *st, struct seg *s, uint64_t blk, uint32_t n,
-    struct bref *ret)
+blocks_find(
+    struct store *st, struct seg *s, uint64_t blk, uint32_t n, struct bref *ret)
 {
 	for (uint32_t i = 0; i < n;) {
 		const uint64_t chunk = (blk + i) / CHUNK_ENTRIES;
@@ -104,7 +104,7 @@ run_length(const struct bref *b, uint32_t n)
 	const uint64_t first = ment_slot(&b[0].m);
 
 	while (i < n && b[i].seg != NULL && ment_slot(&b[i].m) == first + i &&
-	    (first + i) % ARENA_SLOTS != 0)
+	       (first + i) % ARENA_SLOTS != 0)
 		i++;
 	return (i);
 }
@@ -119,8 +119,8 @@ run_read(struct store *st, const struct bref *b, uint32_t n, uint8_t *out)
 		return (ERR_NOMEM);
 	TRY(alloc_read(st, ment_slot(&b->m), n, in));
 	for (uint32_t i = 0; i < n; i++)
-		TRY(block_open(&b[i], in + (size_t)i * BLOCK,
-		    out + (size_t)i * BLOCK));
+		TRY(block_open(
+		    &b[i], in + (size_t)i * BLOCK, out + (size_t)i * BLOCK));
 	return (OK);
 }
 
@@ -153,13 +153,14 @@ piece_read(void *arg, size_t x)
 	const struct pieces *r = arg;
 	const uint32_t i = (uint32_t)x * PIECE_BLOCKS;
 
-	return (refs_read(r->st, &r->b[i], r->n - i < PIECE_BLOCKS ?
-	    r->n - i : PIECE_BLOCKS, r->out + (size_t)i * BLOCK));
+	return (refs_read(r->st, &r->b[i],
+	    r->n - i < PIECE_BLOCKS ? r->n - i : PIECE_BLOCKS,
+	    r->out + (size_t)i * BLOCK));
 }
 
 enum err
-blocks_read(struct store *st, struct seg *s, uint64_t blk, uint64_t n,
-    uint8_t *ret)
+blocks_read(
+    struct store *st, struct seg *s, uint64_t blk, uint64_t n, uint8_t *ret)
 {
 	struct bref b[RUN_BLOCKS] UNINIT;
 
@@ -183,8 +184,8 @@ blocks_read(struct store *st, struct seg *s, uint64_t blk, uint64_t n,
 
 /* Bytes that do not begin or end on blocks. */
 static enum err
-read_edges(struct store *st, struct seg *s, uint64_t off, uint8_t *buf,
-    size_t len)
+read_edges(
+    struct store *st, struct seg *s, uint64_t off, uint8_t *buf, size_t len)
 {
 	uint8_t tmp[BLOCK] UNINIT;
 	enum err e = OK;
@@ -231,8 +232,8 @@ read_locked(struct store *st, struct inode *ip, uint64_t off, uint8_t *buf,
 }
 
 enum err
-store_read(struct store_file *f, uint64_t off, void *buf, size_t len,
-    size_t *ret_len)
+store_read(
+    struct store_file *f, uint64_t off, void *buf, size_t len, size_t *ret_len)
 {
 	struct store *st = f->st;
 	struct inode *ip = f->ip;
@@ -262,20 +263,20 @@ store_read(struct store_file *f, uint64_t off, void *buf, size_t len,
 /* The first block of [blk, end) that may hold data, by what the maps' nodes
  * above the lowest say; ${end} when none does. */
 static enum err
-data_hint(struct store *st, struct seg *s, uint64_t blk, uint64_t end,
-    uint64_t *ret)
+data_hint(
+    struct store *st, struct seg *s, uint64_t blk, uint64_t end, uint64_t *ret)
 {
 	uint64_t chunk, at, to;
 	enum err e = map_next(st, s, blk / CHUNK_ENTRIES, &chunk);
 
 	*ret = end;
 	if (e == OK && chunk * CHUNK_ENTRIES < end)
-		*ret = chunk * CHUNK_ENTRIES < blk ? blk :
-		    chunk * CHUNK_ENTRIES;
+		*ret =
+		    chunk * CHUNK_ENTRIES < blk ? blk : chunk * CHUNK_ENTRIES;
 	else if (e != OK && e != ERR_NOENT)
 		return (e);
 	for (uint64_t b = blk; base_next(s, b, &at, &to) == OK && at < *ret;
-	    b = to) {
+	     b = to) {
 		struct seg *under = NULL;
 		uint64_t first = 0, hit = 0;
 		const uint64_t n = (to < *ret ? to : *ret) - at;
@@ -306,8 +307,8 @@ seek_block(struct store *st, struct seg *s, uint64_t blk, uint64_t end,
 			TRY(data_hint(st, s, blk, end, &blk));
 		if (blk >= end)
 			return (ERR_NOENT);
-		n = end - blk < CHUNK_ENTRIES ? (uint32_t)(end - blk) :
-		    CHUNK_ENTRIES;
+		n = end - blk < CHUNK_ENTRIES ? (uint32_t)(end - blk)
+					      : CHUNK_ENTRIES;
 		TRY(blocks_find(st, s, blk, n, b));
 		for (uint32_t i = 0; i < n; i++)
 			if ((b[i].seg != NULL) == data) {

@@ -81,8 +81,8 @@ revoke_look(void *arg)
 }
 
 void
-store_on_revoke(struct store *st, void (*cb)(void *arg, uint32_t keyref),
-    void *arg)
+store_on_revoke(
+    struct store *st, void (*cb)(void *arg, uint32_t keyref), void *arg)
 {
 	LOCK_SCOPE(&st->state);
 	st->revoke_arg = arg;
@@ -111,15 +111,14 @@ store_sse_get(struct store *st, uint64_t ino, struct store_sse *ret)
 }
 
 static enum err
-sse_replace(struct store *st, struct inode *ip, struct obj **o,
-    const char *arn)
+sse_replace(struct store *st, struct inode *ip, struct obj **o, const char *arn)
 {
 	uint32_t ref = 0;
 
 	RWLOCK_WRITE_SCOPE(&ip->lock);
 	if (ip->size != 0)
 		return (err_fail(ERR_PERM, "the encryption of a file with data "
-		    "cannot be changed"));
+					   "cannot be changed"));
 	lock_take(&st->db);
 	enum err e = obj_still_ok(st, *o, arn);
 	if (e == OK && (*o)->method != SSE_NONE)
@@ -166,7 +165,7 @@ store_sse_set(struct store *st, const struct kms_who *who, uint64_t ino,
 	TRY(e);
 	if (size != 0)
 		e = err_fail(ERR_PERM, "the encryption of a file with data "
-		    "cannot be changed");
+				       "cannot be changed");
 	else
 		e = obj_make(st, who, method, keyname, &o, arn);
 	if (e == OK)

@@ -138,7 +138,8 @@ static const char *const stmt_sql[ST_COUNT_] = {
 	[ST_DEAD_PUT] = "INSERT OR IGNORE INTO dead VALUES(?1, ?2)",
 	[ST_DEAD_DEL] = "DELETE FROM dead WHERE seg=?1 AND first=?2",
 	[ST_DEAD_NEXT] = "SELECT seg, first FROM dead LIMIT 1",
-	[ST_DEAD_HAS] = "SELECT first FROM dead WHERE seg=?1 ORDER BY first LIMIT 1",
+	[ST_DEAD_HAS] =
+	    "SELECT first FROM dead WHERE seg=?1 ORDER BY first LIMIT 1",
 
 	[ST_KEYREF_FIND] = "SELECT id FROM keyref WHERE arn=?1",
 	[ST_KEYREF_ADD] = "INSERT INTO keyref(arn, uses) VALUES(?1, 0)",

@@ -45,8 +45,7 @@ block_keys(struct seg *s, unsigned n)
 	while (s->nblk < n) {
 		struct key *k CLEANUP_KEY = key_new();
 		uint8_t ctx[UUID_LEN + 4];
-		struct aead **v = realloc(s->blk,
-		    (s->nblk + 1) * sizeof(*v));
+		struct aead **v = realloc(s->blk, (s->nblk + 1) * sizeof(*v));
 
 		if (v == NULL || k == NULL) {
 			if (v != NULL)
@@ -56,8 +55,8 @@ block_keys(struct seg *s, unsigned n)
 		s->blk = v;
 		memcpy(ctx, s->uuid, UUID_LEN);
 		put_u32(ctx + UUID_LEN, s->nblk);
-		TRY(hkdf_label(s->ck->b, BLOCK_LABEL, ctx, sizeof(ctx), k->b,
-		    KEY_LEN));
+		TRY(hkdf_label(
+		    s->ck->b, BLOCK_LABEL, ctx, sizeof(ctx), k->b, KEY_LEN));
 		TRY(aead_new(k->b, &v[s->nblk]));
 		s->nblk++;
 	}
@@ -126,7 +125,7 @@ seg_next_key(struct seg *s, uint64_t n, unsigned *ret_kidx)
 		return (OK);
 	if (k > UINT8_MAX)
 		return (err_fail(ERR_FBIG, "the file has been written 2^38 "
-		    "times over; copy it to go on"));
+					   "times over; copy it to go on"));
 	TRY(block_keys(s, (unsigned)k + 1));
 	*ret_kidx = (unsigned)k;
 	return (OK);

@@ -20,7 +20,7 @@
 #include "store/share_internal.h"
 
 #define BASE_LABEL "ssefs base 1"
-#define BASES_MAX 4096u /* of one segment; more is copied */
+#define BASES_MAX 4096u            /* of one segment; more is copied */
 #define BASES_HARD (4 * BASES_MAX) /* holes make two bases of one */
 
 /* ---- Looking ------------------------------------------------------------ */
@@ -200,8 +200,7 @@ list_depth(const struct seg *s)
 
 enum err
 list_load(struct store *st, struct seg *s,
-    const uint8_t hash[static AEAD_TAGLEN], unsigned level,
-    unsigned *ret_depth)
+    const uint8_t hash[static AEAD_TAGLEN], unsigned level, unsigned *ret_depth)
 {
 	uint8_t now[AEAD_TAGLEN];
 	enum err e;
@@ -209,8 +208,9 @@ list_load(struct store *st, struct seg *s,
 	sqlite3_stmt *q = db_stmt(st, ST_BASE_LIST);
 	sqlite3_bind_int64(q, 1, (int64_t)s->no);
 	while ((e = db_row(st, ST_BASE_LIST)) == OK) {
-		e = sqlite3_column_bytes(q, 4) == (int)WRAPPED_LEN ?
-		    list_room(s, 1) : ERR_CORRUPT;
+		e = sqlite3_column_bytes(q, 4) == (int)WRAPPED_LEN
+			? list_room(s, 1)
+			: ERR_CORRUPT;
 		if (e != OK)
 			break;
 		struct base *b = &s->bases[s->nbases++];
@@ -228,11 +228,11 @@ list_load(struct store *st, struct seg *s,
 	list_hash(s, now);
 	if (memcmp(now, hash, AEAD_TAGLEN) != 0)
 		return (err_fail(ERR_CORRUPT, "the list of shared segments "
-		    "was altered"));
+					      "was altered"));
 	TRY(list_check(s));
 	for (size_t i = 0; i < s->nbases; i++)
-		TRY(frozen_get(st, s->bases[i].segno, s, s->bases[i].rec,
-		    level, &s->bases[i].seg));
+		TRY(frozen_get(st, s->bases[i].segno, s, s->bases[i].rec, level,
+		    &s->bases[i].seg));
 	*ret_depth = list_depth(s);
 	return (*ret_depth > DEPTH_MAX ? ERR_CORRUPT : OK);
 }
@@ -329,8 +329,8 @@ list_write(struct store *st, const struct seg *s)
 		sqlite3_bind_int64(q, 3, (int64_t)b->len);
 		sqlite3_bind_int64(q, 4, (int64_t)b->segno);
 		sqlite3_bind_int64(q, 5, (int64_t)b->off);
-		sqlite3_bind_blob(q, 6, b->rec, (int)WRAPPED_LEN,
-		    SQLITE_STATIC);
+		sqlite3_bind_blob(
+		    q, 6, b->rec, (int)WRAPPED_LEN, SQLITE_STATIC);
 		TRY(db_run(st, ST_BASE_PUT));
 	}
 	return (OK);
@@ -368,8 +368,8 @@ base_cut(struct base *b, uint64_t from, uint64_t to)
 /* In the table first: a failure leaves the list in core as it was, and the
  * store stopped.  st->db held. */
 static enum err
-trim_refs(struct store *st, const struct seg *s, size_t i, uint64_t from,
-    uint64_t to)
+trim_refs(
+    struct store *st, const struct seg *s, size_t i, uint64_t from, uint64_t to)
 {
 	for (; i < s->nbases && s->bases[i].start < to; i++) {
 		struct base b = s->bases[i];
@@ -383,8 +383,8 @@ trim_refs(struct store *st, const struct seg *s, size_t i, uint64_t from,
 /* A hole in the middle of base ${i} makes two of it.  st->db held, room for one
  * more. */
 static enum err
-base_split(struct store *st, struct obj *o, size_t i, uint64_t from,
-    uint64_t to)
+base_split(
+    struct store *st, struct obj *o, size_t i, uint64_t from, uint64_t to)
 {
 	struct seg *s = &o->seg;
 	struct base *a = &s->bases[i], *b = &s->bases[i + 1];
@@ -444,7 +444,7 @@ static bool
 base_follows(const struct base *a, const struct base *b)
 {
 	return (a->segno == b->segno && a->start + a->len == b->start &&
-	    a->off + a->len == b->off);
+		a->off + a->len == b->off);
 }
 
 enum err

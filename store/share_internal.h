@@ -21,8 +21,8 @@ struct frozen {
 static inline struct frozen *
 frozen_of(struct seg *s)
 {
-	return ((struct frozen *)(void *)((char *)s -
-	    offsetof(struct frozen, seg)));
+	return ((
+	    struct frozen *)(void *)((char *)s - offsetof(struct frozen, seg)));
 }
 
 /* frozen.c.  st->db held for the first two. */
@@ -47,8 +47,8 @@ enum err base_open(struct seg *owner, const struct seg *under,
     const uint8_t *sealed, struct key **ret) MUSTCHECK;
 /* Make ready for base_add(), after which only the disk can make it fail.
  * ERR_LIMIT: too many bases. */
-enum err base_prepare(struct obj *o, const struct seg *under,
-    struct base *ret) MUSTCHECK;
+enum err base_prepare(
+    struct obj *o, const struct seg *under, struct base *ret) MUSTCHECK;
 /* Add a base, with start, len, off and rec, to the list of an object.  Nothing
  * lies there. */
 enum err base_add(struct store *st, struct obj *o, struct seg *under,

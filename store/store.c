@@ -43,11 +43,13 @@ dir_must_be_empty(const char *dir)
 		return (err_from_errno(errno));
 	while ((e = readdir(d)) != NULL)
 		found = found || (strcmp(e->d_name, ".") != 0 &&
-		    strcmp(e->d_name, "..") != 0);
+				     strcmp(e->d_name, "..") != 0);
 	(void)closedir(d);
 	if (found)
-		return (err_fail(ERR_EXIST, "%s is not empty: a store is made "
-		    "in a new or empty directory", dir));
+		return (err_fail(ERR_EXIST,
+		    "%s is not empty: a store is made "
+		    "in a new or empty directory",
+		    dir));
 	return (OK);
 }
 
@@ -61,14 +63,13 @@ store_create_dir(const struct store_init *in)
 	if (sys->mkdir(in->dir, 0700) != 0) {
 		if (errno != EEXIST)
 			return (err_fail(err_from_errno(errno),
-			    "%s cannot be made: %s", in->dir,
-			    strerror(errno)));
+			    "%s cannot be made: %s", in->dir, strerror(errno)));
 		TRY(dir_must_be_empty(in->dir));
 	}
 	rand_bytes(uuid, sizeof(uuid));
 	if (!in->no_kms) {
 		if ((size_t)snprintf(keyfile, sizeof(keyfile), "%s.key",
-		    in->dir) >= sizeof(keyfile))
+			in->dir) >= sizeof(keyfile))
 			return (ERR_NAMETOOLONG);
 		TRY(path_of(in->dir, "keys.db", path));
 		TRY(kms_create_store(path, in->root != NULL ? in->root : &root,
@@ -88,17 +89,19 @@ lock_dir(struct store *st)
 	ssize_t n;
 
 	TRY(path_of(st->dir, "lock", path));
-	st->lockfd = sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC |
-	    O_NOFOLLOW, 0600);
+	st->lockfd =
+	    sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (st->lockfd < 0)
-		return (err_fail(err_from_errno(errno), "%s: %s", path,
-		    strerror(errno)));
+		return (err_fail(
+		    err_from_errno(errno), "%s: %s", path, strerror(errno)));
 	if (sys->lock(st->lockfd) != 0) {
 		n = sys->pread(st->lockfd, text, sizeof(text) - 1, 0);
 		text[n > 0 ? n : 0] = '\0';
 		text[strcspn(text, "\n")] = '\0';
-		return (err_fail(ERR_LOCKED, "%s is in use by process %s "
-		    "(unmount it first)", st->dir, text));
+		return (err_fail(ERR_LOCKED,
+		    "%s is in use by process %s "
+		    "(unmount it first)",
+		    st->dir, text));
 	}
 	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	if (sys->ftruncate(st->lockfd, 0) != 0)
@@ -224,8 +227,10 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 
 	TRY(path_of(o->dir, "meta.db", path));
 	if (sys->stat(path, &sb) != 0)
-		return (err_fail(ERR_NOTSTORE, "%s is not an ssefs store "
-		    "(make one with: ssefs init --store %s)", o->dir, o->dir));
+		return (err_fail(ERR_NOTSTORE,
+		    "%s is not an ssefs store "
+		    "(make one with: ssefs init --store %s)",
+		    o->dir, o->dir));
 	st = store_new(o);
 	if (st == NULL)
 		return (ERR_NOMEM);

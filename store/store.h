@@ -30,14 +30,14 @@
 #include "kms/kms.h"
 #include "lib/base/err.h"
 
-#define STORE_ROOT 1           /* inode of the directory of buckets */
-#define STORE_FORMAT 1         /* on-disk format written and read */
+#define STORE_ROOT 1   /* inode of the directory of buckets */
+#define STORE_FORMAT 1 /* on-disk format written and read */
 #define STORE_NAME_MAX 255
-#define STORE_LINK_MAX 65000   /* hard links of one file */
+#define STORE_LINK_MAX 65000 /* hard links of one file */
 #define STORE_SYMLINK_MAX 4095
 #define STORE_SIZE_MAX ((uint64_t)1 << 45) /* 32 TiB: the largest file */
 #define STORE_XATTR_NAME_MAX 255
-#define STORE_XATTR_MAX 65536  /* bytes of one value */
+#define STORE_XATTR_MAX 65536     /* bytes of one value */
 #define STORE_XATTR_TOTAL 1048576 /* names and values of one inode */
 #define STORE_BUCKET_MIN 3
 #define STORE_BUCKET_MAX 63
@@ -53,17 +53,17 @@ enum sse { SSE_NONE, SSE_AES256, SSE_KMS };
 struct store_opts {
 	const char *dir;
 	bool readonly;
-	bool noatime;          /* reading changes no access time */
-	unsigned commit_secs;  /* 0: 5 */
-	size_t dirty_max;      /* bytes written between commits; 0: 256 MiB */
-	size_t map_cache;      /* bytes of map nodes kept; 0: 24 MiB */
-	size_t db_cache;       /* bytes of SQLite pages kept; 0: 40 MiB */
-	size_t inode_cache;    /* inodes kept in core; 0: 16384 */
+	bool noatime;         /* reading changes no access time */
+	unsigned commit_secs; /* 0: 5 */
+	size_t dirty_max;     /* bytes written between commits; 0: 256 MiB */
+	size_t map_cache;     /* bytes of map nodes kept; 0: 24 MiB */
+	size_t db_cache;      /* bytes of SQLite pages kept; 0: 40 MiB */
+	size_t inode_cache;   /* inodes kept in core; 0: 16384 */
 	const struct kms_root *root; /* NULL: as the keystore says */
 };
 
 struct store_init {
-	const char *dir;            /* made, mode 0700; must not hold a store */
+	const char *dir; /* made, mode 0700; must not hold a store */
 	const struct kms_root *root; /* NULL: a key file beside the store,
 					DIR.key */
 	const char *region;          /* NULL: KMS_REGION_DEFAULT */
@@ -79,8 +79,8 @@ enum err store_create_dir(const struct store_init *in) MUSTCHECK;
  * names the owner's pid); ERR_VERSION (detail names both); ERR_ROOTKEY;
  * ERR_CORRUPT; ERR_IO; ERR_NOMEM.
  */
-enum err store_open_dir(const struct store_opts *o, struct store **ret)
-    MUSTCHECK;
+enum err store_open_dir(
+    const struct store_opts *o, struct store **ret) MUSTCHECK;
 /* Commit everything and close.  The store is closed also on error, which says
  * that the last epoch may be lost.  No store_file may be open. */
 enum err store_close_dir(struct store *st) MUSTCHECK;
@@ -90,10 +90,10 @@ struct kms *store_kms(struct store *st); /* NULL with no_kms */
 
 struct store_attr {
 	uint64_t ino;
-	uint32_t mode;   /* type and permission bits */
+	uint32_t mode; /* type and permission bits */
 	uint32_t nlink;
 	uint32_t uid, gid;
-	uint32_t rdev;   /* as Linux's 32-bit new_encode_dev */
+	uint32_t rdev; /* as Linux's 32-bit new_encode_dev */
 	uint64_t size;
 	uint64_t blocks; /* 512-byte units that hold data */
 	struct timespec atime, mtime, ctime, btime;
@@ -101,8 +101,8 @@ struct store_attr {
 	uint32_t keyref; /* small number naming the master key; 0: none */
 };
 
-enum err store_getattr(struct store *st, uint64_t ino,
-    struct store_attr *ret) MUSTCHECK;
+enum err store_getattr(
+    struct store *st, uint64_t ino, struct store_attr *ret) MUSTCHECK;
 
 #define STORE_SET_MODE 0x01u
 #define STORE_SET_UID 0x02u
@@ -110,8 +110,8 @@ enum err store_getattr(struct store *st, uint64_t ino,
 #define STORE_SET_SIZE 0x08u
 #define STORE_SET_ATIME 0x10u
 #define STORE_SET_MTIME 0x20u
-#define STORE_SET_CTIME 0x40u     /* the kernel's, with its write-back cache */
-#define STORE_SET_KILLPRIV 0x80u  /* clear set-id bits as a write does */
+#define STORE_SET_CTIME 0x40u    /* the kernel's, with its write-back cache */
+#define STORE_SET_KILLPRIV 0x80u /* clear set-id bits as a write does */
 /*
  * store_setattr(st, who, ino, what, in, ret):
  * Set the fields named in ${what} from ${in}; ctime becomes now.  Permission
@@ -132,8 +132,8 @@ enum err store_lookup(struct store *st, uint64_t dir, const char *name,
     size_t len, struct store_attr *ret) MUSTCHECK;
 
 struct store_new {
-	uint32_t mode;      /* type and permissions */
-	uint32_t uid, gid;  /* owner; the setgid bit of ${dir} is applied by
+	uint32_t mode;     /* type and permissions */
+	uint32_t uid, gid; /* owner; the setgid bit of ${dir} is applied by
 			       the store */
 	uint32_t rdev;
 	const char *target; /* symlinks */
@@ -244,19 +244,19 @@ enum err store_write(struct store_file *f, uint64_t off, const void *buf,
 #define STORE_FALLOC_ZERO 0x4u
 /* fallocate(2).  Plain allocation reserves nothing in a copy-on-write store
  * beyond checking that the space is there (ERR_NOSPC); it extends the size. */
-enum err store_fallocate(struct store_file *f, unsigned mode, uint64_t off,
-    uint64_t len) MUSTCHECK;
+enum err store_fallocate(
+    struct store_file *f, unsigned mode, uint64_t off, uint64_t len) MUSTCHECK;
 
 /* SEEK_DATA (data true) and SEEK_HOLE; ERR_NXIO as lseek(2). */
-enum err store_seek(struct store_file *f, uint64_t off, bool data,
-    uint64_t *ret) MUSTCHECK;
+enum err store_seek(
+    struct store_file *f, uint64_t off, bool data, uint64_t *ret) MUSTCHECK;
 
 /* Copy within or between files of one store; whole blocks are shared, not
  * copied, when both are encrypted or both are not.  Fewer bytes only at the
  * source's end.  ERR_INVAL when the ranges overlap in one file. */
 enum err store_copy(struct store_file *from, uint64_t from_off,
-    struct store_file *to, uint64_t to_off, uint64_t len, uint64_t *ret_len)
-    MUSTCHECK;
+    struct store_file *to, uint64_t to_off, uint64_t len,
+    uint64_t *ret_len) MUSTCHECK;
 
 /* Everything the store has done so far becomes durable (group commit).
  * ERR_FAILSTOP, ERR_IO, ERR_NOSPC: it did not; the store has stopped. */
@@ -287,8 +287,8 @@ enum err store_xattr_get(struct store *st, uint64_t ino, const char *name,
  * (STORE_XATTR_TOTAL). */
 enum err store_xattr_set(struct store *st, uint64_t ino, const char *name,
     const void *value, size_t len, unsigned flags) MUSTCHECK;
-enum err store_xattr_remove(struct store *st, uint64_t ino, const char *name)
-    MUSTCHECK;
+enum err store_xattr_remove(
+    struct store *st, uint64_t ino, const char *name) MUSTCHECK;
 /* cb for each name; must not call the store. */
 enum err store_xattr_list(struct store *st, uint64_t ino,
     void (*cb)(void *arg, const char *name, size_t len), void *arg) MUSTCHECK;
@@ -300,8 +300,8 @@ struct store_sse {
 	char arn[KMS_ARN_MAX]; /* of the master key (SSE_KMS), else "" */
 };
 /* What a regular file is encrypted with; needs no key. ERR_INVAL: other kind.*/
-enum err store_sse_get(struct store *st, uint64_t ino, struct store_sse *ret)
-    MUSTCHECK;
+enum err store_sse_get(
+    struct store *st, uint64_t ino, struct store_sse *ret) MUSTCHECK;
 /*
  * store_sse_set(st, who, ino, method, keyname):
  * Choose the encryption of an empty regular file.  ${keyname} only with
@@ -319,10 +319,9 @@ enum err store_sse_set(struct store *st, const struct kms_who *who,
  * (ERR_NOKEY); text NULL removes it (ERR_NODATA).  ERR_INVAL: other text;
  * ERR_NOTDIR.
  */
-enum err store_default_get(struct store *st, uint64_t dir, char *ret)
-    MUSTCHECK;
-enum err store_default_effective(struct store *st, uint64_t dir, char *ret)
-    MUSTCHECK;
+enum err store_default_get(struct store *st, uint64_t dir, char *ret) MUSTCHECK;
+enum err store_default_effective(
+    struct store *st, uint64_t dir, char *ret) MUSTCHECK;
 enum err store_default_set(struct store *st, const struct kms_who *who,
     uint64_t dir, const char *text) MUSTCHECK;
 
@@ -332,8 +331,8 @@ enum err store_default_set(struct store *st, const struct kms_who *who,
  * when the master key ${keyref} went out of use and the store has dropped
  * what it held of it: the face then drops its cached pages.  One callback.
  */
-void store_on_revoke(struct store *st, void (*cb)(void *arg, uint32_t keyref),
-    void *arg);
+void store_on_revoke(
+    struct store *st, void (*cb)(void *arg, uint32_t keyref), void *arg);
 
 /* ---- Buckets --------------------------------------------------------------- */
 
@@ -347,8 +346,8 @@ enum err store_bucket_create(struct store *st, const struct kms_who *who,
     uint32_t mode) MUSTCHECK;
 /* ERR_NOENT, ERR_NOTEMPTY. */
 enum err store_bucket_remove(struct store *st, const char *name) MUSTCHECK;
-enum err store_bucket_find(struct store *st, const char *name,
-    uint64_t *ret_ino) MUSTCHECK;
+enum err store_bucket_find(
+    struct store *st, const char *name, uint64_t *ret_ino) MUSTCHECK;
 
 /* ---- Looking after a store -------------------------------------------------- */
 
@@ -356,7 +355,7 @@ struct store_problem {
 	const char *invariant; /* "I3": docs/FORMAT.md numbers them */
 	uint64_t ino;          /* 0: none in particular */
 	bool repaired;
-	const char *what;      /* one sentence, valid during the callback */
+	const char *what; /* one sentence, valid during the callback */
 };
 struct store_check_result {
 	uint64_t inodes, names, blocks, problems, repaired;
@@ -372,9 +371,9 @@ enum err store_check(struct store *st, bool repair,
     struct store_check_result *ret) MUSTCHECK;
 
 struct store_scrub_opts {
-	bool keys;           /* verify tags with keys, not only CRCs */
+	bool keys; /* verify tags with keys, not only CRCs */
 	const struct kms_who *who;
-	uint64_t rate;       /* bytes per second; 0: no limit */
+	uint64_t rate; /* bytes per second; 0: no limit */
 	/* progress, at most once a second and at the end; false stops */
 	bool (*progress)(void *arg, uint64_t done, uint64_t total);
 	void (*bad)(void *arg, uint64_t ino, uint64_t off, enum err e,

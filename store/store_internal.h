@@ -62,33 +62,72 @@
 #include "lib/base/lock.h"
 #include "store/store.h"
 
-#define BLOCK 4096u            /* plaintext and ciphertext of one block */
-#define CHUNK_ENTRIES 64u      /* blocks of a level-0 node: 256 KiB */
-#define NODE_FANOUT 256u       /* children of a node above */
-#define NODE_LEVELS 5          /* levels 0..4: 4 TiB * 256 and up */
-#define INLINE_MAX 1024u       /* bytes of an object kept in its record */
+#define BLOCK 4096u       /* plaintext and ciphertext of one block */
+#define CHUNK_ENTRIES 64u /* blocks of a level-0 node: 256 KiB */
+#define NODE_FANOUT 256u  /* children of a node above */
+#define NODE_LEVELS 5     /* levels 0..4: 4 TiB * 256 and up */
+#define INLINE_MAX 1024u  /* bytes of an object kept in its record */
 #define KEY_BLOCKS ((uint64_t)1 << 30) /* blocks sealed under one block key */
 
 /* ---- SQLite (store/db.c) --------------------------------------------------- */
 
 /* One enumerator per prepared statement; db.c holds the texts. */
 enum stmt {
-	ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
-	ST_SUPER_GET, ST_SUPER_SET,
-	ST_INODE_GET, ST_INODE_PUT, ST_INODE_META, ST_INODE_DEL,
-	ST_DENT_GET, ST_DENT_ADD, ST_DENT_DEL, ST_DENT_SET,
-	ST_DENT_NEXT, ST_DENT_NEXT_ATTR, ST_DENT_ANY,
-	ST_LINK_GET, ST_LINK_PUT, ST_LINK_DEL,
-	ST_XATTR_GET, ST_XATTR_PUT, ST_XATTR_DEL, ST_XATTR_DELALL,
-	ST_XATTR_LIST, ST_XATTR_SUM,
-	ST_DFLT_GET, ST_DFLT_PUT, ST_DFLT_DEL,
-	ST_NODE_GET, ST_NODE_PUT, ST_NODE_DEL, ST_NODE_FROM, ST_NODE_DELSEG,
-	ST_SEG_GET, ST_SEG_PUT, ST_SEG_REFS, ST_SEG_DEL,
-	ST_BASE_LIST, ST_BASE_PUT, ST_BASE_DEL, ST_BASE_DELALL,
-	ST_ALLOC_GET, ST_ALLOC_PUT,
-	ST_ORPHAN_PUT, ST_ORPHAN_DEL, ST_ORPHAN_NEXT, ST_ORPHAN_HAS,
-	ST_DEAD_PUT, ST_DEAD_DEL, ST_DEAD_NEXT, ST_DEAD_HAS,
-	ST_KEYREF_FIND, ST_KEYREF_ADD, ST_KEYREF_GET, ST_KEYREF_USE,
+	ST_BEGIN,
+	ST_COMMIT,
+	ST_ROLLBACK,
+	ST_SUPER_GET,
+	ST_SUPER_SET,
+	ST_INODE_GET,
+	ST_INODE_PUT,
+	ST_INODE_META,
+	ST_INODE_DEL,
+	ST_DENT_GET,
+	ST_DENT_ADD,
+	ST_DENT_DEL,
+	ST_DENT_SET,
+	ST_DENT_NEXT,
+	ST_DENT_NEXT_ATTR,
+	ST_DENT_ANY,
+	ST_LINK_GET,
+	ST_LINK_PUT,
+	ST_LINK_DEL,
+	ST_XATTR_GET,
+	ST_XATTR_PUT,
+	ST_XATTR_DEL,
+	ST_XATTR_DELALL,
+	ST_XATTR_LIST,
+	ST_XATTR_SUM,
+	ST_DFLT_GET,
+	ST_DFLT_PUT,
+	ST_DFLT_DEL,
+	ST_NODE_GET,
+	ST_NODE_PUT,
+	ST_NODE_DEL,
+	ST_NODE_FROM,
+	ST_NODE_DELSEG,
+	ST_SEG_GET,
+	ST_SEG_PUT,
+	ST_SEG_REFS,
+	ST_SEG_DEL,
+	ST_BASE_LIST,
+	ST_BASE_PUT,
+	ST_BASE_DEL,
+	ST_BASE_DELALL,
+	ST_ALLOC_GET,
+	ST_ALLOC_PUT,
+	ST_ORPHAN_PUT,
+	ST_ORPHAN_DEL,
+	ST_ORPHAN_NEXT,
+	ST_ORPHAN_HAS,
+	ST_DEAD_PUT,
+	ST_DEAD_DEL,
+	ST_DEAD_NEXT,
+	ST_DEAD_HAS,
+	ST_KEYREF_FIND,
+	ST_KEYREF_ADD,
+	ST_KEYREF_GET,
+	ST_KEYREF_USE,
 	ST_COUNT_
 };
 
@@ -145,8 +184,8 @@ struct db;
  * format, fill st->uuid and the counters in ${st}.
  * db_create(path, uuid): a new meta.db with the schema and its root inode.
  */
-enum err db_create(const char *path, const uint8_t uuid[static UUID_LEN])
-    MUSTCHECK;
+enum err db_create(
+    const char *path, const uint8_t uuid[static UUID_LEN]) MUSTCHECK;
 enum err db_open(struct store *st) MUSTCHECK;
 void db_close(struct store *st);
 /* The statement, reset and without bindings.  Never NULL. */
@@ -159,8 +198,8 @@ enum err db_run(struct store *st, enum stmt s) MUSTCHECK;
 enum err db_row(struct store *st, enum stmt s) MUSTCHECK;
 void db_done(struct store *st, enum stmt s);
 /* A statement of its own, for check.c; the caller finalizes it. */
-enum err db_prepare(struct store *st, const char *text, sqlite3_stmt **ret)
-    MUSTCHECK;
+enum err db_prepare(
+    struct store *st, const char *text, sqlite3_stmt **ret) MUSTCHECK;
 /* Open the epoch's transaction unless it is open: before any change. */
 enum err db_begin(struct store *st) MUSTCHECK;
 /* Before a change that adds something (never one that removes): room in the WAL
@@ -194,14 +233,14 @@ enum err vfs_register(void) MUSTCHECK;
 enum err vfs_wal_sync(const char *path) MUSTCHECK;
 /* Make room on the disk for ${bytes} more of that WAL, counted from its end
  * or, when SQLite will begin it anew, from its start.  ERR_NOSPC. */
-enum err vfs_wal_reserve(const char *path, bool from_start, uint64_t bytes)
-    MUSTCHECK;
+enum err vfs_wal_reserve(
+    const char *path, bool from_start, uint64_t bytes) MUSTCHECK;
 
 /* ---- Slots (store/alloc.c) --------------------------------------------------- */
 
-#define EXTENT_SLOTS 256u                  /* 1 MiB */
-#define GROUP_SLOTS 32768u                 /* 128 MiB: one row of alloc */
-#define ARENA_SLOTS ((uint64_t)4194304)    /* 16 GiB: one file */
+#define EXTENT_SLOTS 256u               /* 1 MiB */
+#define GROUP_SLOTS 32768u              /* 128 MiB: one row of alloc */
+#define ARENA_SLOTS ((uint64_t)4194304) /* 16 GiB: one file */
 
 struct alloc;
 enum err alloc_open(struct store *st) MUSTCHECK;
@@ -226,14 +265,14 @@ enum err alloc_sync(struct store *st) MUSTCHECK;
 /* Bytes free within reserved extents. */
 uint64_t alloc_free_bytes(struct store *st);
 /* Arena I/O of ${n} slots in a row (never across arenas). */
-enum err alloc_read(struct store *st, uint64_t slot, uint32_t n, void *ret)
-    MUSTCHECK;
-enum err alloc_write(struct store *st, uint64_t slot, uint32_t n,
-    const void *data) MUSTCHECK;
+enum err alloc_read(
+    struct store *st, uint64_t slot, uint32_t n, void *ret) MUSTCHECK;
+enum err alloc_write(
+    struct store *st, uint64_t slot, uint32_t n, const void *data) MUSTCHECK;
 /* For check.c: the committed view of a group's bitmap (4096 bytes). */
 enum err alloc_bits(struct store *st, uint64_t grp, uint8_t *ret) MUSTCHECK;
-enum err alloc_set_bits(struct store *st, uint64_t grp, const uint8_t *bits)
-    MUSTCHECK;
+enum err alloc_set_bits(
+    struct store *st, uint64_t grp, const uint8_t *bits) MUSTCHECK;
 uint64_t alloc_groups(struct store *st);
 bool alloc_slot_ok(struct store *st, uint64_t slot); /* I4 */
 
@@ -243,10 +282,10 @@ struct obj;
 
 struct inode {
 	uint64_t ino;
-	struct inode *hnext;            /* hash chain */
-	struct inode *lprev, *lnext;    /* LRU while unpinned */
-	struct inode *dprev, *dnext;    /* dirty list */
-	struct inode *kprev, *knext;    /* unpinned with keys, LRU */
+	struct inode *hnext;         /* hash chain */
+	struct inode *lprev, *lnext; /* LRU while unpinned */
+	struct inode *dprev, *dnext; /* dirty list */
+	struct inode *kprev, *knext; /* unpinned with keys, LRU */
 	uint32_t pins;
 	bool dirty;      /* row differs from the table's */
 	bool obj_dirty;  /* obj must be sealed and written as well */
@@ -257,25 +296,25 @@ struct inode {
 	bool orphan_row; /* table orphan holds it; follows at a flush */
 
 	uint32_t mode, nlink, uid, gid, rdev, keyref, xattrs;
-	uint64_t size, blocks;          /* blocks: of 4 KiB */
+	uint64_t size, blocks; /* blocks: of 4 KiB */
 	struct timespec atime, mtime, ctime, btime;
-	uint64_t parent;                /* directories: where its name stands */
-	uint64_t bucket;                /* inode of its bucket; 0: none */
+	uint64_t parent; /* directories: where its name stands */
+	uint64_t bucket; /* inode of its bucket; 0: none */
 
-	uint64_t dflt_gen;              /* directories: st->dflt_gen that the */
-	char *dflt;                     /* effective default was found at */
+	uint64_t dflt_gen; /* directories: st->dflt_gen that the */
+	char *dflt;        /* effective default was found at */
 
 	struct rwlock lock;
-	struct obj *obj;                /* regular files; under ${lock} */
+	struct obj *obj; /* regular files; under ${lock} */
 };
 
 /* All with st->db held, except inode_unpin (takes it). */
 /* Pin the inode ${ino}, loading it.  ERR_STALE when there is none. */
-enum err inode_get(struct store *st, uint64_t ino, struct inode **ret)
-    MUSTCHECK;
+enum err inode_get(
+    struct store *st, uint64_t ino, struct inode **ret) MUSTCHECK;
 /* A new inode, pinned and dirty, all times now; not in the table yet. */
-enum err inode_new(struct store *st, uint32_t mode, struct inode **ret)
-    MUSTCHECK;
+enum err inode_new(
+    struct store *st, uint32_t mode, struct inode **ret) MUSTCHECK;
 void inode_put(struct store *st, struct inode *ip);   /* unpin, db held */
 void inode_unpin(struct store *st, struct inode *ip); /* unpin, db not held */
 void inode_dirty(struct store *st, struct inode *ip);
@@ -283,8 +322,8 @@ void inode_dirty(struct store *st, struct inode *ip);
 enum err inode_erase(struct store *st, struct inode *ip) MUSTCHECK;
 void inode_attr(const struct inode *ip, struct store_attr *ret);
 /* The columns of ST_INODE_GET beginning at column ${col} as attributes. */
-enum err inode_row_attr(sqlite3_stmt *s, int col, uint64_t ino,
-    struct store_attr *ret) MUSTCHECK;
+enum err inode_row_attr(
+    sqlite3_stmt *s, int col, uint64_t ino, struct store_attr *ret) MUSTCHECK;
 /* In core already? (pinned when so) */
 struct inode *inode_peek(struct store *st, uint64_t ino);
 struct timespec inode_now(void);
@@ -296,38 +335,37 @@ struct timespec inode_now(void);
  * Keys and uuid of a new object.  No lock needed: may wait for the KMS.
  */
 enum err obj_make(struct store *st, const struct kms_who *who, enum sse method,
-    const char *keyname, struct obj **ret, char ret_arn[static KMS_ARN_MAX])
-    MUSTCHECK;
+    const char *keyname, struct obj **ret,
+    char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
 /*
  * A new object is about to enter an inode, under st->db: is its master key
  * still in use?  Until now revocation did not know of it; from now on, with
  * keyref_use() in the same hold of st->db, it does.  ERR_KEYREVOKED.
  */
-enum err obj_still_ok(struct store *st, const struct obj *o, const char *arn)
-    MUSTCHECK;
+enum err obj_still_ok(
+    struct store *st, const struct obj *o, const char *arn) MUSTCHECK;
 /* st->db held, unless it was never used. */
 void obj_free(struct obj *o);
 /* ${text} ("None", "AES256", "KMS", "KMS:x") to method and key name (pointer
  * into ${text}, or NULL).  ERR_INVAL. */
-enum err sse_parse(const char *text, enum sse *ret_method,
-    const char **ret_key) MUSTCHECK;
+enum err sse_parse(
+    const char *text, enum sse *ret_method, const char **ret_key) MUSTCHECK;
 /* The number of an ARN, made when new (st->db held; AES256's ARN is the
  * service key's). */
-enum err keyref_get(struct store *st, const char *arn, uint32_t *ret)
-    MUSTCHECK;
-enum err keyref_arn(struct store *st, uint32_t ref, char ret[static
-    KMS_ARN_MAX]) MUSTCHECK;
+enum err keyref_get(struct store *st, const char *arn, uint32_t *ret) MUSTCHECK;
+enum err keyref_arn(
+    struct store *st, uint32_t ref, char ret[static KMS_ARN_MAX]) MUSTCHECK;
 /* As keyref_arn(), before keys under it are loaded: revocation looks for them
  * from now on. */
-enum err keyref_hold(struct store *st, uint32_t ref, char ret[static
-    KMS_ARN_MAX]) MUSTCHECK;
+enum err keyref_hold(
+    struct store *st, uint32_t ref, char ret[static KMS_ARN_MAX]) MUSTCHECK;
 /* ${delta} inodes more use it; one more has its keys loaded. */
 void keyref_use(struct store *st, uint32_t ref, int delta);
 
 /* The effective default's text for new files in directory ${ip} (st->db held);
  * valid while it is held.  store/dflt.c. */
-enum err dflt_effective(struct store *st, struct inode *ip,
-    const char **ret) MUSTCHECK;
+enum err dflt_effective(
+    struct store *st, struct inode *ip, const char **ret) MUSTCHECK;
 
 /* ---- Epochs (store/epoch.c) ----------------------------------------------------- */
 
@@ -344,10 +382,10 @@ epoch_cleanup(struct store **st)
 		epoch_leave(*st);
 }
 /* EPOCH_SCOPE(st): enter, return the error if refused, leave at the end. */
-#define EPOCH_SCOPE(st) \
-	TRY(epoch_enter(st)); \
-	struct store *LOCK_CAT_(epoch_scope_, __LINE__) \
-	    CLEANUP(epoch_cleanup) UNUSED = (st)
+#define EPOCH_SCOPE(st)                                                        \
+	TRY(epoch_enter(st));                                                  \
+	struct store *LOCK_CAT_(epoch_scope_, __LINE__) CLEANUP(epoch_cleanup) \
+	    UNUSED = (st)
 /* Rule 3: stop for good, say so once. Returns ${e}. */
 enum err epoch_stop(struct store *st, enum err e, const char *what);
 /* Commit all; wait until durable. */
@@ -363,8 +401,8 @@ struct store {
 	char *dir;
 	int lockfd;
 	bool readonly;
-	atomic_bool stopped;          /* rule 3 */
-	struct store_opts opts;       /* with defaults filled in */
+	atomic_bool stopped;    /* rule 3 */
+	struct store_opts opts; /* with defaults filled in */
 	uint8_t uuid[UUID_LEN];
 	char uuid_text[UUID_STRLEN + 1];
 	struct kms *kms;
@@ -380,21 +418,21 @@ struct store {
 	/* st->db */
 	struct db *sql;
 	bool in_txn;
-	uint64_t epoch_no;            /* of the open epoch */
+	uint64_t epoch_no; /* of the open epoch */
 	uint64_t next_ino, next_seg;
 	struct inode **ihash;
 	uint32_t ihash_mask;
 	uint32_t icount;
-	atomic_uint idirty;           /* changed under st->db */
+	atomic_uint idirty; /* changed under st->db */
 	uint32_t ikeyed;
 	struct inode lru, dirty_list, keyed; /* list heads */
-	uint64_t dflt_gen;            /* rises when a default or a directory's
+	uint64_t dflt_gen; /* rises when a default or a directory's
 					 place changes */
 	struct keyrefs *keyrefs;
-	struct frozen *frozen;        /* shared segments in core */
+	struct frozen *frozen; /* shared segments in core */
 
-	struct map *map;              /* st->map_lock */
-	struct alloc *alloc;          /* st->alloc_lock */
+	struct map *map;     /* st->map_lock */
+	struct alloc *alloc; /* st->alloc_lock */
 
 	atomic_uint_fast64_t durable_epoch; /* highest epoch on disk */
 
@@ -405,14 +443,14 @@ struct store {
 	void (*revoke_cb)(void *arg, uint32_t keyref);
 	void *revoke_arg;
 
-	atomic_uint_fast64_t dirty_bytes; /* written since the last commit */
+	atomic_uint_fast64_t dirty_bytes;  /* written since the last commit */
 	atomic_uint_fast64_t synced_bytes; /* of these, synced ahead */
-	atomic_bool want_reap;            /* an inode is marked ${reap} */
-	atomic_bool have_dead;            /* table dead may hold rows */
-	atomic_uint_fast64_t dirty_nodes; /* map nodes not in their rows */
+	atomic_bool want_reap;             /* an inode is marked ${reap} */
+	atomic_bool have_dead;             /* table dead may hold rows */
+	atomic_uint_fast64_t dirty_nodes;  /* map nodes not in their rows */
 	struct {
-		atomic_uint_fast64_t epochs, fsyncs, reads, writes,
-		    read_bytes, write_bytes, kms_calls, map_hits, map_misses;
+		atomic_uint_fast64_t epochs, fsyncs, reads, writes, read_bytes,
+		    write_bytes, kms_calls, map_hits, map_misses;
 	} n;
 };
 

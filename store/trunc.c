@@ -7,7 +7,7 @@
 #include "store/object.h"
 
 #define COUNT_EXACT 65536u /* blocks of a shared range */
-#define CUT_INLINE 1024u /* level-0 nodes dropped at once; beyond: drained */
+#define CUT_INLINE 1024u   /* level-0 nodes dropped at once; beyond: drained */
 
 /* Entries [from, to) of one node become absent. */
 static int64_t
@@ -29,8 +29,8 @@ entries_drop(struct store *st, struct node *n, unsigned from, unsigned to)
 /* Blocks of [from, to) that a base shows.  Of a large range all are counted
  * that a base covers: holes too, which obj_changed() puts up with. */
 static enum err
-blocks_under(struct store *st, struct seg *s, uint64_t from, uint64_t to,
-    uint64_t *ret)
+blocks_under(
+    struct store *st, struct seg *s, uint64_t from, uint64_t to, uint64_t *ret)
 {
 	struct bref b[CHUNK_ENTRIES] UNINIT;
 	uint64_t at, end;
@@ -38,8 +38,8 @@ blocks_under(struct store *st, struct seg *s, uint64_t from, uint64_t to,
 	*ret = 0;
 	while (base_next(s, from, &at, &end) == OK && at < to) {
 		const uint64_t n = (end < to ? end : to) - at;
-		const uint32_t m = n < COUNTOF(b) ? (uint32_t)n :
-		    (uint32_t)COUNTOF(b);
+		const uint32_t m =
+		    n < COUNTOF(b) ? (uint32_t)n : (uint32_t)COUNTOF(b);
 
 		if (n > COUNT_EXACT) {
 			*ret += n;
@@ -68,15 +68,15 @@ blocks_drop(struct store *st, struct obj *o, uint64_t from, uint64_t to,
 	TRY(base_trim(st, o, from, to));
 	*ret_delta -= (int64_t)under;
 	while ((e = map_next(st, s, chunk, &chunk)) == OK &&
-	    chunk * CHUNK_ENTRIES < to) {
+	       chunk * CHUNK_ENTRIES < to) {
 		const uint64_t b0 = chunk * CHUNK_ENTRIES;
 		struct node *n = NULL;
 
 		TRY(map_touch(st, s, chunk, 0, &n));
-		*ret_delta -= entries_drop(st, n,
-		    from > b0 ? (unsigned)(from - b0) : 0,
-		    to - b0 < CHUNK_ENTRIES ? (unsigned)(to - b0) :
-		    CHUNK_ENTRIES);
+		*ret_delta -=
+		    entries_drop(st, n, from > b0 ? (unsigned)(from - b0) : 0,
+			to - b0 < CHUNK_ENTRIES ? (unsigned)(to - b0)
+						: CHUNK_ENTRIES);
 		map_put(st, n);
 		chunk++;
 	}
@@ -124,8 +124,8 @@ segment_drop(struct store *st, struct obj *o)
 	if (o->seg.embedded && !map_dirty(&o->seg))
 		for (unsigned i = 0; i < o->seg.nemb; i++)
 			if (ment_state(&o->seg.emb[i]) == MENT_DATA)
-				alloc_give(st, ment_slot(&o->seg.emb[i]), 1,
-				    false);
+				alloc_give(
+				    st, ment_slot(&o->seg.emb[i]), 1, false);
 	TRY(map_give_dirty(st, &o->seg, 0));
 	lock_take(&st->db);
 	if (o->has_bases) {
@@ -250,8 +250,7 @@ punch(struct store *st, struct inode *ip, uint64_t off, uint64_t end,
 	if (o->seg.no == 0)
 		return (OK);
 	if (b0 > b1) /* within one block */
-		return (block_zero(st, o, off, (size_t)(end - off),
-		    ret_delta));
+		return (block_zero(st, o, off, (size_t)(end - off), ret_delta));
 	if (off % BLOCK != 0)
 		TRY(block_zero(st, o, off, BLOCK - off % BLOCK, ret_delta));
 	/* A last block that ends with the file may go whole. */
@@ -266,8 +265,8 @@ static enum err
 falloc_locked(struct store *st, struct inode *ip, unsigned mode, uint64_t off,
     uint64_t len)
 {
-	const bool zero = (mode & (STORE_FALLOC_PUNCH | STORE_FALLOC_ZERO)) !=
-	    0;
+	const bool zero =
+	    (mode & (STORE_FALLOC_PUNCH | STORE_FALLOC_ZERO)) != 0;
 	uint64_t size = ip->size, end = off + len;
 	struct store_stat sf;
 	int64_t delta = 0;
@@ -282,8 +281,8 @@ falloc_locked(struct store *st, struct inode *ip, unsigned mode, uint64_t off,
 		if (len > sf.bytes_avail && end > size)
 			return (ERR_NOSPC);
 	}
-	if (e == OK && end > size && (mode & (STORE_FALLOC_KEEP_SIZE |
-	    STORE_FALLOC_PUNCH)) == 0) {
+	if (e == OK && end > size &&
+	    (mode & (STORE_FALLOC_KEEP_SIZE | STORE_FALLOC_PUNCH)) == 0) {
 		if (ip->obj->has_inline && end > INLINE_MAX)
 			e = inline_convert(st, ip);
 		else if (ip->obj->has_inline)
@@ -300,8 +299,7 @@ falloc_locked(struct store *st, struct inode *ip, unsigned mode, uint64_t off,
 }
 
 enum err
-store_fallocate(struct store_file *f, unsigned mode, uint64_t off,
-    uint64_t len)
+store_fallocate(struct store_file *f, unsigned mode, uint64_t off, uint64_t len)
 {
 	struct store *st = f->st;
 	enum err e;

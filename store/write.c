@@ -23,13 +23,13 @@ struct plan {
 	uint64_t first; /* block */
 	uint64_t n;
 	const uint8_t *buf;
-	size_t lead;    /* bytes of the first block before ${buf} */
+	size_t lead; /* bytes of the first block before ${buf} */
 	size_t len;
 	uint8_t *head, *tail; /* edges, completed: BLOCK bytes each */
 	bool use_head, use_tail;
 	unsigned kidx;
-	int64_t gained; /* blocks, when others lie under the segment */
-	struct ment *m; /* n entries */
+	int64_t gained;     /* blocks, when others lie under the segment */
+	struct ment *m;     /* n entries */
 	struct node **node; /* of each chunk touched */
 	size_t nnodes;
 };
@@ -103,8 +103,8 @@ block_seal(struct seg *s, unsigned kidx, uint64_t blk, const uint8_t *in,
 /* Seal ${n} blocks of the plan from block ${i} on, whose slots are in a row, and
  * write them. */
 static enum err
-run_write(struct store *st, struct seg *s, struct plan *p, uint64_t i,
-    uint32_t n)
+run_write(
+    struct store *st, struct seg *s, struct plan *p, uint64_t i, uint32_t n)
 {
 	uint8_t *out = file_scratch();
 
@@ -131,15 +131,14 @@ piece_write(void *arg, size_t x)
 	const struct pieces *w = arg;
 	struct plan *p = w->p;
 	uint64_t i = x * PIECE_BLOCKS;
-	const uint64_t end = i + PIECE_BLOCKS < p->n ? i + PIECE_BLOCKS :
-	    p->n;
+	const uint64_t end = i + PIECE_BLOCKS < p->n ? i + PIECE_BLOCKS : p->n;
 
 	while (i < end) {
 		const uint64_t slot = ment_slot(&p->m[i]);
 		uint32_t n = 1;
 
 		while (i + n < end && ment_slot(&p->m[i + n]) == slot + n &&
-		    (slot + n) % ARENA_SLOTS != 0)
+		       (slot + n) % ARENA_SLOTS != 0)
 			n++;
 		TRY(run_write(w->st, w->s, p, i, n));
 		i += n;
@@ -157,8 +156,8 @@ plan_store(struct store *st, struct seg *s, struct plan *p)
 	enum err e = OK;
 
 	while (e == OK && i < p->n) {
-		const uint64_t want = p->n - i < RUN_BLOCKS ? p->n - i :
-		    RUN_BLOCKS;
+		const uint64_t want =
+		    p->n - i < RUN_BLOCKS ? p->n - i : RUN_BLOCKS;
 		uint64_t slot = 0;
 		uint32_t got = 0;
 
@@ -173,8 +172,8 @@ plan_store(struct store *st, struct seg *s, struct plan *p)
 	/* Also what fails below has used the key. */
 	s->sealed += i;
 	if (e == OK)
-		e = crew_run((size_t)((p->n + PIECE_BLOCKS - 1) /
-		    PIECE_BLOCKS), piece_write, &w);
+		e = crew_run((size_t)((p->n + PIECE_BLOCKS - 1) / PIECE_BLOCKS),
+		    piece_write, &w);
 	if (e == OK) {
 		s->hint = hint;
 		s->hint_blk = p->first + p->n;
@@ -197,8 +196,9 @@ plan_nodes(struct store *st, struct seg *s, struct plan *p)
 	if (p->node == NULL)
 		return (ERR_NOMEM);
 	for (uint64_t c = c0; c <= c1; c++) {
-		const uint16_t count = c == c1 ?
-		    (uint16_t)(last % CHUNK_ENTRIES + 1) : CHUNK_ENTRIES;
+		const uint16_t count =
+		    c == c1 ? (uint16_t)(last % CHUNK_ENTRIES + 1)
+			    : CHUNK_ENTRIES;
 
 		TRY(map_touch(st, s, c, count, &p->node[p->nnodes]));
 		p->nnodes++;
@@ -213,8 +213,8 @@ plan_count(struct store *st, struct seg *s, struct plan *p)
 	struct bref b[CHUNK_ENTRIES] UNINIT;
 
 	for (uint64_t i = 0; s->nbases != 0 && i < p->n; i += COUNTOF(b)) {
-		const uint32_t n = p->n - i < COUNTOF(b) ?
-		    (uint32_t)(p->n - i) : (uint32_t)COUNTOF(b);
+		const uint32_t n = p->n - i < COUNTOF(b) ? (uint32_t)(p->n - i)
+							 : (uint32_t)COUNTOF(b);
 
 		TRY(blocks_find(st, s, p->first + i, n, b));
 		for (uint32_t k = 0; k < n; k++)
@@ -230,8 +230,8 @@ plan_apply(struct store *st, const struct seg *s, struct plan *p)
 
 	for (uint64_t i = 0; i < p->n; i++) {
 		const uint64_t blk = p->first + i;
-		struct node *n = p->node[blk / CHUNK_ENTRIES -
-		    p->first / CHUNK_ENTRIES];
+		struct node *n =
+		    p->node[blk / CHUNK_ENTRIES - p->first / CHUNK_ENTRIES];
 		const unsigned c = (unsigned)(blk % CHUNK_ENTRIES);
 		struct ment *m = (struct ment *)(void *)n->ents + c;
 
@@ -246,13 +246,16 @@ plan_apply(struct store *st, const struct seg *s, struct plan *p)
 }
 
 enum err
-blocks_write(struct store *st, struct obj *o, uint64_t off,
-    const uint8_t *buf, size_t len, int64_t *ret_delta)
+blocks_write(struct store *st, struct obj *o, uint64_t off, const uint8_t *buf,
+    size_t len, int64_t *ret_delta)
 {
 	uint8_t edge[2][BLOCK] UNINIT;
-	struct plan p = { .first = off / BLOCK, .buf = buf,
-		.lead = (size_t)(off % BLOCK), .len = len,
-		.head = edge[0], .tail = edge[1] };
+	struct plan p = { .first = off / BLOCK,
+		.buf = buf,
+		.lead = (size_t)(off % BLOCK),
+		.len = len,
+		.head = edge[0],
+		.tail = edge[1] };
 	struct seg *s = &o->seg;
 	bool clear;
 	enum err e;
@@ -307,8 +310,8 @@ inline_convert(struct store *st, struct inode *ip)
 }
 
 static enum err
-inline_write(struct obj *o, uint64_t off, const uint8_t *buf, size_t len,
-    uint64_t size)
+inline_write(
+    struct obj *o, uint64_t off, const uint8_t *buf, size_t len, uint64_t size)
 {
 	if (o->inl == NULL)
 		o->inl = calloc(1, INLINE_MAX);
@@ -347,8 +350,8 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 	} else {
 		e = inline_convert(st, ip);
 		if (e == OK)
-			e = seg_step_aside(st, ip, (off + len - 1) / BLOCK /
-			    CHUNK_ENTRIES);
+			e = seg_step_aside(
+			    st, ip, (off + len - 1) / BLOCK / CHUNK_ENTRIES);
 		if (e == OK)
 			e = blocks_write(st, o, off, buf, len, &delta);
 		if (e != OK) {
@@ -356,8 +359,9 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 			return (e);
 		}
 	}
-	obj_changed(st, ip, size, delta, CHANGED_TIMES |
-	    ((flags & STORE_WRITE_KILLPRIV) != 0 ? CHANGED_KILLPRIV : 0));
+	obj_changed(st, ip, size, delta,
+	    CHANGED_TIMES |
+		((flags & STORE_WRITE_KILLPRIV) != 0 ? CHANGED_KILLPRIV : 0));
 	return (OK);
 }
 

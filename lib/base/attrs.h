@@ -29,11 +29,12 @@
 #endif
 #define COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
 
-#define steal(p) (__extension__({ \
-	__typeof__(p) steal_tmp_ = (p); \
-	(p) = NULL; \
-	steal_tmp_; \
-}))
+#define steal(p)                                \
+	(__extension__({                        \
+		__typeof__(p) steal_tmp_ = (p); \
+		(p) = NULL;                     \
+		steal_tmp_;                     \
+	}))
 
 static inline void
 cleanup_free(void *p)

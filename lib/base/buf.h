@@ -16,10 +16,10 @@
 #include "lib/base/err.h"
 
 struct buf {
-	uint8_t *p;  /* ${len} bytes, then a NUL when ${p} is not NULL */
+	uint8_t *p; /* ${len} bytes, then a NUL when ${p} is not NULL */
 	size_t len;
 	size_t cap;
-	size_t max;  /* ceiling of ${len} */
+	size_t max; /* ceiling of ${len} */
 };
 
 /* Make ${b} empty with a ceiling of ${max} bytes.  Allocates nothing. */
@@ -76,7 +76,7 @@ static inline uint32_t
 get_u32(const uint8_t *p)
 {
 	return ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	    (uint32_t)p[2] << 8 | p[3]);
+		(uint32_t)p[2] << 8 | p[3]);
 }
 
 static inline uint64_t

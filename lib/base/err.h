@@ -15,47 +15,47 @@
 #include "lib/base/attrs.h"
 
 /* X(name, text): the text is what a person reads when no detail was set. */
-#define ERR_LIST(X) \
-	X(ERR_NOMEM, "out of memory") \
-	X(ERR_IO, "input/output error") \
-	X(ERR_NOSPC, "no space left on the store's disk") \
-	X(ERR_CRYPTO, "the cryptographic library failed") \
-	X(ERR_AUTH, "the ciphertext was altered") \
+#define ERR_LIST(X)                                                   \
+	X(ERR_NOMEM, "out of memory")                                 \
+	X(ERR_IO, "input/output error")                               \
+	X(ERR_NOSPC, "no space left on the store's disk")             \
+	X(ERR_CRYPTO, "the cryptographic library failed")             \
+	X(ERR_AUTH, "the ciphertext was altered")                     \
 	X(ERR_CORRUPT, "the store's metadata was altered or damaged") \
-	X(ERR_PERM, "operation not permitted") \
-	X(ERR_ACCESS, "access denied") \
-	X(ERR_NOENT, "no such file, directory or bucket") \
-	X(ERR_EXIST, "it exists already") \
-	X(ERR_NOTDIR, "not a directory") \
-	X(ERR_ISDIR, "is a directory") \
-	X(ERR_NOTEMPTY, "not empty") \
-	X(ERR_INVAL, "invalid argument") \
-	X(ERR_NAMETOOLONG, "name too long") \
-	X(ERR_FBIG, "file too large") \
-	X(ERR_MLINK, "too many links") \
-	X(ERR_XDEV, "not in the same bucket") \
-	X(ERR_ROFS, "the store is read-only") \
-	X(ERR_BUSY, "in use") \
-	X(ERR_NODATA, "no such attribute") \
-	X(ERR_RANGE, "the result does not fit") \
-	X(ERR_2BIG, "value too large") \
-	X(ERR_NOTSUP, "not supported") \
-	X(ERR_STALE, "the file is gone") \
-	X(ERR_NXIO, "no data or hole there") \
-	X(ERR_NOKEY, "no such key") \
-	X(ERR_KEYREVOKED, "the key is disabled or pending deletion") \
-	X(ERR_KEYEXPIRED, "the key's imported material has expired") \
-	X(ERR_KEYSTATE, "the key's state does not allow this") \
-	X(ERR_TIMEDOUT, "the key service did not answer") \
-	X(ERR_KEYINUSE, "the key is in use") \
-	X(ERR_LOCKED, "the store is in use by another process") \
-	X(ERR_VERSION, "written by a newer version") \
-	X(ERR_LIMIT, "a limit was exceeded") \
-	X(ERR_PARSE, "could not be parsed") \
-	X(ERR_NOTSTORE, "not an ssefs store") \
-	X(ERR_ROOTKEY, "the root key cannot be used") \
-	X(ERR_FAILSTOP, "the store stopped after a disk error") \
-	X(ERR_BADF, "not open for that") \
+	X(ERR_PERM, "operation not permitted")                        \
+	X(ERR_ACCESS, "access denied")                                \
+	X(ERR_NOENT, "no such file, directory or bucket")             \
+	X(ERR_EXIST, "it exists already")                             \
+	X(ERR_NOTDIR, "not a directory")                              \
+	X(ERR_ISDIR, "is a directory")                                \
+	X(ERR_NOTEMPTY, "not empty")                                  \
+	X(ERR_INVAL, "invalid argument")                              \
+	X(ERR_NAMETOOLONG, "name too long")                           \
+	X(ERR_FBIG, "file too large")                                 \
+	X(ERR_MLINK, "too many links")                                \
+	X(ERR_XDEV, "not in the same bucket")                         \
+	X(ERR_ROFS, "the store is read-only")                         \
+	X(ERR_BUSY, "in use")                                         \
+	X(ERR_NODATA, "no such attribute")                            \
+	X(ERR_RANGE, "the result does not fit")                       \
+	X(ERR_2BIG, "value too large")                                \
+	X(ERR_NOTSUP, "not supported")                                \
+	X(ERR_STALE, "the file is gone")                              \
+	X(ERR_NXIO, "no data or hole there")                          \
+	X(ERR_NOKEY, "no such key")                                   \
+	X(ERR_KEYREVOKED, "the key is disabled or pending deletion")  \
+	X(ERR_KEYEXPIRED, "the key's imported material has expired")  \
+	X(ERR_KEYSTATE, "the key's state does not allow this")        \
+	X(ERR_TIMEDOUT, "the key service did not answer")             \
+	X(ERR_KEYINUSE, "the key is in use")                          \
+	X(ERR_LOCKED, "the store is in use by another process")       \
+	X(ERR_VERSION, "written by a newer version")                  \
+	X(ERR_LIMIT, "a limit was exceeded")                          \
+	X(ERR_PARSE, "could not be parsed")                           \
+	X(ERR_NOTSTORE, "not an ssefs store")                         \
+	X(ERR_ROOTKEY, "the root key cannot be used")                 \
+	X(ERR_FAILSTOP, "the store stopped after a disk error")       \
+	X(ERR_BADF, "not open for that")                              \
 	X(ERR_INTERNAL, "internal error")
 
 enum err {
@@ -63,7 +63,7 @@ enum err {
 #define ERR_ENUM_(name, text) name,
 	ERR_LIST(ERR_ENUM_)
 #undef ERR_ENUM_
-	ERR_COUNT_
+	    ERR_COUNT_
 };
 
 /* The text of ${e}; static storage, never NULL. */
@@ -95,10 +95,11 @@ enum err err_from_errno(int errnum);
  * TRY(expr): return from the calling function when ${expr} is not OK.  The
  * function must hold its resources in CLEANUP variables.
  */
-#define TRY(expr) do { \
-	const enum err try_e_ = (expr); \
-	if (try_e_ != OK) \
-		return try_e_; \
-} while (0)
+#define TRY(expr)                               \
+	do {                                    \
+		const enum err try_e_ = (expr); \
+		if (try_e_ != OK)               \
+			return try_e_;          \
+	} while (0)
 
 #endif

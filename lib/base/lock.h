@@ -18,8 +18,8 @@
 #include "lib/base/attrs.h"
 
 enum lock_rank {
-	RANK_FS_CONF = 10,    /* fs: mount-wide settings */
-	RANK_FS_HANDLE = 12,  /* fs: one open file or directory */
+	RANK_FS_CONF = 10,      /* fs: mount-wide settings */
+	RANK_FS_HANDLE = 12,    /* fs: one open file or directory */
 	RANK_STORE_COMMIT = 20, /* store: one committer at a time */
 	RANK_STORE_EPOCH = 22,  /* store: shared by operations, exclusive by
 				   the committer */
@@ -95,13 +95,13 @@ rwlock_drop_cleanup(struct rwlock **l)
 #define LOCK_CAT2_(a, b) a##b
 #define LOCK_CAT_(a, b) LOCK_CAT2_(a, b)
 /* Hold ${l} until the end of the enclosing block. */
-#define LOCK_SCOPE(l) \
+#define LOCK_SCOPE(l)                                 \
 	struct lock *LOCK_CAT_(lock_scope_, __LINE__) \
 	    CLEANUP(lock_drop_cleanup) UNUSED = (lock_take(l), (l))
-#define RWLOCK_READ_SCOPE(l) \
+#define RWLOCK_READ_SCOPE(l)                            \
 	struct rwlock *LOCK_CAT_(lock_scope_, __LINE__) \
 	    CLEANUP(rwlock_drop_cleanup) UNUSED = (rwlock_read(l), (l))
-#define RWLOCK_WRITE_SCOPE(l) \
+#define RWLOCK_WRITE_SCOPE(l)                           \
 	struct rwlock *LOCK_CAT_(lock_scope_, __LINE__) \
 	    CLEANUP(rwlock_drop_cleanup) UNUSED = (rwlock_write(l), (l))
 

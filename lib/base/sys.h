@@ -58,8 +58,8 @@ unsigned sys_fault_clear(void);
 
 /* All ${len} bytes; ERR_CORRUPT when the file ends before. */
 enum err sys_pread_full(int fd, void *buf, size_t len, uint64_t off) MUSTCHECK;
-enum err sys_pwrite_full(int fd, const void *buf, size_t len, uint64_t off)
-    MUSTCHECK;
+enum err sys_pwrite_full(
+    int fd, const void *buf, size_t len, uint64_t off) MUSTCHECK;
 
 /* fsync the directory ${path}. */
 enum err sys_sync_dir(const char *path) MUSTCHECK;
@@ -68,8 +68,8 @@ enum err sys_sync_dir(const char *path) MUSTCHECK;
  * Read a whole small file, at most ${max} bytes, without following a link in
  * the last component.
  */
-enum err sys_read_file(const char *path, size_t max, uint8_t **ret,
-    size_t *ret_len) MUSTCHECK;
+enum err sys_read_file(
+    const char *path, size_t max, uint8_t **ret, size_t *ret_len) MUSTCHECK;
 /*
  * Make ${path} hold ${data}: written beside it, synced, renamed over it, the
  * directory synced.  With ${excl} an existing file is ERR_EXIST.
