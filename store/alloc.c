@@ -19,55 +19,10 @@
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
 
-#include "store/store_internal.h"
+#include "store/alloc_internal.h"
 
-#define GROUP_EXTENTS (GROUP_SLOTS / EXTENT_SLOTS)
-#define GROUP_BYTES (GROUP_SLOTS / 8)
-#define ARENA_GROUPS (ARENA_SLOTS / GROUP_SLOTS)
-#define ARENAS_MAX 4096u /* 64 TiB */
-#define GROUPS_MAX (ARENAS_MAX * ARENA_GROUPS)
-#define RESERVE_EXTENTS 16u    /* reserved at once while space is plentiful */
-#define KEEP_FREE_EXTENTS 128u /* empty but reserved: not punched */
-#define SMALL_WANT 32u         /* smaller wishes share extents */
-#define SMALL_SCAN 1024u       /* extents looked at for a shared one */
-
-_Static_assert(GROUP_BYTES == 4096, "a row of table alloc");
-
-struct group {
-	uint8_t used[GROUP_BYTES];
-	uint8_t busy[GROUP_BYTES];
-	uint16_t ext_busy[GROUP_EXTENTS]; /* busy slots of each extent */
-	bool backed[GROUP_EXTENTS];       /* space reserved since the start */
-	bool dirty;                       /* used differs from the table */
-};
-
-struct span {
-	uint64_t slot;
-	uint32_t n;
-};
-
-struct spans {
-	struct span *v;
-	size_t n, cap;
-};
-
-struct arena {
-	atomic_int fd;
-	atomic_bool written; /* since its last fdatasync */
-};
-
-struct alloc {
-	struct group **grp;
-	uint32_t ngrp;
-	uint64_t next_ext;   /* where the search for an empty extent goes on */
-	uint64_t small_ext;  /* the extent that small wishes share now */
-	uint64_t small_scan; /* where the search for the next one goes on */
-	uint64_t empty;      /* extents without a busy slot */
-	uint64_t backed_empty; /* of these, reserved */
-	struct spans cur;      /* freed in the open epoch */
-	struct spans sealed;   /* freed in epochs that are not durable yet */
-	struct arena arena[ARENAS_MAX];
-};
+#define SMALL_WANT 32u   /* smaller wishes share extents */
+#define SMALL_SCAN 1024u /* extents looked at for a shared one */
 
 static bool
 bit_get(const uint8_t *map, uint32_t i)
@@ -199,99 +154,6 @@ alloc_close(struct store *st)
 	st->alloc = NULL;
 }
 
-/* Open arena ${path}; a new one is made when ${make}, and its name synced: the
- * sync of its blocks does not promise that. */
-static enum err
-arena_open(struct store *st, const char *path, bool make, int *ret)
-{
-	int fd = sys->open(path,
-	    (st->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0 && errno == ENOENT && make) {
-		fd = sys->open(
-		    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd >= 0) {
-			const enum err e = sys_sync_dir(st->dir);
-
-			if (e != OK) {
-				(void)sys->close(fd);
-				return (epoch_stop(st, e, "making an arena"));
-			}
-		}
-	}
-	if (fd < 0 && errno == ENOENT)
-		return (err_fail(ERR_CORRUPT, "%s is missing", path));
-	if (fd < 0)
-		return (err_from_errno(errno));
-	*ret = fd;
-	return (OK);
-}
-
-/* The descriptor of an arena, opened at its first use. */
-static enum err
-arena_fd(struct store *st, uint64_t no, bool make, int *ret)
-{
-	struct arena *ar;
-	char path[4096];
-	int fd, none = -1;
-
-	if (no >= ARENAS_MAX)
-		return (ERR_CORRUPT);
-	ar = &st->alloc->arena[no];
-	fd = ar->fd;
-	if (fd < 0) {
-		if ((size_t)snprintf(path, sizeof(path), "%s/arena-%u", st->dir,
-			(unsigned)no) >= sizeof(path))
-			return (ERR_NAMETOOLONG);
-		TRY(arena_open(st, path, make, &fd));
-		if (!atomic_compare_exchange_strong(&ar->fd, &none, fd)) {
-			(void)sys->close(fd);
-			fd = none;
-		}
-	}
-	*ret = fd;
-	return (OK);
-}
-
-/* Reserve the space of extent ${ext} of group ${g}, and of some after it. */
-static enum err
-extent_reserve(struct store *st, uint64_t ext)
-{
-	struct alloc *a = st->alloc;
-	struct group *g = a->grp[ext / GROUP_EXTENTS];
-	const uint32_t first = (uint32_t)(ext % GROUP_EXTENTS);
-	const uint64_t arena = ext * EXTENT_SLOTS / ARENA_SLOTS;
-	uint32_t n = 1;
-	int fd, rc;
-
-	if (g->backed[first])
-		return (OK);
-	TRY(arena_fd(st, arena, true, &fd));
-	while (n < RESERVE_EXTENTS && first + n < GROUP_EXTENTS &&
-	       !g->backed[first + n] && g->ext_busy[first + n] == 0)
-		n++;
-	for (;;) {
-		rc = sys->fallocate(fd, 0,
-		    (off_t)(ext * EXTENT_SLOTS % ARENA_SLOTS * BLOCK),
-		    (off_t)n * EXTENT_SLOTS * BLOCK);
-		if (rc == 0)
-			break;
-		if (errno == EINTR)
-			continue;
-		if (n == 1)
-			return (err_from_errno(errno));
-		n = 1;
-	}
-	/* The new length must be on disk with the data in it. */
-	a->arena[arena].written = true;
-	for (uint32_t i = first; i < first + n; i++) {
-		g->backed[i] = true;
-		if (g->ext_busy[i] == 0)
-			a->backed_empty++;
-	}
-	return (OK);
-}
-
 /* Busy-free slots in a row from ${slot} on, ${want} at most. */
 static uint32_t
 free_run(const struct group *g, uint32_t i, uint32_t want)
@@ -330,12 +192,12 @@ take_at(struct store *st, uint64_t slot, uint32_t want, uint64_t *ret_slot,
 	const uint32_t first = (uint32_t)(slot % GROUP_SLOTS);
 	uint32_t n = free_run(g, first, want);
 
-	TRY(extent_reserve(st, slot / EXTENT_SLOTS));
+	TRY(arena_reserve(st, slot / EXTENT_SLOTS));
 	for (uint32_t e = first / EXTENT_SLOTS + 1;
 	     e <= (first + n - 1) / EXTENT_SLOTS; e++) {
 		/* Shorter is fine when the space ends here. */
-		if (extent_reserve(
-			st, slot / GROUP_SLOTS * GROUP_EXTENTS + e) != OK) {
+		if (arena_reserve(st, slot / GROUP_SLOTS * GROUP_EXTENTS + e) !=
+		    OK) {
 			n = e * EXTENT_SLOTS - first;
 			break;
 		}
@@ -564,37 +426,6 @@ alloc_epoch_end(struct store *st)
 	a->cur.n = 0;
 }
 
-/* Give the space of empty extents back to the disk, beyond a reserve. */
-static void
-punch_empty(struct store *st, uint64_t slot, uint32_t n)
-{
-	struct alloc *a = st->alloc;
-	const uint64_t last = (slot + n - 1) / EXTENT_SLOTS;
-
-	for (uint64_t x = slot / EXTENT_SLOTS; x <= last; x++) {
-		struct group *g = a->grp[x / GROUP_EXTENTS];
-		const uint32_t i = (uint32_t)(x % GROUP_EXTENTS);
-		int fd;
-
-		if (a->backed_empty <= KEEP_FREE_EXTENTS)
-			return;
-		if (g->ext_busy[i] != 0 || !g->backed[i])
-			continue;
-		/* Reserved again before its next use, whatever comes now. */
-		g->backed[i] = false;
-		a->backed_empty--;
-		if (arena_fd(st, x * EXTENT_SLOTS / ARENA_SLOTS, false, &fd) !=
-		    OK)
-			continue;
-		if (sys->fallocate(fd,
-			FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			(off_t)(x * EXTENT_SLOTS % ARENA_SLOTS * BLOCK),
-			(off_t)EXTENT_SLOTS * BLOCK) != 0 &&
-		    errno != EOPNOTSUPP)
-			log_warn("store: a free extent could not be punched");
-	}
-}
-
 void
 alloc_epoch_durable(struct store *st)
 {
@@ -615,28 +446,13 @@ alloc_epoch_durable(struct store *st)
 			bit_clear(g->busy, b);
 			count_busy(a, g, b, false);
 		}
-		punch_empty(st, sp.slot, sp.n);
+		arena_punch(st, sp.slot, sp.n);
 	}
 	a->sealed.n = 0;
 	if (a->sealed.cap > 65536) {
 		free(a->sealed.v);
 		a->sealed = (struct spans){ 0 };
 	}
-}
-
-enum err
-alloc_sync(struct store *st)
-{
-	struct alloc *a = st->alloc;
-	const uint64_t n = (alloc_groups(st) + ARENA_GROUPS - 1) / ARENA_GROUPS;
-
-	for (uint64_t i = 0; i < n && i < ARENAS_MAX; i++) {
-		if (!atomic_exchange(&a->arena[i].written, false))
-			continue;
-		if (sys->fdatasync(a->arena[i].fd) != 0)
-			return (err_from_errno(errno));
-	}
-	return (OK);
 }
 
 uint64_t
@@ -651,32 +467,6 @@ alloc_free_bytes(struct store *st)
 			if (a->grp[i]->backed[e] || a->grp[i]->ext_busy[e] != 0)
 				n += EXTENT_SLOTS - a->grp[i]->ext_busy[e];
 	return (n * BLOCK);
-}
-
-enum err
-alloc_read(struct store *st, uint64_t slot, uint32_t n, void *ret)
-{
-	int fd;
-
-	if (slot / GROUP_SLOTS >= alloc_groups(st))
-		return (err_fail(ERR_CORRUPT, "a block lies in no arena"));
-	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
-	return (sys_pread_full(
-	    fd, ret, (size_t)n * BLOCK, slot % ARENA_SLOTS * BLOCK));
-}
-
-enum err
-alloc_write(struct store *st, uint64_t slot, uint32_t n, const void *data)
-{
-	int fd;
-
-	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
-	const enum err e = sys_pwrite_full(
-	    fd, data, (size_t)n * BLOCK, slot % ARENA_SLOTS * BLOCK);
-	/* After the write: writers hold the epoch, so that the committer's last
-	 * sync comes later and sees the mark. */
-	st->alloc->arena[slot / ARENA_SLOTS].written = true;
-	return (e);
 }
 
 enum err
@@ -705,18 +495,4 @@ alloc_groups(struct store *st)
 {
 	LOCK_SCOPE(&st->alloc_lock);
 	return (st->alloc->ngrp);
-}
-
-bool
-alloc_slot_ok(struct store *st, uint64_t slot)
-{
-	struct stat sb;
-	int fd;
-
-	/* A bogus slot must not make an arena. */
-	if (slot == 0 || slot / GROUP_SLOTS >= alloc_groups(st) ||
-	    arena_fd(st, slot / ARENA_SLOTS, false, &fd) != OK ||
-	    sys->fstat(fd, &sb) != 0)
-		return (false);
-	return (slot % ARENA_SLOTS * BLOCK + BLOCK <= (uint64_t)sb.st_size);
 }

@@ -1,0 +1,61 @@
+/*
+ * alloc_internal: what alloc.c (which slots) and arena.c (the files they lie
+ * in) share.
+ */
+#ifndef STORE_ALLOC_INTERNAL_H
+#define STORE_ALLOC_INTERNAL_H
+
+#include "store/store_internal.h"
+
+#define GROUP_EXTENTS (GROUP_SLOTS / EXTENT_SLOTS)
+#define GROUP_BYTES (GROUP_SLOTS / 8)
+#define ARENA_GROUPS (ARENA_SLOTS / GROUP_SLOTS)
+#define ARENAS_MAX 4096u /* 64 TiB */
+#define GROUPS_MAX (ARENAS_MAX * ARENA_GROUPS)
+
+_Static_assert(GROUP_BYTES == 4096, "a row of table alloc");
+
+struct group {
+	uint8_t used[GROUP_BYTES];
+	uint8_t busy[GROUP_BYTES];
+	uint16_t ext_busy[GROUP_EXTENTS]; /* busy slots of each extent */
+	bool backed[GROUP_EXTENTS];       /* space reserved since the start */
+	bool dirty;                       /* used differs from the table */
+};
+
+struct span {
+	uint64_t slot;
+	uint32_t n;
+};
+
+struct spans {
+	struct span *v;
+	size_t n, cap;
+};
+
+struct arena {
+	atomic_int fd;
+	atomic_bool written; /* since its last fdatasync */
+};
+
+struct alloc {
+	struct group **grp;
+	uint32_t ngrp;
+	uint64_t next_ext;   /* where the search for an empty extent goes on */
+	uint64_t small_ext;  /* the extent that small wishes share now */
+	uint64_t small_scan; /* where the search for the next one goes on */
+	uint64_t empty;      /* extents without a busy slot */
+	uint64_t backed_empty; /* of these, reserved */
+	struct spans cur;      /* freed in the open epoch */
+	struct spans sealed;   /* freed in epochs that are not durable yet */
+	struct arena arena[ARENAS_MAX];
+};
+
+/* arena.c, all with st->alloc_lock held.  Reserve the space of an extent, and
+ * of some after it.  ERR_NOSPC, ERR_IO. */
+enum err arena_reserve(struct store *st, uint64_t ext) MUSTCHECK;
+/* Give the space of the empty extents among these slots' back to the disk,
+ * beyond a reserve. */
+void arena_punch(struct store *st, uint64_t slot, uint32_t n);
+
+#endif

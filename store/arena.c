@@ -1,0 +1,209 @@
+/*
+ * arena: the files that slots lie in: space on the disk, reading, writing,
+ * syncing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "lib/base/log.h"
+#include "lib/base/sys.h"
+
+#include "store/alloc_internal.h"
+
+#define RESERVE_EXTENTS 16u    /* reserved at once while space is plentiful */
+#define KEEP_FREE_EXTENTS 128u /* empty but reserved: not punched */
+
+/* Open arena ${path}; a new one is made when ${make}, and its name synced: the
+ * sync of its blocks does not promise that. */
+static enum err
+arena_open(struct store *st, const char *path, bool make, int *ret)
+{
+	int fd = sys->open(path,
+	    (st->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 && errno == ENOENT && make) {
+		fd = sys->open(
+		    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd >= 0) {
+			const enum err e = sys_sync_dir(st->dir);
+
+			if (e != OK) {
+				(void)sys->close(fd);
+				return (epoch_stop(st, e, "making an arena"));
+			}
+		}
+	}
+	if (fd < 0 && errno == ENOENT)
+		return (err_fail(ERR_CORRUPT, "%s is missing", path));
+	if (fd < 0)
+		return (err_from_errno(errno));
+	*ret = fd;
+	return (OK);
+}
+
+/* The descriptor of an arena, opened at its first use. */
+static enum err
+arena_fd(struct store *st, uint64_t no, bool make, int *ret)
+{
+	struct arena *ar;
+	char path[4096];
+	int fd, none = -1;
+
+	if (no >= ARENAS_MAX)
+		return (ERR_CORRUPT);
+	ar = &st->alloc->arena[no];
+	fd = ar->fd;
+	if (fd < 0) {
+		if ((size_t)snprintf(path, sizeof(path), "%s/arena-%u", st->dir,
+			(unsigned)no) >= sizeof(path))
+			return (ERR_NAMETOOLONG);
+		TRY(arena_open(st, path, make, &fd));
+		if (!atomic_compare_exchange_strong(&ar->fd, &none, fd)) {
+			(void)sys->close(fd);
+			fd = none;
+		}
+	}
+	*ret = fd;
+	return (OK);
+}
+
+static void
+backed(struct alloc *a, struct group *g, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		if (!g->backed[i] && g->ext_busy[i] == 0)
+			a->backed_empty++;
+		g->backed[i] = true;
+	}
+}
+
+enum err
+arena_reserve(struct store *st, uint64_t ext)
+{
+	struct alloc *a = st->alloc;
+	struct group *g = a->grp[ext / GROUP_EXTENTS];
+	const uint32_t first = (uint32_t)(ext % GROUP_EXTENTS);
+	const uint64_t arena = ext * EXTENT_SLOTS / ARENA_SLOTS;
+	uint32_t n = 1;
+	int fd, rc;
+
+	if (g->backed[first])
+		return (OK);
+	TRY(arena_fd(st, arena, true, &fd));
+	while (n < RESERVE_EXTENTS && first + n < GROUP_EXTENTS &&
+	       !g->backed[first + n] && g->ext_busy[first + n] == 0)
+		n++;
+	for (;;) {
+		rc = sys->fallocate(fd, 0,
+		    (off_t)(ext * EXTENT_SLOTS % ARENA_SLOTS * BLOCK),
+		    (off_t)n * EXTENT_SLOTS * BLOCK);
+		if (rc == 0)
+			break;
+		if (errno == EINTR)
+			continue;
+		if (n == 1)
+			return (err_from_errno(errno));
+		n = 1;
+	}
+	/* The new length must be on disk with the data in it. */
+	a->arena[arena].written = true;
+	backed(a, g, first, n);
+	return (OK);
+}
+
+/* Give ${n} extents back; they are reserved again before their next use,
+ * whatever becomes of this. */
+static void
+punch_run(struct store *st, uint64_t x, uint64_t n)
+{
+	int fd;
+
+	if (n == 0 ||
+	    arena_fd(st, x * EXTENT_SLOTS / ARENA_SLOTS, false, &fd) != OK)
+		return;
+	if (sys->fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)(x * EXTENT_SLOTS % ARENA_SLOTS * BLOCK),
+		(off_t)(n * EXTENT_SLOTS * BLOCK)) != 0 &&
+	    errno != EOPNOTSUPP)
+		log_warn("store: free extents could not be punched");
+}
+
+void
+arena_punch(struct store *st, uint64_t slot, uint32_t n)
+{
+	struct alloc *a = st->alloc;
+	const uint64_t last = (slot + n - 1) / EXTENT_SLOTS;
+	uint64_t x = slot / EXTENT_SLOTS, run = 0;
+
+	/* A span lies in one group, so a run in one arena. */
+	for (; x <= last && a->backed_empty > KEEP_FREE_EXTENTS; x++) {
+		struct group *g = a->grp[x / GROUP_EXTENTS];
+		const uint32_t i = (uint32_t)(x % GROUP_EXTENTS);
+
+		if (g->ext_busy[i] != 0 || !g->backed[i]) {
+			punch_run(st, x - run, run);
+			run = 0;
+			continue;
+		}
+		g->backed[i] = false;
+		a->backed_empty--;
+		run++;
+	}
+	punch_run(st, x - run, run);
+}
+
+enum err
+alloc_sync(struct store *st)
+{
+	struct alloc *a = st->alloc;
+	const uint64_t n = (alloc_groups(st) + ARENA_GROUPS - 1) / ARENA_GROUPS;
+
+	for (uint64_t i = 0; i < n && i < ARENAS_MAX; i++) {
+		if (!atomic_exchange(&a->arena[i].written, false))
+			continue;
+		if (sys->fdatasync(a->arena[i].fd) != 0)
+			return (err_from_errno(errno));
+	}
+	return (OK);
+}
+
+enum err
+alloc_read(struct store *st, uint64_t slot, uint32_t n, void *ret)
+{
+	int fd;
+
+	if (slot / GROUP_SLOTS >= alloc_groups(st))
+		return (err_fail(ERR_CORRUPT, "a block lies in no arena"));
+	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
+	return (sys_pread_full(
+	    fd, ret, (size_t)n * BLOCK, slot % ARENA_SLOTS * BLOCK));
+}
+
+enum err
+alloc_write(struct store *st, uint64_t slot, uint32_t n, const void *data)
+{
+	int fd;
+
+	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
+	const enum err e = sys_pwrite_full(
+	    fd, data, (size_t)n * BLOCK, slot % ARENA_SLOTS * BLOCK);
+	/* After the write: writers hold the epoch, so that the committer's last
+	 * sync comes later and sees the mark. */
+	st->alloc->arena[slot / ARENA_SLOTS].written = true;
+	return (e);
+}
+
+bool
+alloc_slot_ok(struct store *st, uint64_t slot)
+{
+	struct stat sb;
+	int fd;
+
+	/* A bogus slot must not make an arena. */
+	if (slot == 0 || slot / GROUP_SLOTS >= alloc_groups(st) ||
+	    arena_fd(st, slot / ARENA_SLOTS, false, &fd) != OK ||
+	    sys->fstat(fd, &sb) != 0)
+		return (false);
+	return (slot % ARENA_SLOTS * BLOCK + BLOCK <= (uint64_t)sb.st_size);
+}
