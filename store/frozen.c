@@ -243,12 +243,10 @@ freeze(struct store *st, struct inode *ip)
 		obj_failed(st, ip, 0);
 		return (e);
 	}
-	f->seg = o->seg;
+	map_move(st, &o->seg, &f->seg);
 	f->users = 1; /* ours, until the base holds it */
 	f->depth = o->under;
 	memcpy(f->bases_tag, o->bases_tag, AEAD_TAGLEN);
-	map_moved(st, &f->seg);
-	memset(&o->seg, 0, sizeof(o->seg));
 	memset(o->bases_tag, 0, sizeof(o->bases_tag));
 	lock_take(&st->db);
 	f->next = st->frozen;

@@ -526,11 +526,14 @@ map_dirty(const struct seg *s)
 }
 
 void
-map_moved(struct store *st, struct seg *s)
+map_move(struct store *st, struct seg *from, struct seg *to)
 {
+	/* Another thread may be dropping one of the nodes, to make room. */
 	LOCK_SCOPE(&st->map_lock);
-	for (struct node *n = s->nodes; n != NULL; n = n->snext)
-		n->seg = s;
+	*to = *from;
+	for (struct node *n = to->nodes; n != NULL; n = n->snext)
+		n->seg = to;
+	memset(from, 0, sizeof(*from));
 }
 
 void

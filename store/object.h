@@ -164,8 +164,9 @@ void map_forget(struct store *st, struct seg *s);
 enum err map_cut(struct store *st, struct seg *s, uint64_t first) MUSTCHECK;
 /* The map's only node must have a row from now on (it will be shared). */
 enum err map_unembed(struct store *st, struct seg *s) MUSTCHECK;
-/* The segment moved to another place in core: its nodes follow. */
-void map_moved(struct store *st, struct seg *s);
+/* Move a segment to another place in core, its nodes with it; ${from} is then
+ * empty. */
+void map_move(struct store *st, struct seg *from, struct seg *to);
 /* Mark an entry fresh / tell whether it is. */
 void node_set_fresh(struct store *st, struct node *n, unsigned i);
 bool node_fresh(struct store *st, const struct node *n, unsigned i);
