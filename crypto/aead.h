@@ -26,8 +26,8 @@
 struct aead;
 
 /* Make a key ready.  ${key} is copied.  ERR_NOMEM, ERR_CRYPTO. */
-enum err aead_new(const uint8_t key[static KEY_LEN], struct aead **ret)
-    MUSTCHECK;
+enum err aead_new(
+    const uint8_t key[static KEY_LEN], struct aead **ret) MUSTCHECK;
 /* Give up the keyed contexts, keep the key: for a key that is not in use now.
  * NULL is fine.  No call may be using it. */
 void aead_rest(struct aead *a);

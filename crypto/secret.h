@@ -62,11 +62,10 @@ secret_span_wipe(struct secret_span *s)
 {
 	secret_wipe(s->p, s->len);
 }
-#define WIPED(type, name, n) \
-	type name[n] = { 0 }; \
-	struct secret_span wipe_##name CLEANUP(secret_span_wipe) UNUSED = { \
-		name, sizeof(name) \
-	}
+#define WIPED(type, name, n)                                     \
+	type name[n] = { 0 };                                    \
+	struct secret_span wipe_##name CLEANUP(secret_span_wipe) \
+	    UNUSED = { name, sizeof(name) }
 
 /* 0 when equal; the time does not depend on where they differ. */
 int secret_cmp(const void *a, const void *b, size_t len) MUSTCHECK;

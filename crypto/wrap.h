@@ -16,8 +16,8 @@
 #define KWP_MAX 4096 /* most bytes wrapped at once */
 
 /* ${len} 1..KWP_MAX (else ERR_INVAL); writes KWP_SIZE(len) bytes. */
-enum err kwp_wrap(const uint8_t kek[static KEY_LEN], const void *in,
-    size_t len, uint8_t *ret) MUSTCHECK;
+enum err kwp_wrap(const uint8_t kek[static KEY_LEN], const void *in, size_t len,
+    uint8_t *ret) MUSTCHECK;
 /*
  * Unwrap to at most ${inlen} - 8 bytes.  ERR_AUTH when altered or of no
  * possible length; ${ret} is then zero.

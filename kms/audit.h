@@ -22,9 +22,9 @@ enum err audit_show(struct kms *k, uint64_t skip,
     bool (*cb)(void *arg, const char *line, size_t len), void *arg) MUSTCHECK;
 
 struct audit_verdict {
-	uint64_t records;  /* that were verified */
-	uint64_t bad_seq;  /* first record that fails; 0 when all is well */
-	char what[160];    /* what is wrong with it, for people */
+	uint64_t records; /* that were verified */
+	uint64_t bad_seq; /* first record that fails; 0 when all is well */
+	char what[160];   /* what is wrong with it, for people */
 };
 /* OK with the verdict filled in (also when records are bad); ERR_IO. */
 enum err audit_verify(struct kms *k, struct audit_verdict *ret) MUSTCHECK;

@@ -28,13 +28,13 @@
 #include "crypto/secret.h"
 #include "lib/base/err.h"
 
-#define KMS_ID_MAX 37          /* UUID text with its NUL */
-#define KMS_ARN_MAX 320        /* any ARN with its NUL */
-#define KMS_ALIAS_MAX 257      /* "alias/…" with its NUL */
-#define KMS_NAME_MAX 65        /* tenant or user name with its NUL */
-#define KMS_BLOB_MAX 512       /* wrapped data key of any provider here */
-#define KMS_CONTEXT_MAX 8192   /* canonical encryption context */
-#define KMS_DESC_MAX 1025      /* description with its NUL */
+#define KMS_ID_MAX 37        /* UUID text with its NUL */
+#define KMS_ARN_MAX 320      /* any ARN with its NUL */
+#define KMS_ALIAS_MAX 257    /* "alias/…" with its NUL */
+#define KMS_NAME_MAX 65      /* tenant or user name with its NUL */
+#define KMS_BLOB_MAX 512     /* wrapped data key of any provider here */
+#define KMS_CONTEXT_MAX 8192 /* canonical encryption context */
+#define KMS_DESC_MAX 1025    /* description with its NUL */
 #define KMS_REGION_DEFAULT "us-east-1"
 #define KMS_TENANT_DEFAULT "000000000000"
 #define KMS_SERVICE_KEY "service/aes256"
@@ -67,12 +67,12 @@ struct kms_desc {
 	char tenant[KMS_NAME_MAX];
 	char description[KMS_DESC_MAX];
 	enum kms_state state;
-	uint32_t version;   /* current material version, from 1 */
-	int64_t created;    /* seconds since 1970 */
-	int64_t rotated;    /* when the current version was made */
-	bool is_default;    /* a tenant's default key */
-	bool is_service;    /* the AES256 method's key */
-	uint64_t calls;     /* data-key calls made under it, ever (flushed) */
+	uint32_t version; /* current material version, from 1 */
+	int64_t created;  /* seconds since 1970 */
+	int64_t rotated;  /* when the current version was made */
+	bool is_default;  /* a tenant's default key */
+	bool is_service;  /* the AES256 method's key */
+	uint64_t calls;   /* data-key calls made under it, ever (flushed) */
 };
 
 /* "Enabled", "Disabled", …; static storage. */
@@ -89,8 +89,8 @@ enum kms_root_kind {
 /* Where the root key comes from. */
 struct kms_root {
 	enum kms_root_kind kind;
-	const char *path;     /* key file; or the credential's NAME */
-	const char *pass;     /* passphrase; NUL-terminated, never logged */
+	const char *path; /* key file; or the credential's NAME */
+	const char *pass; /* passphrase; NUL-terminated, never logged */
 };
 
 /*
@@ -112,8 +112,8 @@ enum err kms_create_store(const char *path, const struct kms_root *root,
  * Returns OK; ERR_NOENT; ERR_ROOTKEY (wrong, absent or readable by others;
  * detail says which and what to do); ERR_VERSION; ERR_CORRUPT; ERR_IO.
  */
-enum err kms_open(const char *path, const struct kms_root *root,
-    struct kms **ret) MUSTCHECK;
+enum err kms_open(
+    const char *path, const struct kms_root *root, struct kms **ret) MUSTCHECK;
 /* The SQLite VFS used by keystores opened or made from now on (${name} is
  * copied); NULL the default.  For the start of a process. */
 void kms_set_vfs(const char *name);
@@ -124,12 +124,13 @@ void kms_close(struct kms *k);
  * last one). */
 enum err kms_slot_add(struct kms *k, const struct kms_who *who,
     const struct kms_root *root) MUSTCHECK;
-enum err kms_slot_remove(struct kms *k, const struct kms_who *who,
-    unsigned n) MUSTCHECK;
+enum err kms_slot_remove(
+    struct kms *k, const struct kms_who *who, unsigned n) MUSTCHECK;
 /* The slots as JSON-free lines: cb(arg, n, kind, path or "", created). */
 enum err kms_slot_list(struct kms *k,
-    void (*cb)(void *arg, unsigned n, enum kms_root_kind kind,
-	const char *path, int64_t created), void *arg) MUSTCHECK;
+    void (*cb)(void *arg, unsigned n, enum kms_root_kind kind, const char *path,
+	int64_t created),
+    void *arg) MUSTCHECK;
 
 /*
  * Audit records so far become durable.  ERR_IO, ERR_NOSPC: nothing was lost
@@ -185,8 +186,8 @@ enum err kms_rewrap(struct kms *k, const struct kms_who *who,
  * (and the same audit record, "Decrypt"), without a blob: for callers that
  * still hold the data key's contexts.
  */
-enum err kms_check(struct kms *k, const struct kms_who *who, const char *arn)
-    MUSTCHECK;
+enum err kms_check(
+    struct kms *k, const struct kms_who *who, const char *arn) MUSTCHECK;
 
 /* ---- Keys --------------------------------------------------------------- */
 
@@ -196,34 +197,34 @@ enum err kms_key_describe(struct kms *k, const struct kms_who *who,
     const char *keyname, struct kms_desc *ret) MUSTCHECK;
 /* Resolve any name to the key's ARN without an audit record. Does not make
  * default keys (ERR_NOKEY when not made yet). */
-enum err kms_key_resolve(struct kms *k, const char *tenant,
-    const char *keyname, char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
+enum err kms_key_resolve(struct kms *k, const char *tenant, const char *keyname,
+    char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
 /* Does ${keyname} name the tenant's default key, made or not? */
 bool kms_key_is_default(struct kms *k, const char *keyname);
 /* The state of the key with this ARN, without an audit record. */
-enum err kms_key_state(struct kms *k, const char *arn, enum kms_state *ret)
-    MUSTCHECK;
+enum err kms_key_state(
+    struct kms *k, const char *arn, enum kms_state *ret) MUSTCHECK;
 /* cb for every key of the tenant, oldest first; stops when it returns false. */
 enum err kms_key_list(struct kms *k, const struct kms_who *who,
     bool (*cb)(void *arg, const struct kms_desc *d), void *arg) MUSTCHECK;
 /* The default key and the service key cannot be disabled: ERR_PERM is for the
  * service key only; a default key may be disabled by its tenant here. */
-enum err kms_key_enable(struct kms *k, const struct kms_who *who,
-    const char *keyname) MUSTCHECK;
-enum err kms_key_disable(struct kms *k, const struct kms_who *who,
-    const char *keyname) MUSTCHECK;
+enum err kms_key_enable(
+    struct kms *k, const struct kms_who *who, const char *keyname) MUSTCHECK;
+enum err kms_key_disable(
+    struct kms *k, const struct kms_who *who, const char *keyname) MUSTCHECK;
 /* New material version; old ones decrypt for ever. */
-enum err kms_key_rotate(struct kms *k, const struct kms_who *who,
-    const char *keyname) MUSTCHECK;
+enum err kms_key_rotate(
+    struct kms *k, const struct kms_who *who, const char *keyname) MUSTCHECK;
 /* Aliases: "alias/" is added when missing.  ERR_PERM for reserved prefixes
  * (alias/aws/, alias/acs/, alias/ssefs/, obs/), ERR_EXIST, ERR_NOENT. */
 enum err kms_alias_create(struct kms *k, const struct kms_who *who,
     const char *alias, const char *keyname) MUSTCHECK;
-enum err kms_alias_delete(struct kms *k, const struct kms_who *who,
-    const char *alias) MUSTCHECK;
+enum err kms_alias_delete(
+    struct kms *k, const struct kms_who *who, const char *alias) MUSTCHECK;
 enum err kms_alias_list(struct kms *k, const struct kms_who *who,
-    bool (*cb)(void *arg, const char *alias, const char *arn), void *arg)
-    MUSTCHECK;
+    bool (*cb)(void *arg, const char *alias, const char *arn),
+    void *arg) MUSTCHECK;
 
 /* ---- Changes made by other processes ------------------------------------ */
 
