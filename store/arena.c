@@ -153,6 +153,30 @@ arena_punch(struct store *st, uint64_t slot, uint32_t n)
 	punch_run(st, x - run, run);
 }
 
+void
+alloc_trim(struct store *st)
+{
+	struct alloc *a = st->alloc;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	for (uint32_t n = 0; n < a->ngrp; n++) {
+		const uint64_t base = (uint64_t)n * GROUP_EXTENTS;
+		uint64_t run = 0;
+
+		for (uint32_t e = 0; e < GROUP_EXTENTS; e++) {
+			if (a->grp[n]->ext_busy[e] == 0) {
+				a->grp[n]->backed[e] = false;
+				run++;
+				continue;
+			}
+			punch_run(st, base + e - run, run);
+			run = 0;
+		}
+		punch_run(st, base + GROUP_EXTENTS - run, run);
+	}
+	a->backed_empty = 0;
+}
+
 enum err
 alloc_sync(struct store *st)
 {

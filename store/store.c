@@ -240,6 +240,8 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	TRY(db_open(st));
 	uuid_format(st->uuid, st->uuid_text);
 	TRY(alloc_open(st));
+	if (!st->readonly)
+		alloc_trim(st);
 	TRY(open_kms(st));
 	st->have_dead = true;
 	TRY(reap_orphans(st));
@@ -257,6 +259,8 @@ store_close_dir(struct store *st)
 
 	epoch_end(st);
 	e = epoch_commit(st);
+	if (e == OK && !st->readonly)
+		alloc_trim(st);
 	store_free(st);
 	return (e);
 }

@@ -262,6 +262,9 @@ void alloc_epoch_end(struct store *st);
 void alloc_epoch_durable(struct store *st);
 /* fdatasync every arena written since its last sync. */
 enum err alloc_sync(struct store *st) MUSTCHECK;
+/* Give the space of all empty extents back to the disk: at the start and at a
+ * clean end, when no slot waits for an epoch. */
+void alloc_trim(struct store *st);
 /* Bytes free within reserved extents. */
 uint64_t alloc_free_bytes(struct store *st);
 /* Arena I/O of ${n} slots in a row (never across arenas). */
