@@ -139,7 +139,7 @@ file_lock(struct store_file *f, bool exclusive)
 			rwlock_write(&ip->lock);
 		else
 			rwlock_read(&ip->lock);
-		if (ip->obj->open)
+		if (ip->obj->open && !ip->gone)
 			return (OK);
 		if (!exclusive) {
 			rwlock_drop(&ip->lock);

@@ -342,6 +342,10 @@ obj_unlock(struct store *st, const struct kms_who *who, struct inode *ip)
 	struct obj *o = ip->obj;
 	enum err e = OK;
 
+	/* Reaped while the caller waited for the lock: what it writes now would
+	 * belong to nothing. */
+	if (ip->gone)
+		return (ERR_STALE);
 	if (o == NULL)
 		return (ERR_CORRUPT);
 	if (o->open)

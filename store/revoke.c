@@ -116,6 +116,8 @@ sse_replace(struct store *st, struct inode *ip, struct obj **o, const char *arn)
 	uint32_t ref = 0;
 
 	RWLOCK_WRITE_SCOPE(&ip->lock);
+	if (ip->gone)
+		return (ERR_STALE);
 	if (ip->size != 0)
 		return (err_fail(ERR_PERM, "the encryption of a file with data "
 					   "cannot be changed"));
