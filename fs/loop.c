@@ -19,7 +19,8 @@
 #define THREADS_DEFAULT 16u
 #define IDLE_DEFAULT 1u
 #define QUICK_BYTES 65536u /* of a read or write that is served in place */
-#define TICK_NS (1000ull * 1000)
+/* Waking up more often than this moves the worker's client about. */
+#define TICK_NS (20ull * 1000 * 1000)
 #define REST_NS (5ull * 1000 * 1000 * 1000)
 /* Gets a worker out of read(); its handler does nothing. */
 #define SIG_LEAVE SIGUSR2
@@ -262,6 +263,7 @@ watch_look(struct loop *l)
 		    now == w->watched) {
 			w->waiting = false;
 			l->waiting--;
+			affine_rescue(&w->affine);
 			loop_call(l);
 		}
 		w->watched = now;
@@ -303,6 +305,7 @@ worker_main(void *arg)
 	struct fuse_buf buf = { .mem = NULL };
 
 	self = w;
+	affine_start(&w->affine);
 	w->buffer = mmap(NULL, l->conf.buffer_size, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	while (w->buffer != MAP_FAILED && worker_next(w)) {
@@ -358,6 +361,7 @@ loop_start(
 
 	if (l == NULL)
 		return (ERR_NOMEM);
+	affine_setup();
 	l->se = se;
 	l->conf = *conf;
 	if (l->conf.threads == 0)
