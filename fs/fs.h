@@ -3,7 +3,8 @@
  *
  * Node ids: 1 is the directory that is mounted, every other node id is the
  * store's inode number.  Every operation replies exactly once on every path,
- * with no lock held; the comment above it names its replies.
+ * with no lock held (but see write_answer()); the comment above it names its
+ * replies.
  */
 #ifndef FS_FS_H
 #define FS_FS_H

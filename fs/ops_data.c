@@ -10,6 +10,7 @@
 /* One request copies at most this much, so that it ends in good time even when
  * nothing can be shared; callers go on with the rest. */
 #define COPY_MAX ((size_t)64 << 20)
+#define EARLY_BYTES 131072u /* a write of this size is answered early */
 
 /*
  * open(O_TRUNC).  Comes after the key was asked for.  The times change even
@@ -118,7 +119,25 @@ op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 	(void)fuse_reply_buf(req, buf, len);
 }
 
+struct early {
+	fuse_req_t req;
+	size_t size;
+};
+
+/* With the file's lock held, unlike any other reply: it waits for nothing, and
+ * whoever the client sends next waits for the file, not for the client. */
+static void
+write_answer(void *arg)
+{
+	const struct early *a = arg;
+
+	(void)fuse_reply_write(a->req, a->size);
+}
+
 /*
+ * A long write is answered as soon as nothing but the disk can refuse it, so
+ * that the client fills its next one while this is sealed and written.
+ *
  * The kernel's offset counts, also with O_APPEND: it holds the inode's lock and
  * knows the size, as nobody else writes.  Appending at the store's idea of the
  * end would put the pieces of one large direct write, which arrive together,
@@ -132,18 +151,28 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 {
 	struct fs *fs = fs_of(req);
 	const struct handle *h = fs_handle(fi);
+	const uint64_t ino = h->ino;
 	const bool kill = rawio_kill();
-	const enum err e = store_write(
-	    h->file, (uint64_t)off, buf, size, kill ? STORE_WRITE_KILLPRIV : 0);
+	const unsigned flags = kill ? STORE_WRITE_KILLPRIV : 0;
+	struct early early = { req, size };
+	bool answered = false;
+	enum err e;
 
 	(void)node;
+	if (size >= EARLY_BYTES && !kill)
+		e = store_write_early(h->file, (uint64_t)off, buf, size, flags,
+		    write_answer, &early, &answered);
+	else
+		e = store_write(h->file, (uint64_t)off, buf, size, flags);
+	if (answered)
+		return;
 	if (e != OK) {
 		fs_reply_err(req, e);
 		return;
 	}
-	if (kill && (inodes_flags(fs->inodes, h->ino) & INODE_SETID) != 0) {
-		inodes_mark(fs->inodes, h->ino, 0, INODE_SETID, 0);
-		fs_stale_attr(fs, h->ino);
+	if (kill && (inodes_flags(fs->inodes, ino) & INODE_SETID) != 0) {
+		inodes_mark(fs->inodes, ino, 0, INODE_SETID, 0);
+		fs_stale_attr(fs, ino);
 	}
 	lock_assert_none();
 	(void)fuse_reply_write(req, size);

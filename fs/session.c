@@ -18,7 +18,7 @@
 /* How long programs that still have files open may hold up an unmount that a
  * signal asked for. */
 #define GRACE_MS 10000
-#define READ_AHEAD_KB 1024
+#define READ_AHEAD_KB 2048 /* two of the largest requests */
 
 extern char **environ;
 

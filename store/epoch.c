@@ -306,7 +306,21 @@ store_sync(struct store *st)
 enum err
 store_fsync(struct store *st, uint64_t ino)
 {
-	(void)ino;
+	struct inode *ip = NULL;
+	enum err e;
+
 	st->n.fsyncs++;
-	return (epoch_commit(st));
+	TRY(epoch_commit(st));
+	if (st->late == 0)
+		return (OK);
+	lock_take(&st->db);
+	ip = inode_peek(st, ino);
+	lock_drop(&st->db);
+	if (ip == NULL)
+		return (OK);
+	rwlock_write(&ip->lock);
+	e = late_error(st, ip);
+	rwlock_drop(&ip->lock);
+	inode_unpin(st, ip);
+	return (e);
 }

@@ -112,6 +112,11 @@ store_release(struct store_file *f)
 	if (f == NULL)
 		return;
 	st = f->st;
+	if (f->early) {
+		/* The last write may be at work yet. */
+		rwlock_write(&f->ip->lock);
+		rwlock_drop(&f->ip->lock);
+	}
 	inode_unpin(st, f->ip);
 	free(f);
 	/* The work of a commit is spread over the closes before it; an error

@@ -309,6 +309,7 @@ struct store_file {
 	struct inode *ip;
 	char tenant[KMS_NAME_MAX], user[KMS_NAME_MAX], agent[KMS_NAME_MAX];
 	struct kms_who who;
+	atomic_bool early; /* had a write that was answered early */
 };
 /* file.c.  file_new takes over one pin of ${ip}. */
 enum err file_new(struct store *st, const struct kms_who *who, struct inode *ip,
@@ -337,10 +338,19 @@ void block_ad(const struct seg *s, uint64_t blk, uint8_t kidx,
     uint8_t ret[static BLOCK_AD]);
 
 /* write.c.  Exclusive; epoch shared. */
+/* A write that is answered before its bytes are in the arenas. */
+struct early {
+	void (*answer)(void *arg);
+	void *arg;
+	bool accepted; /* answered */
+};
 /* Replace bytes; the object has a segment.  Adds to ${ret_delta} the blocks
- * gained. */
+ * gained.  ${early} may be NULL. */
 enum err blocks_write(struct store *st, struct obj *o, uint64_t off,
-    const uint8_t *buf, size_t len, int64_t *ret_delta) MUSTCHECK;
+    const uint8_t *buf, size_t len, struct early *early,
+    int64_t *ret_delta) MUSTCHECK;
+/* The error of an early answered write of this file, told once: OK mostly. */
+enum err late_error(struct store *st, struct inode *ip) MUSTCHECK;
 /* Move inline data into a segment. */
 enum err inline_convert(struct store *st, struct inode *ip) MUSTCHECK;
 

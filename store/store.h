@@ -239,6 +239,22 @@ enum err store_read(struct store_file *f, uint64_t off, void *buf, size_t len,
 enum err store_write(struct store_file *f, uint64_t off, const void *buf,
     size_t len, unsigned flags) MUSTCHECK;
 
+/*
+ * store_write_early(f, off, buf, len, flags, answer, arg, ret_answered):
+ * As store_write(), but calls answer(arg) when space, key and map are at hand
+ * and only the disk could still refuse, before the bytes are sealed and
+ * written: the caller of a long write goes on meanwhile.  Calls on this file by
+ * other threads wait until all is done, so they see the bytes.  ${buf} must
+ * stay as it is until the call returns; from answer() on, other threads may
+ * release ${f}.
+ * answer() is called at most once, with the file's lock held, and must not
+ * call the store.  ${ret_answered}: it was.  An error after it is logged,
+ * returned here, and returned once more by the file's next write or fsync.
+ */
+enum err store_write_early(struct store_file *f, uint64_t off, const void *buf,
+    size_t len, unsigned flags, void (*answer)(void *arg), void *arg,
+    bool *ret_answered) MUSTCHECK;
+
 #define STORE_FALLOC_KEEP_SIZE 0x1u
 #define STORE_FALLOC_PUNCH 0x2u /* with KEEP_SIZE, as Linux demands */
 #define STORE_FALLOC_ZERO 0x4u

@@ -309,6 +309,7 @@ struct inode {
 
 	struct rwlock lock;
 	struct obj *obj; /* regular files; under ${lock} */
+	enum err late;   /* of a write answered early; under ${lock} */
 };
 
 /* All with st->db held, except inode_unpin (takes it). */
@@ -405,6 +406,7 @@ struct store {
 	int lockfd;
 	bool readonly;
 	atomic_bool stopped;    /* rule 3 */
+	atomic_uint late;       /* inodes with an error to tell, ip->late */
 	struct store_opts opts; /* with defaults filled in */
 	uint8_t uuid[UUID_LEN];
 	char uuid_text[UUID_STRLEN + 1];

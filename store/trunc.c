@@ -96,7 +96,7 @@ block_zero(struct store *st, struct obj *o, uint64_t off, size_t len,
 	TRY(blocks_find(st, &o->seg, off / BLOCK, 1, &b));
 	if (b.seg == NULL)
 		return (OK);
-	return (blocks_write(st, o, off, zero, len, ret_delta));
+	return (blocks_write(st, o, off, zero, len, NULL, ret_delta));
 }
 
 /* More level-0 nodes from ${first} on than are worth dropping one by one? */

@@ -10,6 +10,7 @@
 #include "crypto/digest.h"
 #include "crypto/rand.h"
 #include "lib/base/buf.h"
+#include "lib/base/log.h"
 
 #include "store/crew.h"
 #include "store/object.h"
@@ -32,6 +33,7 @@ struct plan {
 	struct ment *m;     /* n entries */
 	struct node **node; /* of each chunk touched */
 	size_t nnodes;
+	struct early *early; /* or NULL */
 };
 
 static void
@@ -146,6 +148,16 @@ piece_write(void *arg, size_t x)
 	return (OK);
 }
 
+/* Space, nodes and key are there: only the disk itself can refuse now. */
+static void
+early_accept(struct early *early)
+{
+	if (early == NULL || early->accepted)
+		return;
+	early->accepted = true;
+	early->answer(early->arg);
+}
+
 /* Ciphertext of the whole plan to new slots; on error none is kept. */
 static enum err
 plan_store(struct store *st, struct seg *s, struct plan *p)
@@ -171,6 +183,8 @@ plan_store(struct store *st, struct seg *s, struct plan *p)
 	}
 	/* Also what fails below has used the key. */
 	s->sealed += i;
+	if (e == OK)
+		early_accept(p->early);
 	if (e == OK)
 		e = crew_run((size_t)((p->n + PIECE_BLOCKS - 1) / PIECE_BLOCKS),
 		    piece_write, &w);
@@ -247,7 +261,7 @@ plan_apply(struct store *st, const struct seg *s, struct plan *p)
 
 enum err
 blocks_write(struct store *st, struct obj *o, uint64_t off, const uint8_t *buf,
-    size_t len, int64_t *ret_delta)
+    size_t len, struct early *early, int64_t *ret_delta)
 {
 	uint8_t edge[2][BLOCK] UNINIT;
 	struct plan p = { .first = off / BLOCK,
@@ -255,7 +269,8 @@ blocks_write(struct store *st, struct obj *o, uint64_t off, const uint8_t *buf,
 		.lead = (size_t)(off % BLOCK),
 		.len = len,
 		.head = edge[0],
-		.tail = edge[1] };
+		.tail = edge[1],
+		.early = early };
 	struct seg *s = &o->seg;
 	bool clear;
 	enum err e;
@@ -294,7 +309,7 @@ inline_convert(struct store *st, struct inode *ip)
 		TRY(obj_new_seg(st, o));
 	if (!o->has_inline)
 		return (OK);
-	e = blocks_write(st, o, 0, o->inl, o->inl_len, &delta);
+	e = blocks_write(st, o, 0, o->inl, o->inl_len, NULL, &delta);
 	if (e != OK) {
 		/* No record can hold both. */
 		obj_no_seg(st, o);
@@ -326,7 +341,7 @@ inline_write(
 /* Exclusive, open. */
 static enum err
 write_locked(struct store *st, struct inode *ip, uint64_t off,
-    const uint8_t *buf, size_t len, unsigned flags)
+    const uint8_t *buf, size_t len, unsigned flags, struct early *early)
 {
 	struct obj *o = ip->obj;
 	uint64_t size = ip->size;
@@ -353,7 +368,7 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 			e = seg_step_aside(
 			    st, ip, (off + len - 1) / BLOCK / CHUNK_ENTRIES);
 		if (e == OK)
-			e = blocks_write(st, o, off, buf, len, &delta);
+			e = blocks_write(st, o, off, buf, len, early, &delta);
 		if (e != OK) {
 			obj_failed(st, ip, delta);
 			return (e);
@@ -365,11 +380,36 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 	return (OK);
 }
 
+/* What an answered write of this file met: told once.  Exclusive. */
 enum err
-store_write(struct store_file *f, uint64_t off, const void *buf, size_t len,
-    unsigned flags)
+late_error(struct store *st, struct inode *ip)
+{
+	const enum err e = ip->late;
+
+	if (e != OK) {
+		ip->late = OK;
+		st->late--;
+	}
+	return (e);
+}
+
+static void
+late_set(struct store *st, struct inode *ip, enum err e)
+{
+	log_error("store: inode %llu: a write that was answered failed: %s; "
+		  "the next write or fsync of the file returns the error",
+	    (unsigned long long)ip->ino, err_text(e));
+	if (ip->late == OK)
+		st->late++;
+	ip->late = e;
+}
+
+static enum err
+file_write(struct store_file *f, uint64_t off, const void *buf, size_t len,
+    unsigned flags, struct early *early)
 {
 	struct store *st = f->st;
+	struct inode *ip = f->ip;
 	enum err e;
 
 	if (len > WRITE_MAX)
@@ -378,11 +418,37 @@ store_write(struct store_file *f, uint64_t off, const void *buf, size_t len,
 		return (OK);
 	EPOCH_SCOPE(st);
 	TRY(file_lock(f, true));
-	e = write_locked(st, f->ip, off, buf, len, flags);
-	rwlock_drop(&f->ip->lock);
+	e = late_error(st, ip);
+	if (e == OK)
+		e = write_locked(st, ip, off, buf, len, flags, early);
+	if (e != OK && early != NULL && early->accepted)
+		late_set(st, ip, e);
+	rwlock_drop(&ip->lock);
+	/* From here on ${f} may be gone when the write was answered. */
 	TRY(e);
 	st->dirty_bytes += len;
 	st->n.writes++;
 	st->n.write_bytes += len;
 	return (OK);
+}
+
+enum err
+store_write(struct store_file *f, uint64_t off, const void *buf, size_t len,
+    unsigned flags)
+{
+	return (file_write(f, off, buf, len, flags, NULL));
+}
+
+enum err
+store_write_early(struct store_file *f, uint64_t off, const void *buf,
+    size_t len, unsigned flags, void (*answer)(void *arg), void *arg,
+    bool *ret_answered)
+{
+	struct early early = { .answer = answer, .arg = arg };
+	enum err e;
+
+	f->early = true;
+	e = file_write(f, off, buf, len, flags, &early);
+	*ret_answered = early.accepted;
+	return (e);
 }
