@@ -342,7 +342,11 @@ void block_ad(const struct seg *s, uint64_t blk, uint8_t kidx,
 struct early {
 	void (*answer)(void *arg);
 	void *arg;
-	bool accepted; /* answered */
+	struct inode *ip;
+	uint64_t size;    /* of the file, when it is done */
+	unsigned changed; /* for obj_changed() */
+	int64_t gained;   /* blocks that it counted */
+	bool accepted;    /* answered */
 };
 /* Replace bytes; the object has a segment.  Adds to ${ret_delta} the blocks
  * gained.  ${early} may be NULL. */

@@ -29,7 +29,7 @@ struct plan {
 	uint8_t *head, *tail; /* edges, completed: BLOCK bytes each */
 	bool use_head, use_tail;
 	unsigned kidx;
-	int64_t gained;     /* blocks, when others lie under the segment */
+	int64_t gained;     /* blocks that held nothing */
 	struct ment *m;     /* n entries */
 	struct node **node; /* of each chunk touched */
 	size_t nnodes;
@@ -148,13 +148,19 @@ piece_write(void *arg, size_t x)
 	return (OK);
 }
 
-/* Space, nodes and key are there: only the disk itself can refuse now. */
+/* Space, nodes and key are there: only the disk itself can refuse now.  What
+ * stat shows, and who sets it next, does not wait for the file's lock: it is
+ * changed before the answer. */
 static void
-early_accept(struct early *early)
+early_accept(struct store *st, const struct plan *p)
 {
-	if (early == NULL || early->accepted)
+	struct early *early = p->early;
+
+	if (early == NULL)
 		return;
+	early->gained = p->gained;
 	early->accepted = true;
+	obj_changed(st, early->ip, early->size, p->gained, early->changed);
 	early->answer(early->arg);
 }
 
@@ -184,7 +190,7 @@ plan_store(struct store *st, struct seg *s, struct plan *p)
 	/* Also what fails below has used the key. */
 	s->sealed += i;
 	if (e == OK)
-		early_accept(p->early);
+		early_accept(st, p);
 	if (e == OK)
 		e = crew_run((size_t)((p->n + PIECE_BLOCKS - 1) / PIECE_BLOCKS),
 		    piece_write, &w);
@@ -220,12 +226,25 @@ plan_nodes(struct store *st, struct seg *s, struct plan *p)
 	return (OK);
 }
 
+/* The entry of block ${i} of the plan, in a node that is pinned. */
+static struct ment *
+plan_entry(const struct plan *p, uint64_t i, struct node **ret_node)
+{
+	const uint64_t blk = p->first + i;
+
+	*ret_node = p->node[blk / CHUNK_ENTRIES - p->first / CHUNK_ENTRIES];
+	return ((struct ment *)(void *)(*ret_node)->ents + blk % CHUNK_ENTRIES);
+}
+
 /* Blocks of the plan that hold nothing yet, also not under the segment. */
 static enum err
 plan_count(struct store *st, struct seg *s, struct plan *p)
 {
 	struct bref b[CHUNK_ENTRIES] UNINIT;
+	struct node *node;
 
+	for (uint64_t i = 0; s->nbases == 0 && i < p->n; i++)
+		p->gained += ment_state(plan_entry(p, i, &node)) != MENT_DATA;
 	for (uint64_t i = 0; s->nbases != 0 && i < p->n; i += COUNTOF(b)) {
 		const uint32_t n = p->n - i < COUNTOF(b) ? (uint32_t)(p->n - i)
 							 : (uint32_t)COUNTOF(b);
@@ -237,26 +256,19 @@ plan_count(struct store *st, struct seg *s, struct plan *p)
 	return (OK);
 }
 
-static int64_t
-plan_apply(struct store *st, const struct seg *s, struct plan *p)
+static void
+plan_apply(struct store *st, struct plan *p)
 {
-	int64_t gained = 0;
-
 	for (uint64_t i = 0; i < p->n; i++) {
-		const uint64_t blk = p->first + i;
-		struct node *n =
-		    p->node[blk / CHUNK_ENTRIES - p->first / CHUNK_ENTRIES];
-		const unsigned c = (unsigned)(blk % CHUNK_ENTRIES);
-		struct ment *m = (struct ment *)(void *)n->ents + c;
+		const unsigned c = (unsigned)((p->first + i) % CHUNK_ENTRIES);
+		struct node *n;
+		struct ment *m = plan_entry(p, i, &n);
 
 		if (ment_state(m) == MENT_DATA)
 			alloc_give(st, ment_slot(m), 1, node_fresh(st, n, c));
-		else
-			gained++;
 		*m = p->m[i];
 		node_set_fresh(st, n, c);
 	}
-	return (s->nbases != 0 ? p->gained : gained);
 }
 
 enum err
@@ -287,13 +299,15 @@ blocks_write(struct store *st, struct obj *o, uint64_t off, const uint8_t *buf,
 	if (e == OK)
 		e = plan_edges(st, s, &p);
 	if (e == OK)
-		e = plan_count(st, s, &p);
-	if (e == OK)
 		e = plan_nodes(st, s, &p);
 	if (e == OK)
-		e = plan_store(st, s, &p);
+		e = plan_count(st, s, &p);
 	if (e == OK)
-		*ret_delta += plan_apply(st, s, &p);
+		e = plan_store(st, s, &p);
+	if (e == OK) {
+		plan_apply(st, &p);
+		*ret_delta += p.gained;
+	}
 	plan_release(st, &p);
 	return (e);
 }
@@ -344,7 +358,11 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
     const uint8_t *buf, size_t len, unsigned flags, struct early *early)
 {
 	struct obj *o = ip->obj;
-	uint64_t size = ip->size;
+	const uint64_t before = ip->size;
+	const unsigned changed =
+	    CHANGED_TIMES |
+	    ((flags & STORE_WRITE_KILLPRIV) != 0 ? CHANGED_KILLPRIV : 0);
+	uint64_t size = before;
 	int64_t delta = 0;
 	enum err e;
 
@@ -367,16 +385,24 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 		if (e == OK)
 			e = seg_step_aside(
 			    st, ip, (off + len - 1) / BLOCK / CHUNK_ENTRIES);
+		if (early != NULL) {
+			early->ip = ip;
+			early->size = size;
+			early->changed = changed;
+		}
 		if (e == OK)
 			e = blocks_write(st, o, off, buf, len, early, &delta);
+		if (early != NULL && early->accepted) {
+			if (e != OK)
+				obj_changed(st, ip, before, -early->gained, 0);
+			return (e);
+		}
 		if (e != OK) {
 			obj_failed(st, ip, delta);
 			return (e);
 		}
 	}
-	obj_changed(st, ip, size, delta,
-	    CHANGED_TIMES |
-		((flags & STORE_WRITE_KILLPRIV) != 0 ? CHANGED_KILLPRIV : 0));
+	obj_changed(st, ip, size, delta, changed);
 	return (OK);
 }
 

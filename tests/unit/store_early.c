@@ -10,6 +10,8 @@
 
 static uint8_t old[LEN], new[LEN], got[LEN];
 
+static const struct timespec then = { 1000000000, 5 };
+
 /* What answer() has to do, and saw. */
 struct seen {
 	struct store *st;
@@ -19,6 +21,7 @@ struct seen {
 	unsigned answers;
 	pthread_t reader;
 	size_t len;
+	struct store_attr attr;
 	enum err e;
 };
 
@@ -26,9 +29,14 @@ static void *
 reader_main(void *arg)
 {
 	struct seen *s = arg;
+	const struct store_attr in = { .mtime = then };
 	struct store_file *f = NULL;
 
-	s->e = store_open(s->st, &who, s->ino, &f);
+	/* Attributes do not wait for the bytes. */
+	s->e =
+	    store_setattr(s->st, &who, s->ino, STORE_SET_MTIME, &in, &s->attr);
+	if (s->e == OK)
+		s->e = store_open(s->st, &who, s->ino, &f);
 	if (s->e == OK)
 		s->e = store_read(f, 0, got, LEN, &s->len);
 	store_release(f);
@@ -75,13 +83,20 @@ test_reader_waits(void **state UNUSED)
 
 		s.release = file_with_old(f, &s.ino);
 		assert_ok(store_write_early(
-		    s.release, 0, new, LEN, 0, answer, &s, &answered));
+		    s.release, LEN / 2, new, LEN, 0, answer, &s, &answered));
 		assert_true(answered);
 		assert_int_equal(s.answers, 1);
 		assert_int_equal(pthread_join(s.reader, NULL), 0);
 		assert_ok(s.e);
 		assert_int_equal(s.len, LEN);
-		assert_memory_equal(got, new, LEN);
+		assert_memory_equal(got, old, LEN / 2);
+		assert_memory_equal(got + LEN / 2, new, LEN / 2);
+		assert_int_equal(s.attr.size, LEN + LEN / 2);
+		assert_int_equal(s.attr.blocks, (LEN + LEN / 2) / 512);
+		s.attr = attr(st, s.ino);
+		assert_int_equal(s.attr.size, LEN + LEN / 2);
+		assert_int_equal(s.attr.mtime.tv_sec, then.tv_sec);
+		assert_int_equal(s.attr.mtime.tv_nsec, then.tv_nsec);
 		assert_ok(store_fsync(st, s.ino));
 	}
 }
@@ -107,6 +122,8 @@ test_error_is_told(void **state UNUSED)
 		assert_true(answered);
 		assert_ok(store_read(h, 0, got, LEN, &n));
 		assert_memory_equal(got, old, LEN);
+		assert_int_equal(attr(st, s.ino).size, LEN);
+		assert_int_equal(attr(st, s.ino).blocks, LEN / 512);
 		/* Not to others. */
 		assert_ok(store_write(other, 0, old, 100, 0));
 		assert_ok(store_fsync(st, ino2));
