@@ -2,7 +2,8 @@
  * scrub: reading everything back while the store is in use.
  *
  * Inodes are visited by rising number, the segments that lie under several
- * files once, through the first file that has them.  Without keys the CRCs of
+ * files once, through the first file that has them; damaged ones through every
+ * file, so that each is named.  Without keys the CRCs of
  * records, map nodes and blocks are checked, with keys their tags as well.
  *
  * A piece of work is one map node and the blocks it names (256 KiB).  A piece
@@ -59,16 +60,16 @@ list(struct scrub *s, sqlite3_stmt *q, int64_t after, uint64_t owner,
 	return (rc == SQLITE_DONE ? OK : db_err(rc));
 }
 
-/* Index of ${segno} among the segments seen, or where it belongs. */
+/* Index of ${segno} in the set, or where it belongs. */
 static size_t
-seen_at(const struct scrub *s, uint64_t segno)
+set_at(const struct segset *t, uint64_t segno)
 {
-	size_t lo = 0, hi = s->nseen;
+	size_t lo = 0, hi = t->n;
 
 	while (lo < hi) {
 		const size_t mid = (lo + hi) / 2;
 
-		if (s->seen[mid] < segno)
+		if (t->v[mid] < segno)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -77,32 +78,31 @@ seen_at(const struct scrub *s, uint64_t segno)
 }
 
 static bool
-seen_has(const struct scrub *s, uint64_t segno)
+set_has(const struct segset *t, uint64_t segno)
 {
-	const size_t i = seen_at(s, segno);
+	const size_t i = set_at(t, segno);
 
-	return (i < s->nseen && s->seen[i] == segno);
+	return (i < t->n && t->v[i] == segno);
 }
 
 static enum err
-seen_add(struct scrub *s, uint64_t segno)
+set_add(struct segset *t, uint64_t segno)
 {
-	const size_t i = seen_at(s, segno);
+	const size_t i = set_at(t, segno);
 
-	if (s->nseen >= SEEN_MAX || seen_has(s, segno))
+	if (t->n >= SEEN_MAX || set_has(t, segno))
 		return (OK);
-	if ((s->nseen & (s->nseen - 1)) == 0) {
-		uint64_t *v = realloc(
-		    s->seen, (s->nseen == 0 ? 1 : 2 * s->nseen) * sizeof(*v));
+	if ((t->n & (t->n - 1)) == 0) {
+		uint64_t *v =
+		    realloc(t->v, (t->n == 0 ? 1 : 2 * t->n) * sizeof(*v));
 
 		if (v == NULL)
 			return (ERR_NOMEM);
-		s->seen = v;
+		t->v = v;
 	}
-	memmove(
-	    &s->seen[i + 1], &s->seen[i], (s->nseen - i) * sizeof(s->seen[0]));
-	s->seen[i] = segno;
-	s->nseen++;
+	memmove(&t->v[i + 1], &t->v[i], (t->n - i) * sizeof(t->v[0]));
+	t->v[i] = segno;
+	t->n++;
 	return (OK);
 }
 
@@ -127,7 +127,7 @@ queue_add(struct scrub *s, uint64_t segno, int64_t shift)
 	return (OK);
 }
 
-/* Queue what lies under segment ${owner} and was not seen yet. */
+/* Queue what lies under segment ${owner}. */
 static enum err
 queue_bases(struct scrub *s, uint64_t owner, int64_t shift)
 {
@@ -138,9 +138,8 @@ queue_bases(struct scrub *s, uint64_t owner, int64_t shift)
 		TRY(list(s, s->bases, after, owner, v, &n));
 		for (unsigned i = 0; i < n; i++) {
 			after = v[i][0];
-			if (!seen_has(s, (uint64_t)v[i][1]))
-				TRY(queue_add(s, (uint64_t)v[i][1],
-				    shift + v[i][0] - v[i][2]));
+			TRY(queue_add(
+			    s, (uint64_t)v[i][1], shift + v[i][0] - v[i][2]));
 		}
 	} while (n == BATCH);
 	return (OK);
@@ -238,11 +237,32 @@ row_check(struct scrub *s, const struct place *p)
 	return (OK);
 }
 
-/* The segments under the file's own. */
+/* A segment under the file's own. */
+static enum err
+shared_segment(struct scrub *s, struct place *p, const struct item *it)
+{
+	const uint64_t bad = s->r->bad;
+	struct place q = *p;
+
+	/* One that is damaged is named by each of its files. */
+	if (set_has(&s->seen, it->segno) && !set_has(&s->damaged, it->segno))
+		return (OK);
+	q.frozen = true;
+	q.segno = it->segno;
+	q.shift = it->shift;
+	TRY(scrub_segment(s, &q, NODE_LEVELS - 1));
+	p->keys = q.keys;
+	if (s->r->bad != bad)
+		TRY(set_add(&s->damaged, it->segno));
+	/* Another file may have the keys that this one lacks. */
+	if (q.keys || !s->o->keys)
+		TRY(set_add(&s->seen, it->segno));
+	return (OK);
+}
+
 static enum err
 shared_segments(struct scrub *s, struct place *p)
 {
-	struct place q;
 	uint64_t owner;
 
 	s->nqueue = 0;
@@ -253,16 +273,10 @@ shared_segments(struct scrub *s, struct place *p)
 		return (OK);
 	TRY(queue_bases(s, owner, 0));
 	for (size_t i = 0; i < s->nqueue && !s->stopped; i++) {
-		q = *p;
-		q.frozen = true;
-		q.segno = s->queue[i].segno;
-		q.shift = s->queue[i].shift;
-		TRY(scrub_segment(s, &q, NODE_LEVELS - 1));
-		TRY(queue_bases(s, q.segno, q.shift));
-		p->keys = q.keys;
-		/* Another file may have the keys that this one lacks. */
-		if (q.keys || !s->o->keys)
-			TRY(seen_add(s, q.segno));
+		const struct item it = s->queue[i];
+
+		TRY(shared_segment(s, p, &it));
+		TRY(queue_bases(s, it.segno, it.shift));
 	}
 	return (OK);
 }
@@ -323,7 +337,7 @@ all_segments(struct scrub *s)
 				.segno = (uint64_t)v[i][0] };
 
 			after = v[i][0];
-			if (!seen_has(s, p.segno))
+			if (!set_has(&s->seen, p.segno))
 				TRY(scrub_segment(s, &p, NODE_LEVELS - 1));
 		}
 	}
@@ -369,7 +383,8 @@ release(struct scrub *s)
 	if (s->plain != NULL)
 		secret_wipe(s->plain, BLOCK);
 	free(s->plain);
-	free(s->seen);
+	free(s->seen.v);
+	free(s->damaged.v);
 	free(s->queue);
 }
 

@@ -22,14 +22,20 @@ struct item {
 	int64_t shift;
 };
 
+/* Numbers of segments, sorted. */
+struct segset {
+	uint64_t *v;
+	size_t n;
+};
+
 struct scrub {
 	struct store *st;
 	const struct store_scrub_opts *o;
 	struct store_scrub_result *r;
 	sqlite3_stmt *inodes, *bases, *segs; /* st->db */
-	uint8_t *plain; /* a block in clear, wiped at the end */
-	uint64_t *seen; /* frozen segments done, sorted */
-	size_t nseen;
+	uint8_t *plain;        /* a block in clear, wiped at the end */
+	struct segset seen;    /* frozen segments done, … */
+	struct segset damaged; /* … and those where damage was found */
 	struct item *queue;
 	size_t nqueue;
 	struct finding found[FOUND_MAX];
