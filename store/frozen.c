@@ -21,7 +21,6 @@
 
 #include "store/share_internal.h"
 
-#define SEG_REC 96u
 #define SEG_SEALED 64u
 #define SEG_LABEL "ssefs segment 1"
 #define ASIDE_BATCHES 8u /* freed by a write itself */
@@ -71,9 +70,31 @@ seg_crc(const uint8_t *rec)
 	return (crc32c(crc32c(0, rec, 4), rec + 8, SEG_REC - 8));
 }
 
+enum err
+seg_rec_parse(const uint8_t *rec, size_t len, struct seg_rec *ret)
+{
+	if (rec == NULL || len != SEG_REC || rec[0] != 1 ||
+	    rec[1] >= NODE_LEVELS || rec[2] > 1 || rec[3] > 1 ||
+	    get_u32(rec + 4) != seg_crc(rec))
+		return (ERR_CORRUPT);
+	*ret = (struct seg_rec){
+		.depth = rec[1],
+		.cipher = rec[2] == 1,
+		.has_bases = rec[3] == 1,
+		.sealed = get_u64(rec + 8),
+		.uuid = rec + 16,
+		.root = rec + 32,
+		.bases_tag = rec + 48,
+		.nonce = rec + SEG_SEALED,
+		.tag = rec + SEG_SEALED + AEAD_NONCELEN,
+	};
+	return (OK);
+}
+
 /* Read the row of a frozen segment.  st->db held. */
 static enum err
-frozen_row(struct store *st, uint64_t segno, uint8_t rec[static SEG_REC])
+frozen_row(struct store *st, uint64_t segno, uint8_t rec[static SEG_REC],
+    struct seg_rec *ret)
 {
 	sqlite3_stmt *q = db_stmt(st, ST_SEG_GET);
 	enum err e;
@@ -89,10 +110,7 @@ frozen_row(struct store *st, uint64_t segno, uint8_t rec[static SEG_REC])
 		memcpy(rec, sqlite3_column_blob(q, 1), SEG_REC);
 	db_done(st, ST_SEG_GET);
 	TRY(e);
-	if (rec[0] != 1 || rec[1] >= NODE_LEVELS || rec[2] > 1 || rec[3] > 1 ||
-	    get_u32(rec + 4) != seg_crc(rec))
-		return (ERR_CORRUPT);
-	return (OK);
+	return (seg_rec_parse(rec, SEG_REC, ret));
 }
 
 /* A segment that is in core may be had by those only who have its key. */
@@ -114,7 +132,8 @@ frozen_allowed(struct seg *owner, const struct frozen *f, const uint8_t *sealed)
 /* Fill in a frozen segment from its row and its owner's sealed key. */
 static enum err
 frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
-    struct seg *owner, const uint8_t *sealed, unsigned level)
+    const struct seg_rec *r, struct seg *owner, const uint8_t *sealed,
+    unsigned level)
 {
 	struct seg *s = &f->seg;
 	uint8_t ad[128], tag[AEAD_TAGLEN];
@@ -122,12 +141,12 @@ frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
 	_Static_assert(sizeof(SEG_LABEL) + SEG_SEALED <= sizeof(ad), "fits");
 	s->st = st;
 	s->frozen = true;
-	s->depth = rec[1];
-	s->cipher = rec[2] == 1;
-	s->sealed = get_u64(rec + 8);
-	memcpy(s->uuid, rec + 16, UUID_LEN);
-	memcpy(s->root, rec + 32, AEAD_TAGLEN);
-	memcpy(f->bases_tag, rec + 48, AEAD_TAGLEN);
+	s->depth = r->depth;
+	s->cipher = r->cipher;
+	s->sealed = r->sealed;
+	memcpy(s->uuid, r->uuid, UUID_LEN);
+	memcpy(s->root, r->root, AEAD_TAGLEN);
+	memcpy(f->bases_tag, r->bases_tag, AEAD_TAGLEN);
 	if (s->cipher != owner->cipher)
 		return (ERR_CORRUPT);
 	if (s->cipher) {
@@ -135,12 +154,12 @@ frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
 
 		TRY(base_open(owner, s, sealed, &s->ck));
 		TRY(seg_map_key(s, &k));
-		if (aead_open(k, rec + SEG_SEALED, ad, seg_ad(rec, ad), NULL, 0,
-			rec + SEG_SEALED + AEAD_NONCELEN, tag) != OK)
+		if (aead_open(k, r->nonce, ad, seg_ad(rec, ad), NULL, 0, r->tag,
+			tag) != OK)
 			return (ERR_CORRUPT);
 		TRY(seg_keys(s));
 	}
-	if (rec[3] != 0)
+	if (r->has_bases)
 		return (list_load(st, s, f->bases_tag, level + 1, &f->depth));
 	return (OK);
 }
@@ -151,6 +170,7 @@ frozen_get(struct store *st, uint64_t segno, struct seg *owner,
 {
 	struct frozen *f = st->frozen;
 	uint8_t rec[SEG_REC];
+	struct seg_rec r;
 	enum err e;
 
 	while (f != NULL && f->seg.no != segno)
@@ -163,7 +183,7 @@ frozen_get(struct store *st, uint64_t segno, struct seg *owner,
 	}
 	if (level > DEPTH_MAX)
 		return (ERR_CORRUPT);
-	TRY(frozen_row(st, segno, rec));
+	TRY(frozen_row(st, segno, rec, &r));
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return (ERR_NOMEM);
@@ -172,7 +192,7 @@ frozen_get(struct store *st, uint64_t segno, struct seg *owner,
 	f->loading = true;
 	f->next = st->frozen;
 	st->frozen = f;
-	e = frozen_fill(st, f, rec, owner, sealed, level);
+	e = frozen_fill(st, f, rec, &r, owner, sealed, level);
 	f->loading = false;
 	if (e != OK) {
 		frozen_put(st, &f->seg);

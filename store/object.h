@@ -134,6 +134,18 @@ void seg_lock(struct seg *s);
 /* Wipe and free what it holds; cached nodes must be forgotten before. */
 void seg_clear(struct seg *s);
 
+/* A row of table segment, without keys (frozen.c has the bytes).  ERR_CORRUPT.
+ * The pointers of ${ret} go into ${rec}. */
+struct seg_rec {
+	uint8_t depth;
+	bool cipher, has_bases;
+	uint64_t sealed;
+	const uint8_t *uuid, *root, *bases_tag, *nonce, *tag;
+};
+#define SEG_REC 96u
+enum err seg_rec_parse(
+    const uint8_t *rec, size_t len, struct seg_rec *ret) MUSTCHECK;
+
 /* ---- The map (store/map.c).  The owner's ip->lock is held: shared for
  *      map_get, exclusive for the rest; st->db is NOT held. ------------------- */
 
