@@ -7,6 +7,11 @@
  * its end; ${busy} adds the slots that were freed but may still be referred
  * to by the last durable epoch (rule 2).  Only what is not busy is handed out.
  *
+ * Groups begin one after the other, so that only damage leaves one out.  Such a
+ * group is not in core (NULL) and nothing is known of its slots: they are read
+ * and never handed out, until a repair says which are free.  So a row with a high
+ * number costs memory for itself alone.
+ *
  * Before a slot of an extent is handed out its space is reserved on the disk
  * (fallocate), so that a full disk is an error of alloc_take and never one of
  * a later write.
@@ -43,39 +48,42 @@ bit_clear(uint8_t *map, uint32_t i)
 }
 
 static struct group *
-group_of(struct alloc *a, uint64_t slot)
+group_of(const struct alloc *a, uint64_t slot)
 {
 	const uint64_t g = slot / GROUP_SLOTS;
 
 	return (g < a->ngrp ? a->grp[g] : NULL);
 }
 
-/* Add empty groups up to number ${upto}. */
+/* Add group number ${no}, empty, unless it is there. */
 static enum err
-groups_grow(struct alloc *a, uint64_t upto)
+group_add(struct alloc *a, uint64_t no)
 {
-	if (upto >= GROUPS_MAX)
+	struct group *g, **v;
+
+	if (no >= GROUPS_MAX)
 		return (err_fail(
 		    ERR_NOSPC, "the store has reached %u arenas", ARENAS_MAX));
-	if (upto < a->ngrp)
+	if (no < a->ngrp && a->grp[no] != NULL)
 		return (OK);
-	struct group **v = realloc(a->grp, (size_t)(upto + 1) * sizeof(*v));
-	if (v == NULL)
-		return (ERR_NOMEM);
-	a->grp = v;
-	while (a->ngrp <= upto) {
-		struct group *g = calloc(1, sizeof(*g));
-
-		if (g == NULL)
+	if (no >= a->ngrp) {
+		v = realloc(a->grp, (size_t)(no + 1) * sizeof(struct group *));
+		if (v == NULL)
 			return (ERR_NOMEM);
-		if (a->ngrp == 0) {
-			/* Slot 0 means "none" and is never handed out. */
-			bit_set(g->busy, 0);
-			g->ext_busy[0] = 1;
-			a->empty--;
-		}
-		a->grp[a->ngrp++] = g;
-		a->empty += GROUP_EXTENTS;
+		a->grp = v;
+		while (a->ngrp <= no)
+			v[a->ngrp++] = NULL;
+	}
+	g = calloc(1, sizeof(*g));
+	if (g == NULL)
+		return (ERR_NOMEM);
+	a->grp[no] = g;
+	a->empty += GROUP_EXTENTS;
+	if (no == 0) {
+		/* Slot 0 means "none" and is never handed out. */
+		bit_set(g->busy, 0);
+		g->ext_busy[0] = 1;
+		a->empty--;
 	}
 	return (OK);
 }
@@ -125,7 +133,7 @@ alloc_open(struct store *st)
 			return (err_fail(ERR_CORRUPT,
 			    "table alloc holds an impossible row"));
 		}
-		e = groups_grow(a, (uint64_t)no);
+		e = group_add(a, (uint64_t)no);
 		if (e != OK) {
 			db_done(st, ST_ALLOC_GET);
 			return (e);
@@ -222,16 +230,20 @@ find_empty(struct alloc *a, uint64_t *ret_ext)
 	if (a->empty != 0) {
 		for (uint64_t i = 0; i < total; i++) {
 			const uint64_t x = (a->next_ext + i) % total;
+			const struct group *g = a->grp[x / GROUP_EXTENTS];
 
-			if (a->grp[x / GROUP_EXTENTS]
-				->ext_busy[x % GROUP_EXTENTS] == 0) {
+			if (g == NULL) {
+				i += GROUP_EXTENTS - 1 - x % GROUP_EXTENTS;
+				continue;
+			}
+			if (g->ext_busy[x % GROUP_EXTENTS] == 0) {
 				a->next_ext = x + 1;
 				*ret_ext = x;
 				return (OK);
 			}
 		}
 	}
-	TRY(groups_grow(a, a->ngrp));
+	TRY(group_add(a, a->ngrp));
 	*ret_ext = total == 0 ? 1 : total; /* extent 0 holds slot 0 */
 	a->next_ext = *ret_ext + 1;
 	return (OK);
@@ -241,9 +253,9 @@ find_empty(struct alloc *a, uint64_t *ret_ext)
 static uint64_t
 extent_first_free(const struct alloc *a, uint64_t ext)
 {
-	if (ext / GROUP_EXTENTS >= a->ngrp)
+	const struct group *g = group_of(a, ext * EXTENT_SLOTS);
+	if (g == NULL)
 		return (0);
-	const struct group *g = a->grp[ext / GROUP_EXTENTS];
 	const uint32_t base = (uint32_t)(ext % GROUP_EXTENTS) * EXTENT_SLOTS;
 
 	if (g->ext_busy[ext % GROUP_EXTENTS] >= EXTENT_SLOTS)
@@ -267,8 +279,9 @@ find_small(struct alloc *a, uint64_t *ret_slot)
 
 	for (uint64_t i = 0; s == 0 && i < SMALL_SCAN && i < total; i++) {
 		const uint64_t x = (a->small_scan + i) % total;
+		const struct group *g = a->grp[x / GROUP_EXTENTS];
 		const uint16_t busy =
-		    a->grp[x / GROUP_EXTENTS]->ext_busy[x % GROUP_EXTENTS];
+		    g == NULL ? 0 : g->ext_busy[x % GROUP_EXTENTS];
 
 		/* Half empty ones are worth the scattered writes. */
 		if (busy != 0 && busy <= EXTENT_SLOTS / 2) {
@@ -295,7 +308,8 @@ find_any_backed(const struct alloc *a, uint64_t *ret_slot)
 		for (uint32_t e = 0; e < GROUP_EXTENTS; e++) {
 			const struct group *g = a->grp[n];
 
-			if (!g->backed[e] || g->ext_busy[e] >= EXTENT_SLOTS)
+			if (g == NULL || !g->backed[e] ||
+			    g->ext_busy[e] >= EXTENT_SLOTS)
 				continue;
 			*ret_slot = extent_first_free(
 			    a, (uint64_t)n * GROUP_EXTENTS + e);
@@ -391,10 +405,11 @@ alloc_write_rows(struct store *st)
 		bool dirty;
 
 		lock_take(&st->alloc_lock);
-		dirty = a->grp[n]->dirty;
-		a->grp[n]->dirty = false;
-		if (dirty)
+		dirty = a->grp[n] != NULL && a->grp[n]->dirty;
+		if (dirty) {
+			a->grp[n]->dirty = false;
 			memcpy(bits, a->grp[n]->used, GROUP_BYTES);
+		}
 		lock_drop(&st->alloc_lock);
 		if (!dirty)
 			continue;
@@ -463,7 +478,8 @@ alloc_free_bytes(struct store *st)
 
 	LOCK_SCOPE(&st->alloc_lock);
 	for (uint32_t i = 0; i < a->ngrp; i++)
-		for (uint32_t e = 0; e < GROUP_EXTENTS; e++)
+		for (uint32_t e = 0; a->grp[i] != NULL && e < GROUP_EXTENTS;
+		     e++)
 			if (a->grp[i]->backed[e] || a->grp[i]->ext_busy[e] != 0)
 				n += EXTENT_SLOTS - a->grp[i]->ext_busy[e];
 	return (n * BLOCK);
@@ -473,7 +489,7 @@ enum err
 alloc_bits(struct store *st, uint64_t grp, uint8_t *ret)
 {
 	LOCK_SCOPE(&st->alloc_lock);
-	if (grp < st->alloc->ngrp)
+	if (grp < st->alloc->ngrp && st->alloc->grp[grp] != NULL)
 		memcpy(ret, st->alloc->grp[grp]->used, GROUP_BYTES);
 	else
 		memset(ret, 0, GROUP_BYTES);
@@ -484,7 +500,7 @@ enum err
 alloc_set_bits(struct store *st, uint64_t grp, const uint8_t *bits)
 {
 	LOCK_SCOPE(&st->alloc_lock);
-	TRY(groups_grow(st->alloc, grp));
+	TRY(group_add(st->alloc, grp));
 	group_load(st->alloc, st->alloc->grp[grp], bits, grp == 0);
 	st->alloc->grp[grp]->dirty = true;
 	return (OK);

@@ -39,7 +39,7 @@ struct arena {
 };
 
 struct alloc {
-	struct group **grp;
+	struct group **grp; /* NULL: its row is missing, see alloc.c */
 	uint32_t ngrp;
 	uint64_t next_ext;   /* where the search for an empty extent goes on */
 	uint64_t small_ext;  /* the extent that small wishes share now */

@@ -163,6 +163,8 @@ alloc_trim(struct store *st)
 		const uint64_t base = (uint64_t)n * GROUP_EXTENTS;
 		uint64_t run = 0;
 
+		if (a->grp[n] == NULL)
+			continue;
 		for (uint32_t e = 0; e < GROUP_EXTENTS; e++) {
 			if (a->grp[n]->ext_busy[e] == 0) {
 				a->grp[n]->backed[e] = false;

@@ -181,12 +181,12 @@ collect_inodes(struct walk *w)
 	return (e == ERR_NOENT ? OK : e);
 }
 
-/* Shared segments; offsets as in the byte table of frozen.c. */
+/* Shared segments. */
 static enum err
 collect_shared(struct walk *w)
 {
 	sqlite3_stmt *s CLEANUP_STMT = NULL;
-	const uint8_t *rec;
+	struct seg_rec rec;
 	enum err e;
 
 	TRY(db_prepare(w->ck->st, "SELECT seg, rec FROM segment", &s));
@@ -194,17 +194,16 @@ collect_shared(struct walk *w)
 		struct owner o = { .nblocks = UINT64_MAX };
 
 		o.no = (uint64_t)sqlite3_column_int64(s, 0);
-		rec = sqlite3_column_blob(s, 1);
-		if (sqlite3_column_bytes(s, 1) != 96 || rec[0] != 1 ||
-		    rec[1] >= NODE_LEVELS) {
+		if (seg_rec_parse(sqlite3_column_blob(s, 1),
+			(size_t)sqlite3_column_bytes(s, 1), &rec) != OK) {
 			check_say(w->ck, "I5", 0, false,
 			    "the record of shared segment %llu is damaged",
 			    (unsigned long long)o.no);
 			w->damaged = true;
 			continue;
 		}
-		o.depth = rec[1];
-		memcpy(o.root, rec + 32, AEAD_TAGLEN);
+		o.depth = rec.depth;
+		memcpy(o.root, rec.root, AEAD_TAGLEN);
 		TRY(owner_add(w, &o));
 	}
 	return (e == ERR_NOENT ? OK : e);
@@ -548,6 +547,8 @@ check_group(struct walk *w, uint64_t grp)
 	unsigned i;
 
 	TRY(alloc_bits(w->ck->st, grp, have));
+	if (seen == zero && memcmp(have, zero, GROUP_BYTES) == 0)
+		return (OK);
 	for (i = 0; i < GROUP_BYTES; i++)
 		want[i] = (uint8_t)(seen[i] | (w->damaged ? have[i] : 0));
 	count_diff(have, want, &lost, &unmarked);
