@@ -53,6 +53,13 @@ kdb_open(struct db *db, const char *path, const char *vfs)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(
 		    db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	/* An editor of the file must not leave orders for later. */
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(
+		    db->h, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(
+		    db->h, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 	e = rc == SQLITE_OK ? OK : db_err(db, rc);
 	if (e == OK)
 		e = kdb_exec(db,
