@@ -144,13 +144,14 @@ map_close(struct store *st)
 	st->map = NULL;
 }
 
+/* By the segment itself, not by its number: damage can make two files name one
+ * segment, and each looks after its own nodes. */
 static struct node *
-cache_find(struct store *st, uint64_t segno, uint8_t level, uint64_t idx)
+cache_find(struct store *st, const struct seg *s, uint8_t level, uint64_t idx)
 {
-	struct node *n = st->map->hash[node_hash(segno, level, idx)];
+	struct node *n = st->map->hash[node_hash(s->no, level, idx)];
 
-	while (n != NULL &&
-	       (n->segno != segno || n->level != level || n->idx != idx))
+	while (n != NULL && (n->seg != s || n->level != level || n->idx != idx))
 		n = n->hnext;
 	if (n != NULL) {
 		lru_remove(n);
@@ -216,7 +217,7 @@ cache_enter(struct store *st, struct node *n)
 	struct node *other;
 
 	LOCK_SCOPE(&st->map_lock);
-	other = cache_find(st, n->segno, n->level, n->idx);
+	other = cache_find(st, n->seg, n->level, n->idx);
 	if (other == NULL) {
 		cache_add(st, n);
 		return (n);
@@ -290,7 +291,7 @@ map_get(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
 	    (idx >> (8 * (s->depth - level))) != 0)
 		return (OK);
 	lock_take(&st->map_lock);
-	*ret = cache_find(st, s->no, level, idx);
+	*ret = cache_find(st, s, level, idx);
 	lock_drop(&st->map_lock);
 	if (*ret != NULL) {
 		st->n.map_hits++;
