@@ -253,8 +253,11 @@ check_super(struct store *st, sqlite3_stmt *s)
 		    (long long)format, STORE_FORMAT));
 	if (format < 1 || sqlite3_column_bytes(s, 1) != UUID_LEN ||
 	    sqlite3_column_int64(s, 2) < 0 ||
+	    sqlite3_column_int64(s, 2) > (sqlite3_int64)COUNTER_MAX ||
 	    sqlite3_column_int64(s, 3) <= STORE_ROOT ||
-	    sqlite3_column_int64(s, 4) < 1)
+	    sqlite3_column_int64(s, 3) > (sqlite3_int64)INO_MAX ||
+	    sqlite3_column_int64(s, 4) < 1 ||
+	    sqlite3_column_int64(s, 4) > (sqlite3_int64)COUNTER_MAX)
 		return (err_fail(ERR_CORRUPT, "meta.db: super is damaged"));
 	memcpy(st->uuid, sqlite3_column_blob(s, 1), UUID_LEN);
 	uuid_format(st->uuid, st->uuid_text);
@@ -282,6 +285,23 @@ load_super(struct store *st, sqlite3 *c)
 		return (err_fail(rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc),
 		    "meta.db: %s", sqlite3_errmsg(c)));
 	return (check_super(st, s));
+}
+
+/* A number given out twice would write one file over another. */
+static enum err
+counters_raise(struct store *st)
+{
+	uint64_t ino, seg;
+
+	TRY(db_row(st, ST_TOP));
+	ino = (uint64_t)sqlite3_column_int64(st->sql->stmt[ST_TOP], 0);
+	seg = (uint64_t)sqlite3_column_int64(st->sql->stmt[ST_TOP], 1);
+	db_done(st, ST_TOP);
+	if (ino < INO_MAX && ino >= st->next_ino)
+		st->next_ino = ino + 1;
+	if (seg < COUNTER_MAX && seg >= st->next_seg)
+		st->next_seg = seg + 1;
+	return (OK);
 }
 
 static enum err
@@ -351,6 +371,7 @@ db_open(struct store *st)
 		TRY(expect(db->ckpt, "PRAGMA application_id", SCHEMA_APP_ID));
 	}
 	st->sql = steal(db);
+	TRY(counters_raise(st));
 	/* What a crash left in the WAL goes home before anything else; on a
 	 * full disk it stays where it is, and removing goes on. */
 	const enum err e = st->readonly ? OK : db_checkpoint(st, true);

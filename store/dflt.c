@@ -20,7 +20,8 @@ static enum err
 dflt_row(struct store *st, uint64_t ino, char *ret)
 {
 	sqlite3_stmt *const s = db_stmt(st, ST_DFLT_GET);
-	const unsigned char *text;
+	const char *text, *key;
+	enum sse method;
 	bool good;
 	enum err e;
 
@@ -28,10 +29,11 @@ dflt_row(struct store *st, uint64_t ino, char *ret)
 	e = db_row(st, ST_DFLT_GET);
 	if (e != OK)
 		return (e == ERR_NOENT ? ERR_NODATA : e);
-	text = sqlite3_column_text(s, 0);
-	good = text != NULL && strlen((const char *)text) < STORE_DEFAULT_MAX;
+	text = (const char *)sqlite3_column_text(s, 0);
+	good = text != NULL && strlen(text) < STORE_DEFAULT_MAX &&
+	       sse_parse(text, &method, &key) == OK;
 	if (good)
-		(void)stpcpy(ret, (const char *)text);
+		(void)stpcpy(ret, text);
 	db_done(st, ST_DFLT_GET);
 	return (good ? OK
 		     : err_fail(ERR_CORRUPT,
@@ -90,11 +92,10 @@ remember(const struct store *st, struct inode *ip, const char *text)
 static enum err
 find_up(struct store *st, uint64_t ino, char *ret)
 {
-	/* More steps than inodes means a circle. */
-	uint64_t left = st->next_ino;
+	struct climb c = { .mark = 0 };
 	enum err e;
 
-	while (left-- > 0) {
+	while (!climb_circle(&c, ino)) {
 		PIN(dp);
 
 		TRY(pin_child(st, ino, &dp));

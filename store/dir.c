@@ -25,16 +25,20 @@ start_key(const char *after, size_t len, bool isdir, char *ret, size_t *ret_len)
 	return (OK);
 }
 
-/* The attributes of the inode in the row that ${s} stands on. */
+/* The attributes of the inode in the row that ${s} stands on, and the directory
+ * that it says holds it (0: not known).  ERR_CORRUPT. */
 static enum err
-row_attr(struct store *st, sqlite3_stmt *s, bool all, struct store_attr *ret)
+row_attr(struct store *st, sqlite3_stmt *s, bool all, struct store_attr *ret,
+    uint64_t *ret_parent)
 {
 	const uint64_t ino = (uint64_t)sqlite3_column_int64(s, 1);
 	struct inode *const ip = inode_peek(st, ino);
 
 	memset(ret, 0, sizeof(*ret));
 	ret->ino = ino;
+	*ret_parent = 0;
 	if (ip != NULL) {
+		*ret_parent = ip->parent;
 		if (all)
 			inode_attr(ip, ret);
 		else
@@ -43,52 +47,67 @@ row_attr(struct store *st, sqlite3_stmt *s, bool all, struct store_attr *ret)
 		return (OK);
 	}
 	if (sqlite3_column_type(s, 2) == SQLITE_NULL)
-		return (ERR_NOENT);
-	if (all)
+		return (ERR_CORRUPT);
+	if (all) {
+		*ret_parent = (uint64_t)sqlite3_column_int64(s, 2 + 8);
 		return (inode_row_attr(s, 2, ino, ret));
+	}
 	ret->mode = (uint32_t)sqlite3_column_int64(s, 2) & S_IFMT;
 	return (OK);
 }
 
 /* Copy a row's name without its mark; false when it is none. */
 static bool
-row_name(sqlite3_stmt *s, char ret[static STORE_NAME_MAX + 1], size_t *ret_len)
+row_name(sqlite3_stmt *s, struct dname *ret, bool *ret_isdir)
 {
 	const int n = sqlite3_column_bytes(s, 0);
 	const char *const p = sqlite3_column_blob(s, 0);
-	size_t len = (size_t)n;
 
-	if (n > 0 && p[n - 1] == '/')
-		len--;
-	if (n <= 0 || len == 0 || len > STORE_NAME_MAX)
+	*ret_isdir = n > 0 && p[n - 1] == '/';
+	if (n <= 0 || dname_set(ret, p, (size_t)n - (*ret_isdir ? 1 : 0)) != OK)
 		return (false);
-	memcpy(ret, p, len);
-	ret[len] = '\0';
-	*ret_len = len;
+	ret->b[ret->len] = '\0';
 	return (true);
+}
+
+/* The row as an entry; ERR_CORRUPT when it cannot be one. */
+static enum err
+row_entry(struct store *st, uint64_t dir, sqlite3_stmt *s, bool all,
+    struct dname *name, struct store_dirent *ret)
+{
+	uint64_t parent;
+	bool isdir;
+
+	TRY(row_attr(st, s, all, &ret->attr, &parent));
+	if (!row_name(s, name, &isdir) ||
+	    !dent_fits(dir, isdir, ret->attr.ino, ret->attr.mode,
+		parent != 0 ? parent : dir))
+		return (ERR_CORRUPT);
+	ret->name = name->b;
+	ret->len = name->len;
+	return (OK);
 }
 
 /* Hand out the row; *ret_more is what the callback said. */
 static enum err
-emit(struct store *st, sqlite3_stmt *s, bool all,
+emit(struct store *st, uint64_t dir, sqlite3_stmt *s, bool all,
     bool (*cb)(void *arg, const struct store_dirent *e), void *arg,
     bool *ret_more)
 {
-	char name[STORE_NAME_MAX + 1];
-	struct store_dirent d = { .name = name };
+	struct store_dirent d = { .len = 0 };
+	struct dname name;
 	enum err e;
 
 	*ret_more = true;
-	e = row_attr(st, s, all, &d.attr);
-	if (e != OK && e != ERR_NOENT)
-		return (e);
-	if (e == ERR_NOENT || !row_name(s, name, &d.len)) {
+	e = row_entry(st, dir, s, all, &name, &d);
+	if (e == ERR_CORRUPT) {
 		/* The other names stay within reach. */
 		log_error("directory entry for inode %llu is damaged; run "
 			  "fsck",
 		    (unsigned long long)d.attr.ino);
 		return (OK);
 	}
+	TRY(e);
 	*ret_more = cb(arg, &d);
 	return (OK);
 }
@@ -117,7 +136,7 @@ store_readdir(struct store *st, uint64_t dir, const char *after,
 	do {
 		e = db_row(st, which);
 		if (e == OK)
-			e = emit(st, s, want_attr, cb, arg, &more);
+			e = emit(st, dir, s, want_attr, cb, arg, &more);
 	} while (e == OK && more);
 	db_done(st, which);
 	return (e == ERR_NOENT ? OK : e);

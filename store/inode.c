@@ -217,6 +217,31 @@ times_read(const uint8_t *p, struct timespec *t[4])
 	}
 }
 
+static bool
+kind_ok(uint32_t mode)
+{
+	return (S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) ||
+		S_ISFIFO(mode) || S_ISSOCK(mode) || S_ISCHR(mode) ||
+		S_ISBLK(mode));
+}
+
+/* Numbers that an inode can have: what stands above would be cut off, or refused
+ * by those who are told. */
+static bool
+row_ok(sqlite3_stmt *s, int col)
+{
+	static const uint64_t most[] = { UINT32_MAX, UINT32_MAX, UINT32_MAX,
+		UINT32_MAX, UINT32_MAX, STORE_SIZE_MAX, STORE_SIZE_MAX / BLOCK,
+		0 /* times */, INO_MAX, INO_MAX, UINT32_MAX, UINT32_MAX };
+
+	for (int i = 0; i < (int)COUNTOF(most); i++)
+		if (i != 7 &&
+		    (uint64_t)sqlite3_column_int64(s, col + i) > most[i])
+			return (false);
+	return (kind_ok((uint32_t)sqlite3_column_int64(s, col)) &&
+		sqlite3_column_bytes(s, col + 7) == TIMES_LEN);
+}
+
 enum err
 inode_row_attr(sqlite3_stmt *s, int col, uint64_t ino, struct store_attr *a)
 {
@@ -224,7 +249,7 @@ inode_row_attr(sqlite3_stmt *s, int col, uint64_t ino, struct store_attr *a)
 	const uint8_t *rec;
 
 	memset(a, 0, sizeof(*a));
-	if (sqlite3_column_bytes(s, col + 7) != TIMES_LEN)
+	if (!row_ok(s, col))
 		return (err_fail(ERR_CORRUPT, "inode %llu: damaged row",
 		    (unsigned long long)ino));
 	a->ino = ino;
@@ -236,6 +261,11 @@ inode_row_attr(sqlite3_stmt *s, int col, uint64_t ino, struct store_attr *a)
 	a->size = (uint64_t)sqlite3_column_int64(s, col + 5);
 	a->blocks = (uint64_t)sqlite3_column_int64(s, col + 6) * (BLOCK / 512);
 	times_read(sqlite3_column_blob(s, col + 7), t);
+	for (unsigned i = 0; i < 4; i++)
+		if (t[i]->tv_nsec > 999999999)
+			return (
+			    err_fail(ERR_CORRUPT, "inode %llu: damaged times",
+				(unsigned long long)ino));
 	a->keyref = (uint32_t)sqlite3_column_int64(s, col + 10);
 	rec = sqlite3_column_blob(s, col + 12);
 	if (rec != NULL && sqlite3_column_bytes(s, col + 12) > 1 &&
@@ -285,6 +315,8 @@ inode_get(struct store *st, uint64_t ino, struct inode **ret)
 	enum err e;
 
 	*ret = NULL;
+	if (ino == 0 || ino > INO_MAX)
+		return (ERR_STALE);
 	if (ip != NULL) {
 		if (ip->gone) {
 			inode_put(st, ip);

@@ -99,6 +99,26 @@ dent_find(
 	return (OK);
 }
 
+bool
+dent_fits(
+    uint64_t dir, bool isdir, uint64_t ino, uint32_t mode, uint64_t parent)
+{
+	return (ino > STORE_ROOT && S_ISDIR(mode) == isdir &&
+		(!isdir || parent == dir));
+}
+
+enum err
+pin_named(struct store *st, uint64_t dir, const struct dent *d, struct pin *ret)
+{
+	TRY(pin_child(st, d->ino, ret));
+	if (!dent_fits(dir, d->isdir, d->ino, ret->ip->mode, ret->ip->parent))
+		return (err_fail(ERR_CORRUPT,
+		    "a name in directory %llu refers to inode %llu, which "
+		    "does not belong there",
+		    (unsigned long long)dir, (unsigned long long)d->ino));
+	return (OK);
+}
+
 static enum err
 dent_write(struct store *st, enum stmt which, uint64_t dir,
     const struct dname *name, bool isdir, uint64_t ino)
@@ -148,6 +168,24 @@ dir_empty(struct store *st, uint64_t dir)
 
 /* ---- Inodes ------------------------------------------------------------- */
 
+enum err
+links_check(const struct inode *ip)
+{
+	if (!S_ISDIR(ip->mode) && ip->nlink == 0)
+		return (err_fail(ERR_CORRUPT,
+		    "inode %llu has a name and a link count of 0",
+		    (unsigned long long)ip->ino));
+	return (OK);
+}
+
+void
+links_drop(struct inode *dir)
+{
+	/* Damage makes it too low; fsck counts anew. */
+	if (dir->nlink > 2)
+		dir->nlink--;
+}
+
 void
 inode_touch(struct store *st, struct inode *ip, bool mtime)
 {
@@ -162,7 +200,7 @@ inode_unname(struct store *st, struct inode *dir, struct inode *ip)
 {
 	if (S_ISDIR(ip->mode)) {
 		TRY(dflt_drop(st, ip));
-		dir->nlink--;
+		links_drop(dir);
 		ip->nlink = 0;
 	} else {
 		ip->nlink--;
@@ -192,12 +230,12 @@ store_lookup(struct store *st, uint64_t dir, const char *name, size_t len,
 	PIN(ip);
 	TRY(pin_dir(st, dir, &dp));
 	if (dot || dotdot) {
-		d.ino = dot ? dir : dp.ip->parent;
+		TRY(pin_child(st, dot ? dir : dp.ip->parent, &ip));
 	} else {
 		TRY(dname_set(&key, name, len));
 		TRY(dent_find(st, dir, &key, &d));
+		TRY(pin_named(st, dir, &d, &ip));
 	}
-	TRY(pin_child(st, d.ino, &ip));
 	inode_attr(ip.ip, ret);
 	return (OK);
 }
@@ -230,12 +268,15 @@ store_readlink(struct store *st, uint64_t ino, char *ret)
 	if (e != OK)
 		return (e == ERR_NOENT ? ERR_CORRUPT : e);
 	n = sqlite3_column_bytes(s, 0);
-	if (n > 0 && n <= STORE_SYMLINK_MAX) {
+	if (n <= 0 || n > STORE_SYMLINK_MAX ||
+	    memchr(sqlite3_column_blob(s, 0), '\0', (size_t)n) != NULL) {
+		e = ERR_CORRUPT;
+	} else {
 		memcpy(ret, sqlite3_column_blob(s, 0), (size_t)n);
 		ret[n] = '\0';
 	}
 	db_done(st, ST_LINK_GET);
-	return (n > 0 && n <= STORE_SYMLINK_MAX ? OK : ERR_CORRUPT);
+	return (e);
 }
 
 /* ---- Links -------------------------------------------------------------- */
@@ -294,7 +335,8 @@ store_unlink(struct store *st, uint64_t dir, const char *name, size_t len,
 	TRY(dent_find(st, dir, &key, &d));
 	if (d.isdir)
 		return (ERR_ISDIR);
-	TRY(pin_child(st, d.ino, &ip));
+	TRY(pin_named(st, dir, &d, &ip));
+	TRY(links_check(ip.ip));
 	TRY(db_begin(st));
 	TRY(dent_del(st, dir, &key, false));
 	TRY(inode_unname(st, dp.ip, ip.ip));
@@ -319,7 +361,7 @@ store_rmdir(struct store *st, uint64_t dir, const char *name, size_t len,
 	TRY(dent_find(st, dir, &key, &d));
 	if (!d.isdir)
 		return (ERR_NOTDIR);
-	TRY(pin_child(st, d.ino, &ip));
+	TRY(pin_named(st, dir, &d, &ip));
 	TRY(dir_empty(st, d.ino));
 	TRY(db_begin(st));
 	TRY(dent_del(st, dir, &key, true));

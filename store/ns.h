@@ -28,7 +28,7 @@ enum err pin_dir(struct store *st, uint64_t ino, struct pin *ret) MUSTCHECK;
 /* A directory in which a name can be made: not one that was removed. */
 enum err pin_live_dir(
     struct store *st, uint64_t ino, struct pin *ret) MUSTCHECK;
-/* The inode that a name of ${dir} refers to: ERR_CORRUPT when there is none. */
+/* An inode that must be there: ERR_CORRUPT when it is not. */
 enum err pin_child(struct store *st, uint64_t ino, struct pin *ret) MUSTCHECK;
 
 /* A name as dentry rows hold it: ${len} bytes, and one more for the '/' that
@@ -47,6 +47,37 @@ struct dent {
 /* ERR_NOENT. */
 enum err dent_find(struct store *st, uint64_t dir, const struct dname *name,
     struct dent *ret) MUSTCHECK;
+/*
+ * May a name in ${dir} that marks a directory, or does not, refer to an inode
+ * with this mode and parent field?  A name that leads from a directory back to
+ * itself, or to one whose place is elsewhere, would make a circle of the tree.
+ */
+bool dent_fits(
+    uint64_t dir, bool isdir, uint64_t ino, uint32_t mode, uint64_t parent);
+/* The inode that ${d} of ${dir} refers to.  ERR_CORRUPT: there is none, or it
+ * does not fit. */
+enum err pin_named(struct store *st, uint64_t dir, const struct dent *d,
+    struct pin *ret) MUSTCHECK;
+
+/*
+ * Climbing from a directory to its parent, and so on: circle() of each number
+ * met tells when one comes again (Brent's method).  A counter of inodes is no
+ * bound: an editor of the store can set it to anything.
+ */
+struct climb {
+	uint64_t mark, steps, limit;
+};
+static inline bool
+climb_circle(struct climb *c, uint64_t ino)
+{
+	if (ino == c->mark)
+		return (true);
+	if (c->steps++ == c->limit) {
+		c->mark = ino;
+		c->limit = 2 * c->limit + 1;
+	}
+	return (false);
+}
 enum err dent_add(struct store *st, uint64_t dir, const struct dname *name,
     bool isdir, uint64_t ino) MUSTCHECK;
 enum err dent_set(struct store *st, uint64_t dir, const struct dname *name,
@@ -56,6 +87,11 @@ enum err dent_del(struct store *st, uint64_t dir, const struct dname *name,
 /* ERR_NOTEMPTY when the directory holds a name. */
 enum err dir_empty(struct store *st, uint64_t dir) MUSTCHECK;
 
+/* Before a name of ${ip} is removed: ERR_CORRUPT when its link count says that it
+ * has none. */
+enum err links_check(const struct inode *ip) MUSTCHECK;
+/* A directory holds one subdirectory less. */
+void links_drop(struct inode *dir);
 /* Set ctime, and mtime as well when ${mtime}, to now. */
 void inode_touch(struct store *st, struct inode *ip, bool mtime);
 /* A name of ${ip} was removed from ${dir}: links, times, orphan.  A directory

@@ -39,7 +39,7 @@ side_find(struct store *st, struct side *s)
 		return (OK);
 	TRY(e);
 	s->found = true;
-	return (pin_child(st, s->d.ino, &s->child));
+	return (pin_named(st, s->dir.ip->ino, &s->d, &s->child));
 }
 
 /* Buckets are neither renamed nor made by renaming, and nothing moves from one
@@ -60,8 +60,7 @@ check_outside(
     struct store *st, const struct inode *dir, const struct inode *child)
 {
 	uint64_t ino = dir->ino, parent = dir->parent;
-	/* More steps than inodes means a circle. */
-	uint64_t left = st->next_ino;
+	struct climb c = { .mark = 0 };
 
 	while (ino != STORE_ROOT) {
 		PIN(up);
@@ -70,7 +69,7 @@ check_outside(
 			return (ERR_INVAL);
 		if (ino == child->parent)
 			return (OK);
-		if (left-- == 0)
+		if (climb_circle(&c, ino))
 			return (
 			    err_fail(ERR_CORRUPT, "directories form a circle"));
 		TRY(pin_child(st, parent, &up));
@@ -107,7 +106,7 @@ check_target(const struct move *m)
 		return (ERR_ISDIR);
 	if (m->to.d.isdir && m->from.d.ino != m->to.d.ino)
 		return (dir_empty(m->st, m->to.d.ino));
-	return (OK);
+	return (links_check(m->to.child.ip));
 }
 
 static enum err
@@ -124,7 +123,7 @@ static void
 settle(struct move *m, struct inode *ip, struct inode *from, struct inode *to)
 {
 	if (S_ISDIR(ip->mode) && from != to) {
-		from->nlink--;
+		links_drop(from);
 		to->nlink++;
 		ip->parent = to->ino;
 		m->st->dflt_gen++;

@@ -61,6 +61,12 @@ static const char *const stmt_sql[ST_COUNT_] = {
 			 " FROM super WHERE one=1",
 	[ST_SUPER_SET] = "UPDATE super SET epoch=?1, next_ino=?2, next_seg=?3"
 			 " WHERE one=1",
+	/* One step into each key's tree. */
+	[ST_TOP] =
+	    "SELECT (SELECT max(ino) FROM inode), max("
+	    "coalesce((SELECT max(seg) FROM node), 0),"
+	    " coalesce((SELECT max(seg) FROM segment), 0),"
+	    " coalesce((SELECT max(owner) FROM base), 0))",
 
 	[ST_INODE_GET] = "SELECT " INODE_COLS " FROM inode WHERE ino=?1",
 	[ST_INODE_PUT] = "INSERT OR REPLACE INTO inode VALUES"

@@ -67,6 +67,8 @@
 #define NODE_FANOUT 256u  /* children of a node above */
 #define NODE_LEVELS 5     /* levels 0..4: 4 TiB * 256 and up */
 #define INLINE_MAX 1024u  /* bytes of an object kept in its record */
+#define INO_MAX (((uint64_t)1 << 48) - 1) /* a mount keeps 48 bits of it */
+#define COUNTER_MAX ((uint64_t)1 << 62)   /* segments, epochs */
 #define KEY_BLOCKS ((uint64_t)1 << 30) /* blocks sealed under one block key */
 
 /* ---- SQLite (store/db.c) --------------------------------------------------- */
@@ -78,6 +80,7 @@ enum stmt {
 	ST_ROLLBACK,
 	ST_SUPER_GET,
 	ST_SUPER_SET,
+	ST_TOP,
 	ST_INODE_GET,
 	ST_INODE_PUT,
 	ST_INODE_META,
@@ -138,6 +141,7 @@ enum stmt {
  *   next_ino, next_seg, created, flags)
  *     ST_SUPER_GET  -> format, uuid, epoch, next_ino, next_seg, flags
  *     ST_SUPER_SET  (epoch, next_ino, next_seg)
+ *     ST_TOP  -> the highest inode and segment number in use
  * inode(ino INTEGER PRIMARY KEY, mode, nlink, uid, gid, rdev, size, blocks,
  *   times BLOB(48: atime mtime ctime btime, each i64 seconds u32 ns, big
  *   endian), parent, bucket, keyref, xattrs (count), obj BLOB or NULL)

@@ -170,7 +170,9 @@ store_xattr_list(struct store *st, uint64_t ino,
 		if (e != OK)
 			break;
 		const int n = sqlite3_column_bytes(s, 0);
-		if (n <= 0 || n > STORE_XATTR_NAME_MAX) {
+		if (n <= 0 || n > STORE_XATTR_NAME_MAX ||
+		    memchr(sqlite3_column_blob(s, 0), '\0', (size_t)n) !=
+			NULL) {
 			db_done(st, ST_XATTR_LIST);
 			return (ERR_CORRUPT);
 		}
