@@ -1,10 +1,10 @@
 /*
  * aead: AES-256-GCM (SP 800-38D) with 96-bit nonces and 128-bit tags.
  *
- * struct aead is a key ready for use: the key and a few keyed cipher contexts,
- * so that a message costs only a new nonce.  It may be used by many threads
- * at once; each call borrows a context from the key.  The caller owns every
- * buffer; ${in} and ${ret_out} may be the same, else must not overlap.
+ * struct aead is a key ready for use: the key and what is computed from it once
+ * it is used, so that a message costs only a new nonce.  It may be used by many
+ * threads at once.  The caller owns every buffer; ${in} and ${ret_out} may be
+ * the same, else must not overlap.
  *
  * A nonce is used once per key: pass fresh random bytes (crypto/rand.h), and
  * count messages; SP 800-38D allows 2^32 per key, ssefs stops at 2^30.
@@ -28,7 +28,7 @@ struct aead;
 /* Make a key ready.  ${key} is copied.  ERR_NOMEM, ERR_CRYPTO. */
 enum err aead_new(
     const uint8_t key[static KEY_LEN], struct aead **ret) MUSTCHECK;
-/* Give up the keyed contexts, keep the key: for a key that is not in use now.
+/* Give up what was computed, keep the key: for a key that is not in use now.
  * NULL is fine.  No call may be using it. */
 void aead_rest(struct aead *a);
 /* Wipe and free; NULL is fine.  No call may be using it. */

@@ -1,11 +1,18 @@
-/* crypto/aead: published vectors, every bit flip, threads, forked children. */
+/*
+ * crypto/aead: published vectors, every bit flip, threads, forked children; all
+ * of it with the processor's wide instructions, where it has them, and with
+ * OpenSSL.
+ */
 #include "tests/unit/crypto_vectors.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "crypto/aead.h"
+#include "crypto/aead_internal.h"
+#include "crypto/gcm_vaes.h"
 #include "crypto/rand.h"
 
 static struct aead *
@@ -86,7 +93,6 @@ test_messages(void **state UNUSED)
 		    aead_open_msg(a, "ad", 2, msg, len, out), ERR_AUTH);
 }
 
-/* Any one bit of nonce, text, tag or associated data; any cut. */
 /* A key for one message gives what a kept one does, again and again. */
 static void
 test_once(void **state UNUSED)
@@ -125,6 +131,7 @@ test_once(void **state UNUSED)
 	}
 }
 
+/* Any one bit of nonce, text, tag or associated data; any cut. */
 static void
 test_every_bit(void **state UNUSED)
 {
@@ -253,24 +260,200 @@ test_fork(void **state UNUSED)
 	assert_int_equal(aead_seal_msg(a, NULL, 0, "x", 1, msg), OK);
 }
 
+/* ---- Expanded keys and key memory ---------------------------------------- */
+
+#define ALL_BLOCKS 10000
+
+/* Key memory, taken until none is left. */
+struct hog {
+	void *p[ALL_BLOCKS];
+	size_t n;
+};
+
+static void
+hog_take(struct hog *h)
+{
+	for (h->n = 0; h->n < ALL_BLOCKS; h->n++) {
+		h->p[h->n] = secret_alloc(sizeof(struct gcm_key));
+		if (h->p[h->n] == NULL)
+			return;
+	}
+	fail_msg("key memory has no end");
+}
+
+static void
+hog_free(struct hog *h)
+{
+	while (h->n > 0)
+		secret_free(h->p[--h->n]);
+}
+
+static bool second; /* the round with OpenSSL */
+
+/* What ${n} keys in use hold of it. */
+static size_t
+held(size_t n)
+{
+	if (second || !gcm_vaes_usable())
+		return 0;
+	return n < AEAD_HELD_MAX ? n : AEAD_HELD_MAX;
+}
+
+/* How many expanded keys fit into what is free. */
+static size_t
+room(void)
+{
+	static struct hog h;
+
+	hog_take(&h);
+	const size_t n = h.n;
+	hog_free(&h);
+	return n;
+}
+
+static void
+use(struct aead *a)
+{
+	uint8_t in[100], msg[100 + AEAD_OVERHEAD], out[100];
+
+	rand_bytes(in, sizeof(in));
+	assert_int_equal(aead_seal_msg(a, "ad", 2, in, sizeof(in), msg), OK);
+	assert_int_equal(aead_open_msg(a, "ad", 2, msg, sizeof(msg), out), OK);
+	assert_memory_equal(in, out, sizeof(in));
+	msg[50] ^= 1;
+	assert_int_equal(
+	    aead_open_msg(a, "ad", 2, msg, sizeof(msg), out), ERR_AUTH);
+}
+
+/* An expanded key comes with the first use and goes with a rest. */
+static void
+test_rest(void **state UNUSED)
+{
+	struct aead *a CLEANUP_AEAD = key_of(7);
+	const size_t before = room();
+
+	aead_rest(NULL);
+	aead_rest(a);
+	for (unsigned i = 0; i < 3; i++) {
+		use(a);
+		use(a);
+		assert_int_equal(room(), before - held(1));
+		aead_rest(a);
+		assert_int_equal(room(), before);
+	}
+	use(a);
+}
+
+/* Keys beyond the limit work, and leave the rest of key memory alone. */
+static void
+test_many(void **state UNUSED)
+{
+	static struct aead *a[AEAD_HELD_MAX + 50];
+	const size_t n = sizeof(a) / sizeof(a[0]);
+
+	for (size_t i = 0; i < n; i++)
+		a[i] = key_of((uint8_t)i);
+	const size_t before = room();
+	for (unsigned turn = 0; turn < 2; turn++) {
+		for (size_t i = 0; i < n; i++)
+			use(a[i]);
+		assert_int_equal(room(), before - held(n));
+		for (size_t i = 0; i < n; i++)
+			aead_rest(a[i]);
+		assert_int_equal(room(), before);
+	}
+	for (size_t i = 0; i < n; i++)
+		aead_free(a[i]);
+}
+
+/* With no key memory left, OpenSSL does it, which has its own. */
+static void
+test_no_room(void **state UNUSED)
+{
+	static struct hog h;
+	struct aead *a CLEANUP_AEAD = key_of(8);
+	const uint8_t key[KEY_LEN] = { 1 }, nonce[AEAD_NONCELEN] = { 2 };
+	uint8_t out[3], tag[AEAD_TAGLEN], sealed[3], want_tag[AEAD_TAGLEN];
+
+	assert_int_equal(
+	    aead_seal_once(key, nonce, "ad", 2, "abc", 3, sealed, want_tag),
+	    OK);
+	hog_take(&h);
+	for (unsigned i = 0; i < 5; i++)
+		use(a);
+	assert_int_equal(
+	    aead_seal_once(key, nonce, "ad", 2, "abc", 3, out, tag), OK);
+	assert_memory_equal(out, sealed, 3);
+	assert_memory_equal(tag, want_tag, AEAD_TAGLEN);
+	assert_int_equal(
+	    aead_open_once(key, nonce, "ad", 2, sealed, 3, tag, out), OK);
+	assert_memory_equal(out, "abc", 3);
+	tag[0] ^= 1;
+	assert_int_equal(
+	    aead_open_once(key, nonce, "ad", 2, sealed, 3, tag, out), ERR_AUTH);
+	check_zero(out, 3);
+	hog_free(&h);
+	use(a);
+}
+
+/* ---- Both ways ----------------------------------------------------------- */
+
 static int
 setup(void **state UNUSED)
 {
 	return secret_init() == OK ? 0 : -1;
 }
 
+static int
+setup_openssl(void **state)
+{
+	second = true;
+	aead_only_openssl(true);
+	return setup(state);
+}
+
+/* What one way sealed, the other opens. */
+static void
+test_both(void **state UNUSED)
+{
+	static uint8_t in[5000], out[5000];
+	static uint8_t msg[5000 + AEAD_OVERHEAD];
+	struct aead *b CLEANUP_AEAD = key_of(9);
+
+	aead_only_openssl(false);
+	struct aead *a CLEANUP_AEAD = key_of(9);
+	aead_only_openssl(true);
+	rand_bytes(in, sizeof(in));
+	for (size_t len = 0; len < sizeof(in); len += len < 600 ? 7 : 401) {
+		const size_t msglen = len + AEAD_OVERHEAD;
+		assert_int_equal(aead_seal_msg(a, in, 50, in, len, msg), OK);
+		assert_int_equal(
+		    aead_open_msg(b, in, 50, msg, msglen, out), OK);
+		assert_memory_equal(in, out, len);
+		assert_int_equal(aead_seal_msg(b, in, 50, in, len, msg), OK);
+		assert_int_equal(
+		    aead_open_msg(a, in, 50, msg, msglen, out), OK);
+		assert_memory_equal(in, out, len);
+	}
+}
+
+#define EVERY_WAY                                                          \
+	cmocka_unit_test(test_vectors), cmocka_unit_test(test_messages),   \
+	    cmocka_unit_test(test_once), cmocka_unit_test(test_every_bit), \
+	    cmocka_unit_test(test_in_place_and_empty),                     \
+	    cmocka_unit_test(test_threads), cmocka_unit_test(test_fork),   \
+	    cmocka_unit_test(test_rest), cmocka_unit_test(test_no_room),   \
+	    cmocka_unit_test(test_many)
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vectors),
-		cmocka_unit_test(test_messages),
-		cmocka_unit_test(test_once),
-		cmocka_unit_test(test_every_bit),
-		cmocka_unit_test(test_in_place_and_empty),
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_fork),
+	const struct CMUnitTest any[] = { EVERY_WAY };
+	const struct CMUnitTest openssl[] = {
+		EVERY_WAY,
+		cmocka_unit_test(test_both),
 	};
+	const int failed = cmocka_run_group_tests(any, setup, NULL);
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return failed + cmocka_run_group_tests(openssl, setup_openssl, NULL);
 }
