@@ -226,9 +226,8 @@ alloc_slot_ok(struct store *st, uint64_t slot)
 	struct stat sb;
 	int fd;
 
-	/* A bogus slot must not make an arena. */
-	if (slot == 0 || slot / GROUP_SLOTS >= alloc_groups(st) ||
-	    arena_fd(st, slot / ARENA_SLOTS, false, &fd) != OK ||
+	/* The file is asked, not the bitmap, which may be what is damaged. */
+	if (slot == 0 || arena_fd(st, slot / ARENA_SLOTS, false, &fd) != OK ||
 	    sys->fstat(fd, &sb) != 0)
 		return (false);
 	return (slot % ARENA_SLOTS * BLOCK + BLOCK <= (uint64_t)sb.st_size);

@@ -1,12 +1,18 @@
 /*
  * check: fsck.
  *
- * Everything is brought to the tables first, then looked at there, with every
- * change kept out.  Repairs are made in the tables as well; what stands in core
- * is forgotten afterwards.
+ * The tables are looked at, with every change kept out.  Repairs are made in
+ * the tables as well, in this order: what names stand in and refer to, then the
+ * counts that follow from names, then records, maps and slots, then the counts
+ * that follow from records.  What stands in core is forgotten afterwards.
+ *
+ * Nothing is dropped that something else still leads to, and nothing is made
+ * up: of what was lost, what is left stays where it is, so that rows put back
+ * from a backup fit again.
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/check_internal.h"
@@ -43,14 +49,100 @@ check_row(struct check *ck, sqlite3_stmt *s)
 	return (rc == SQLITE_DONE ? ERR_NOENT : db_err(rc));
 }
 
-static enum err
-count(struct check *ck, const char *sql, uint64_t *ret)
+static void
+bind_all(sqlite3_stmt *s, unsigned n, va_list ap)
+{
+	for (unsigned i = 1; i <= n; i++)
+		(void)sqlite3_bind_int64(
+		    s, (int)i, (sqlite3_int64)va_arg(ap, uint64_t));
+}
+
+enum err
+check_get(struct check *ck, const char *sql, uint64_t *ret, unsigned n, ...)
 {
 	sqlite3_stmt *s CLEANUP_STMT = NULL;
+	va_list ap;
 
 	TRY(db_prepare(ck->st, sql, &s));
+	va_start(ap, n);
+	bind_all(s, n, ap);
+	va_end(ap);
 	TRY(check_row(ck, s));
 	*ret = (uint64_t)sqlite3_column_int64(s, 0);
+	return (OK);
+}
+
+enum err
+check_step(struct check *ck, sqlite3_stmt *s)
+{
+	const enum err e = check_row(ck, s);
+
+	return (e == ERR_NOENT ? OK : epoch_stop(ck->st, e, "a repair"));
+}
+
+enum err
+check_run(struct check *ck, const char *sql, unsigned n, ...)
+{
+	sqlite3_stmt *s CLEANUP_STMT = NULL;
+	va_list ap;
+
+	TRY(db_prepare(ck->st, sql, &s));
+	va_start(ap, n);
+	bind_all(s, n, ap);
+	va_end(ap);
+	return (check_step(ck, s));
+}
+
+enum err
+check_list(struct check *ck, const char *sql, uint64_t **ret, size_t *ret_n)
+{
+	sqlite3_stmt *s CLEANUP_STMT = NULL;
+	uint64_t *v CLEANUP_FREE = NULL;
+	size_t n = 0;
+	enum err e;
+
+	TRY(db_prepare(ck->st, sql, &s));
+	while ((e = check_row(ck, s)) == OK) {
+		if ((n & (n - 1)) == 0) {
+			uint64_t *more =
+			    realloc(v, (n == 0 ? 1 : 2 * n) * sizeof(*v));
+
+			if (more == NULL)
+				return (ERR_NOMEM);
+			v = more;
+		}
+		v[n++] = (uint64_t)sqlite3_column_int64(s, 0);
+	}
+	if (e != ERR_NOENT)
+		return (e);
+	*ret = steal(v);
+	*ret_n = n;
+	return (OK);
+}
+
+enum err
+check_fix_add(struct check *ck, const char *sql, uint64_t ino, uint64_t value)
+{
+	if (ck->nfix == ck->fix_cap) {
+		const size_t cap = ck->fix_cap == 0 ? 64 : 2 * ck->fix_cap;
+		struct check_fix *v = realloc(ck->fix, cap * sizeof(*v));
+
+		if (v == NULL)
+			return (ERR_NOMEM);
+		ck->fix = v;
+		ck->fix_cap = cap;
+	}
+	ck->fix[ck->nfix++] = (struct check_fix){ sql, ino, value };
+	return (OK);
+}
+
+enum err
+check_fix_all(struct check *ck)
+{
+	for (size_t i = 0; i < ck->nfix; i++)
+		TRY(check_run(
+		    ck, ck->fix[i].sql, 2, ck->fix[i].value, ck->fix[i].ino));
+	ck->nfix = 0;
 	return (OK);
 }
 
@@ -62,13 +154,13 @@ check_counters(struct check *ck)
 	uint64_t ino, seg, next_ino, next_seg;
 
 	/* In core they were raised when the store was opened. */
-	TRY(count(ck, "SELECT next_ino FROM super", &next_ino));
-	TRY(count(ck, "SELECT next_seg FROM super", &next_seg));
-	TRY(count(ck, "SELECT coalesce(max(ino), 0) FROM inode", &ino));
-	TRY(count(ck,
+	TRY(check_get(ck, "SELECT next_ino FROM super", &next_ino, 0));
+	TRY(check_get(ck, "SELECT next_seg FROM super", &next_seg, 0));
+	TRY(check_get(ck, "SELECT coalesce(max(ino), 0) FROM inode", &ino, 0));
+	TRY(check_get(ck,
 	    "SELECT max(coalesce((SELECT max(seg) FROM node), 0),"
 	    " coalesce((SELECT max(seg) FROM segment), 0))",
-	    &seg));
+	    &seg, 0));
 	/* The repair is to write the raised ones. */
 	if (ino >= next_ino)
 		check_say(ck, "I10", ino, ck->repair && ino < st->next_ino,
@@ -104,20 +196,39 @@ check_sqlite(struct check *ck)
 }
 
 static enum err
+check_locked(struct check *ck)
+{
+	const uint64_t found = ck->ret->problems;
+
+	TRY(check_sqlite(ck));
+	/* Changes to a damaged database may damage more. */
+	if (ck->ret->problems != found)
+		ck->repair = false;
+	if (ck->repair)
+		TRY(db_begin(ck->st));
+	TRY(check_get(ck, "SELECT count(*) FROM inode", &ck->ret->inodes, 0));
+	TRY(check_get(ck, "SELECT count(*) FROM dentry", &ck->ret->names, 0));
+	TRY(check_counters(ck));
+	TRY(check_names(ck));
+	TRY(check_sql(ck));
+	TRY(check_map(ck));
+	return (check_uses(ck));
+}
+
+static enum err
 check_all(struct check *ck)
 {
 	struct store *const st = ck->st;
 
 	RWLOCK_WRITE_SCOPE(&st->epoch);
 	LOCK_SCOPE(&st->db);
-	if (ck->repair)
-		TRY(db_begin(st));
-	TRY(check_sqlite(ck));
-	TRY(count(ck, "SELECT count(*) FROM inode", &ck->ret->inodes));
-	TRY(count(ck, "SELECT count(*) FROM dentry", &ck->ret->names));
-	TRY(check_counters(ck));
-	TRY(check_sql(ck));
-	TRY(check_map(ck));
+	const enum err e = check_locked(ck);
+
+	free(ck->fix);
+	/* What was repaired half is not kept. */
+	if (e != OK && ck->ret->repaired != 0)
+		return (epoch_stop(st, e, "a repair"));
+	TRY(e);
 	if (ck->ret->repaired == 0)
 		return (OK);
 	/* Inodes and counts in core are as before the repair. */
@@ -126,13 +237,14 @@ check_all(struct check *ck)
 	return (inode_open(st));
 }
 
-/* Free what waits to be freed, so that rows and bitmap say the same. */
+/* Free what waits to be freed, so that rows and bitmap say the same.  Not in a
+ * store that may be damaged: what is to be freed may be in use. */
 static enum err
 settle(struct store *st)
 {
 	enum err e = OK;
 
-	if (st->readonly)
+	if (st->readonly || st->opts.check)
 		return (OK);
 	while (e == OK)
 		e = drain_step(st);
@@ -153,6 +265,9 @@ store_check(struct store *st, bool repair,
 	*ret = (struct store_check_result){ .inodes = 0 };
 	if (repair && st->readonly)
 		return (ERR_ROFS);
+	if (repair && !st->opts.check)
+		return (err_fail(
+		    ERR_INVAL, "the store was not opened to be checked"));
 	TRY(settle(st));
 	TRY(check_all(&ck));
 	return (repair ? epoch_commit(st) : OK);

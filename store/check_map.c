@@ -14,6 +14,10 @@
 #include "store/check_internal.h"
 
 #define GROUP_BYTES (GROUP_SLOTS / 8)
+#define ALLOC_ROW_OK                                                  \
+	"(typeof(bits) = 'blob' AND length(bits) = 4096 AND grp >= 0" \
+	" AND grp < 524288)"
+_Static_assert(GROUP_BYTES == 4096, "ALLOC_ROW_OK");
 #define LOST_SHOWN 3u /* damaged rows named one by one, of one segment */
 
 struct owner {
@@ -22,7 +26,8 @@ struct owner {
 	uint64_t nblocks; /* that its size can have; UINT64_MAX: any */
 	uint8_t root[AEAD_TAGLEN];
 	uint8_t depth;
-	bool draining; /* rows of it wait to be freed */
+	bool maybe_dead; /* table dead may name it */
+	bool draining;   /* rows of it wait to be freed */
 	bool seen;
 	bool embedded; /* its only node stands in the object record */
 };
@@ -126,16 +131,32 @@ check_embedded(struct walk *w, struct owner *o, const struct obj *obj)
 	return (e);
 }
 
-/* I6, I11: the record of a regular file. */
+/* I6: the size is kept twice; the one in the record is sealed. */
 static enum err
-check_record(
-    struct walk *w, uint64_t ino, uint64_t size, const uint8_t *rec, size_t len)
+check_size(struct walk *w, uint64_t ino, uint64_t size, const struct obj *obj)
 {
-	struct owner o = { .ino = ino };
+	if (obj->size == size)
+		return (OK);
+	check_say(w->ck, "I6", ino, w->ck->repair,
+	    "its size is %llu, the sealed size is %llu",
+	    (unsigned long long)size, (unsigned long long)obj->size);
+	if (!w->ck->repair)
+		return (OK);
+	return (check_fix_add(
+	    w->ck, "UPDATE inode SET size=?1 WHERE ino=?2", ino, obj->size));
+}
+
+/* I6, I8, I11: the record of a regular file. */
+static enum err
+check_record(struct walk *w, sqlite3_stmt *s)
+{
+	struct owner o = { .ino = (uint64_t)sqlite3_column_int64(s, 0) };
+	const uint64_t ino = o.ino;
 	struct obj *obj = NULL;
 	enum err e;
 
-	e = obj_parse(rec, len, &obj);
+	e = obj_parse(sqlite3_column_blob(s, 3),
+	    (size_t)sqlite3_column_bytes(s, 3), &obj);
 	if (e == ERR_NOMEM)
 		return (e);
 	if (e != OK) {
@@ -144,15 +165,17 @@ check_record(
 		w->damaged = true;
 		return (OK);
 	}
-	if (obj->size != size)
-		check_say(w->ck, "I6", ino, false,
-		    "its size is %llu, the sealed size is %llu",
-		    (unsigned long long)size, (unsigned long long)obj->size);
+	e = check_size(w, ino, (uint64_t)sqlite3_column_int64(s, 2), obj);
+	if (e == OK)
+		e = check_key(
+		    w->ck, ino, (uint32_t)sqlite3_column_int64(s, 4), obj);
 	o.no = obj->seg.no;
 	o.nblocks = (obj->size + BLOCK - 1) / BLOCK;
 	o.depth = obj->seg.depth;
 	memcpy(o.root, obj->seg.root, AEAD_TAGLEN);
-	e = obj->seg.embedded ? check_embedded(w, &o, obj) : OK;
+	o.maybe_dead = obj->seg.maybe_dead;
+	if (e == OK && obj->seg.embedded)
+		e = check_embedded(w, &o, obj);
 	obj_free(obj);
 	TRY(e);
 	return (o.no == 0 ? OK : owner_add(w, &o));
@@ -162,23 +185,21 @@ static enum err
 collect_inodes(struct walk *w)
 {
 	sqlite3_stmt *s CLEANUP_STMT = NULL;
-	uint64_t ino;
 	enum err e;
 
 	TRY(db_prepare(
-	    w->ck->st, "SELECT ino, mode, size, obj FROM inode", &s));
+	    w->ck->st, "SELECT ino, mode, size, obj, keyref FROM inode", &s));
 	while ((e = check_row(w->ck, s)) == OK) {
-		ino = (uint64_t)sqlite3_column_int64(s, 0);
-		if (S_ISREG((uint32_t)sqlite3_column_int64(s, 1)))
-			TRY(check_record(w, ino,
-			    (uint64_t)sqlite3_column_int64(s, 2),
-			    sqlite3_column_blob(s, 3),
-			    (size_t)sqlite3_column_bytes(s, 3)));
-		else if (sqlite3_column_type(s, 3) != SQLITE_NULL)
-			check_say(w->ck, "I6", ino, false,
+		if (S_ISREG((uint32_t)sqlite3_column_int64(s, 1))) {
+			TRY(check_record(w, s));
+		} else if (sqlite3_column_type(s, 3) != SQLITE_NULL) {
+			check_say(w->ck, "I6",
+			    (uint64_t)sqlite3_column_int64(s, 0), false,
 			    "an object record of what is no regular file");
+			w->damaged = true;
+		}
 	}
-	return (e == ERR_NOENT ? OK : e);
+	return (e == ERR_NOENT ? check_fix_all(w->ck) : e);
 }
 
 /* Shared segments. */
@@ -209,7 +230,32 @@ collect_shared(struct walk *w)
 	return (e == ERR_NOENT ? OK : e);
 }
 
-/* Only in a store opened for reading: else nothing waits any more. */
+/* A note that would free what a file or a copy still has. */
+static enum err
+check_dead(struct walk *w)
+{
+	sqlite3_stmt *s CLEANUP_STMT = NULL;
+	enum err e;
+
+	TRY(db_prepare(w->ck->st, "SELECT seg, first FROM dead", &s));
+	while ((e = check_row(w->ck, s)) == OK) {
+		const uint64_t no = (uint64_t)sqlite3_column_int64(s, 0);
+		const struct owner *o = owner_find(w, no);
+
+		if (o == NULL || (sqlite3_column_int64(s, 1) > 0 &&
+				     (o->ino == 0 || o->maybe_dead)))
+			continue;
+		check_say(w->ck, "I3", o->ino, w->ck->repair,
+		    "its segment %llu is to be freed", (unsigned long long)no);
+		if (w->ck->repair)
+			TRY(check_fix_add(w->ck,
+			    "DELETE FROM dead WHERE seg=?2 AND first=?1", no,
+			    (uint64_t)sqlite3_column_int64(s, 1)));
+	}
+	return (e == ERR_NOENT ? check_fix_all(w->ck) : e);
+}
+
+/* Not in a store in use, where nothing waits any more. */
 static enum err
 collect_draining(struct walk *w)
 {
@@ -248,6 +294,7 @@ collect(struct walk *w)
 			    "its segment %llu is inode %llu's as well",
 			    (unsigned long long)w->own[i].no,
 			    (unsigned long long)w->own[i - 1].ino);
+	TRY(check_dead(w));
 	return (collect_draining(w));
 }
 
@@ -519,6 +566,45 @@ check_rootless(struct walk *w)
 			    (unsigned long long)w->own[i].no);
 }
 
+/* I7: what lies under the segments, told by the file that has it. */
+static enum err
+check_bases(struct walk *w)
+{
+	sqlite3_stmt *s CLEANUP_STMT = NULL;
+	uint64_t last = 0, end = 0;
+	enum err e;
+
+	TRY(db_prepare(w->ck->st,
+	    "SELECT b.owner, b.start, b.len, b.seg, s.seg IS NULL FROM base b"
+	    " LEFT JOIN segment s ON s.seg = b.seg ORDER BY b.owner, b.start",
+	    &s));
+	while ((e = check_row(w->ck, s)) == OK) {
+		const uint64_t no = (uint64_t)sqlite3_column_int64(s, 0);
+		const uint64_t start = (uint64_t)sqlite3_column_int64(s, 1);
+		const struct owner *o = owner_find(w, no);
+		const uint64_t ino = o == NULL ? 0 : o->ino;
+
+		if (o == NULL)
+			check_say(w->ck, "I9", 0, false,
+			    "an extent under segment %llu, which belongs to "
+			    "nothing",
+			    (unsigned long long)no);
+		if (sqlite3_column_int(s, 4) != 0)
+			check_say(w->ck, "I7", ino, false,
+			    "segment %llu lies over segment %llu, which is "
+			    "not there",
+			    (unsigned long long)no,
+			    (unsigned long long)sqlite3_column_int64(s, 3));
+		if (no == last && start < end)
+			check_say(w->ck, "I7", ino, false,
+			    "extents under segment %llu overlap at block %llu",
+			    (unsigned long long)no, (unsigned long long)start);
+		last = no;
+		end = start + (uint64_t)sqlite3_column_int64(s, 2);
+	}
+	return (e == ERR_NOENT ? OK : e);
+}
+
 /* ---- The bitmap --------------------------------------------------------- */
 
 static void
@@ -565,6 +651,13 @@ check_group(struct walk *w, uint64_t grp)
 	return (OK);
 }
 
+/* Rows that alloc_open() passed over. */
+static const struct rule rows[] = {
+	{ "I3", "SELECT 0, grp FROM alloc WHERE NOT " ALLOC_ROW_OK,
+	    "DELETE FROM alloc WHERE NOT " ALLOC_ROW_OK,
+	    "row %1 of the bitmap is damaged" },
+};
+
 enum err
 check_map(struct check *ck)
 {
@@ -577,6 +670,8 @@ check_map(struct check *ck)
 	TRY(collect(w));
 	TRY(walk_nodes(w));
 	check_rootless(w);
+	TRY(check_bases(w));
+	TRY(check_rules(ck, rows, COUNTOF(rows)));
 	n = alloc_groups(ck->st);
 	if (w->ngroups > n)
 		n = w->ngroups;

@@ -240,11 +240,14 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	TRY(db_open(st));
 	uuid_format(st->uuid, st->uuid_text);
 	TRY(alloc_open(st));
-	if (!st->readonly)
+	/* In a store that may be damaged, what seems free may not be. */
+	if (!st->readonly && !o->check)
 		alloc_trim(st);
-	TRY(open_kms(st));
-	st->have_dead = true;
-	TRY(reap_orphans(st));
+	if (!o->no_keys)
+		TRY(open_kms(st));
+	st->have_dead = !o->check;
+	if (!o->check)
+		TRY(reap_orphans(st));
 	TRY(epoch_start(st));
 	if (st->kms != NULL)
 		TRY(kms_watch(st->kms, revoke_look, st));
@@ -259,7 +262,7 @@ store_close_dir(struct store *st)
 
 	epoch_end(st);
 	e = epoch_commit(st);
-	if (e == OK && !st->readonly)
+	if (e == OK && !st->readonly && !st->opts.check)
 		alloc_trim(st);
 	store_free(st);
 	return (e);

@@ -60,6 +60,11 @@ struct store_opts {
 	size_t db_cache;      /* bytes of SQLite pages kept; 0: 40 MiB */
 	size_t inode_cache;   /* inodes kept in core; 0: 16384 */
 	const struct kms_root *root; /* NULL: as the keystore says */
+	bool check;   /* for store_check() alone: damage that hinders
+			 ordinary work does not hinder opening, and nothing
+			 is freed */
+	bool no_keys; /* leave the keystore alone: content is shut, no root
+			 key is needed */
 };
 
 struct store_init {
@@ -379,8 +384,10 @@ struct store_check_result {
 /*
  * store_check(st, repair, cb, arg, ret):
  * fsck: assert every numbered invariant.  With ${repair}, rebuild what follows
- * from the rest.  Needs the store open and no other user.  OK also when
- * problems were found.
+ * from the rest and give a name in lost+found to what has none; the store must
+ * have been opened with ${check} for that (ERR_INVAL).  What is told and not
+ * repaired stays as it is.  Needs the store open and no other user.  OK also
+ * when problems were found.
  */
 enum err store_check(struct store *st, bool repair,
     void (*cb)(void *arg, const struct store_problem *p), void *arg,

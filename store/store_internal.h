@@ -37,10 +37,12 @@
  *   I5  Every node's CRC is right; its level and index are possible for the
  *       object's size; a node's tag equals the one its parent (or the object
  *       record) holds; parents name no missing node.
- *   I6  An object record parses; its sealed size equals the inode's.
+ *   I6  An object record parses; its sealed size equals the inode's; an
+ *       inode's row has a known kind and whole times.
  *   I7  segment.refs equals the base extents that name the segment; base
  *       extents of one owner do not overlap.
- *   I8  keyref.uses equals the inodes with that keyref; every keyref exists.
+ *   I8  keyref.uses equals the inodes with that keyref; an inode's keyref
+ *       names the master key that its wrapped data key is under.
  *   I9  No xattr, default or content belongs to an inode that is not there.
  *   I10 Numbers given out (inode, segment) are below the counters in super.
  *   I11 No inode holds both inline data and a map, nor blocks beyond its size.

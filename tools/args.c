@@ -54,7 +54,8 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	[OPT_SKIP] = { "skip", 0, "N", "leave out the first N records" },
 	[OPT_LAST] = { "last", 0, "N", "the last N records only" },
 	[OPT_REPAIR] = { "repair", 0, NULL,
-	    "rebuild what follows from the rest" },
+	    "rebuild what follows from the rest; what has no name\n"
+	    "goes to lost+found" },
 	[OPT_KEYS] = { "keys", 0, NULL,
 	    "verify every block with its key, not only checksums" },
 	[OPT_RATE] = { "rate", 0, "BYTES",

@@ -132,8 +132,10 @@ extern const struct kms_who cmd_who;
 bool cmd_open_kms(const struct args *a, struct kms **ret) MUSTCHECK;
 bool cmd_open_store(
     const struct args *a, struct store **ret, enum err *ret_e) MUSTCHECK;
-/* The same without a word; ${a} names a store. */
-enum err cmd_try_store(const struct args *a, struct store **ret) MUSTCHECK;
+/* The same without a word; ${a} names a store, ${o} (NULL: none) says how, but
+ * for dir and root. */
+enum err cmd_try_store(const struct args *a, const struct store_opts *o,
+    struct store **ret) MUSTCHECK;
 /* Commit and close; ${code}, or EXIT_FAILED when the commit failed. */
 int cmd_close_store(struct store *st, int code);
 

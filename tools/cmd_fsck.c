@@ -15,6 +15,23 @@ not_opened(enum err e)
 	return (e == ERR_CORRUPT || e == ERR_AUTH ? EXIT_LEFT : EXIT_UNCHECKED);
 }
 
+/* Without --repair nothing is written, not even what a crash left behind is
+ * brought in order. */
+static bool
+open_check(const struct args *a, struct store **ret, enum err *ret_e)
+{
+	const struct store_opts o = {
+		.check = true,
+		.readonly = a->opt[OPT_REPAIR] == NULL,
+	};
+
+	*ret_e = cmd_try_store(a, &o, ret);
+	if (*ret_e == OK)
+		return (true);
+	(void)cmd_fail(*ret_e, "store \"%s\": cannot be opened", a->store);
+	return (false);
+}
+
 static void
 show_problem(void *arg, const struct store_problem *p)
 {
@@ -68,7 +85,7 @@ cmd_fsck(const struct args *a)
 	int code;
 	enum err e;
 
-	if (!cmd_open_store(a, &st, &e))
+	if (!open_check(a, &st, &e))
 		return (not_opened(e));
 	json_begin(&j);
 	if (as_json) {

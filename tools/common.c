@@ -163,12 +163,17 @@ cmd_open_kms(const struct args *a, struct kms **ret)
 }
 
 enum err
-cmd_try_store(const struct args *a, struct store **ret)
+cmd_try_store(
+    const struct args *a, const struct store_opts *how, struct store **ret)
 {
 	struct root root CLEANUP_ROOT = { .given = false };
-	struct store_opts o = { .dir = a->store };
+	struct store_opts o = { .readonly = false };
 
-	TRY(root_get(a, false, &root));
+	if (how != NULL)
+		o = *how;
+	o.dir = a->store;
+	if (!o.no_keys)
+		TRY(root_get(a, false, &root));
 	o.root = root.given ? &root.root : NULL;
 	return (store_open_dir(&o, ret));
 }
@@ -180,7 +185,7 @@ cmd_open_store(const struct args *a, struct store **ret, enum err *ret_e)
 	enum err e = ERR_INVAL;
 
 	if (dir != NULL)
-		e = cmd_try_store(a, ret);
+		e = cmd_try_store(a, NULL, ret);
 	if (ret_e != NULL)
 		*ret_e = e;
 	if (e == OK)

@@ -31,7 +31,7 @@ dial(const char *dir)
 bool
 reach_open(const struct args *a, struct reach *ret, enum err *ret_e)
 {
-	enum err e = cmd_try_store(a, &ret->st);
+	enum err e = cmd_try_store(a, NULL, &ret->st);
 
 	ret->fd = -1;
 	if (e != OK)

@@ -33,6 +33,18 @@ open_store(const char *dir, bool readonly)
 	return (st);
 }
 
+static struct store *
+open_check(const char *dir, bool repair)
+{
+	const struct store_opts o = {
+		.dir = dir, .check = true, .readonly = !repair
+	};
+	struct store *st = NULL;
+
+	assert_ok(store_open_dir(&o, &st));
+	return (st);
+}
+
 static uint64_t
 make(struct store *st, uint64_t dir, const char *name, uint32_t mode,
     uint64_t off, size_t len)
@@ -88,6 +100,35 @@ fill(const char *dir)
 	assert_ok(store_close_dir(st));
 }
 
+/* A store as fill() made it once, at ${dir}. */
+static struct tmpdir template;
+
+static void
+fill_copy(const char *dir)
+{
+	static const char *const files[] = { "meta.db", "meta.db-wal",
+		"arena-0", "keys.db", "keys.db-wal", "keys.db-audit.log" };
+	char from[80];
+
+	(void)snprintf(from, sizeof(from), "%s/s", template.path);
+	if (template.path[0] == '\0') {
+		template = tmpdir_make();
+		(void)snprintf(from, sizeof(from), "%s/s", template.path);
+		fill(from);
+	}
+	assert_int_equal(mkdir(dir, 0700), 0);
+	for (size_t i = 0; i < COUNTOF(files); i++)
+		if (file_size(from, files[i]) >= 0)
+			copy_file(from, dir, files[i]);
+}
+
+static int
+forget_template(void **state UNUSED)
+{
+	tmpdir_remove(&template);
+	return (0);
+}
+
 static void
 meddle(const char *dir, const char *sql)
 {
@@ -109,9 +150,25 @@ check(const char *dir, bool repair, bool readonly, const char *want,
 {
 	struct store_check_result r;
 	struct found f = { "" };
-	struct store *const st = open_store(dir, readonly);
+	struct store *const st =
+	    repair ? open_check(dir, true) : open_store(dir, readonly);
 
 	assert_ok(store_check(st, repair, on_problem, &f, &r));
+	if (strcmp(f.list, want) != 0)
+		fail_msg(
+		    "%s: \"%s\" where \"%s\" was expected", what, f.list, want);
+	assert_ok(store_close_dir(st));
+}
+
+/* As "ssefs fsck" without --repair does. */
+static void
+look(const char *dir, const char *want, const char *what)
+{
+	struct store_check_result r;
+	struct found f = { "" };
+	struct store *const st = open_check(dir, false);
+
+	assert_ok(store_check(st, false, on_problem, &f, &r));
 	if (strcmp(f.list, want) != 0)
 		fail_msg(
 		    "%s: \"%s\" where \"%s\" was expected", what, f.list, want);
@@ -130,6 +187,9 @@ test_whole(void **state UNUSED)
 	(void)snprintf(dir, sizeof(dir), "%s/s", d.path);
 	fill(dir);
 	st = open_store(dir, false);
+	assert_err(store_check(st, true, on_problem, &f, &r), ERR_INVAL);
+	assert_ok(store_close_dir(st));
+	st = open_check(dir, true);
 	assert_ok(store_check(st, true, on_problem, &f, &r));
 	assert_string_equal(f.list, "");
 	assert_int_equal(r.inodes, 8);
@@ -140,37 +200,118 @@ test_whole(void **state UNUSED)
 	check(dir, false, true, "", "read-only");
 }
 
+/* What fill() wrote is there, by number: names may have gone to lost+found. */
+static void
+intact(const char *dir, uint64_t lost, const char *what)
+{
+	static const struct {
+		uint64_t ino, off;
+		size_t len;
+		char byte;
+	} all[] = { { 3, 0, 100, 's' }, { 4, 0, 3 << 20, 'b' },
+		{ 6, (uint64_t)1 << 32, 5000, 's' }, { 8, 0, 2 << 20, 'b' } };
+	static char got[3 << 20], want[3 << 20];
+	struct store *const st = open_store(dir, false);
+	struct store_file *f = NULL;
+	size_t n;
+
+	for (size_t i = 0; i < COUNTOF(all); i++) {
+		if (all[i].ino == lost)
+			continue;
+		memset(want, all[i].byte, all[i].len);
+		assert_ok(store_open(st, &who, all[i].ino, &f));
+		assert_ok(store_read(f, all[i].off, got, sizeof(got), &n));
+		store_release(f);
+		if (n != all[i].len || memcmp(got, want, n) != 0)
+			fail_msg("%s: inode %llu differs", what,
+			    (unsigned long long)all[i].ino);
+	}
+	assert_ok(store_close_dir(st));
+}
+
 static void
 test_breaches(void **state UNUSED)
 {
 	static const struct {
 		const char *sql, *plain, *repaired, *after;
+		uint64_t lost; /* the file that is not to be had */
 	} cases[] = {
-		{ "UPDATE inode SET nlink=5 WHERE ino=3", "I1", "I1+", "" },
-		{ "UPDATE inode SET nlink=9 WHERE ino=2", "I1", "I1+", "" },
-		{ "DELETE FROM dentry WHERE ino=3", "I1", "I1", "I1" },
-		{ "DELETE FROM inode WHERE ino=3", "I1 I8", "I1 I8+", "I1" },
+		{ "UPDATE inode SET nlink=5 WHERE ino=3", "I1", "I1+", "", 0 },
+		{ "UPDATE inode SET nlink=9 WHERE ino=2", "I1", "I1+", "", 0 },
+		{ "DELETE FROM dentry WHERE ino=3", "I1", "I1+", "", 0 },
+		{ "DELETE FROM dentry WHERE ino=5", "I1 I2 I1", "I1+ I1+", "",
+		    0 },
+		{ "DELETE FROM dentry WHERE ino=2", "I1 I2 I2 I1", "I1+ I1+",
+		    "", 0 },
+		{ "DELETE FROM dentry WHERE ino IN (2, 3)", "I1 I1 I2 I2 I1",
+		    "I1+ I1+ I1+", "", 0 },
+		{ "DELETE FROM inode WHERE ino=3", "I1 I8", "I1 I8+", "I1", 3 },
+		{ "DELETE FROM inode WHERE ino=4", "I1 I1 I9 I9 I8",
+		    "I1 I1 I9 I9 I8+", "I1 I1 I9 I9", 4 },
+		{ "DELETE FROM inode WHERE ino=5", "I2 I1 I9 I9 I9 I9", "I2+",
+		    "", 0 },
+		{ "DELETE FROM inode WHERE ino=2", "I2 I1 I9 I9 I9 I9", "I2+",
+		    "", 0 },
+		{ "DELETE FROM inode WHERE ino=1", "I2 I9", "I2+", "", 0 },
+		{ "DELETE FROM inode WHERE ino IN (2, 5)",
+		    "I2 I2 I1 I1 I9 I9 I9 I9 I9 I9 I9 I9", "I2+ I2+", "", 0 },
+		{ "DELETE FROM inode WHERE ino=5; DELETE FROM dentry WHERE "
+		  "ino=5",
+		    "I2 I9 I9 I9 I9 I1", "I2+ I1+ I1+", "", 0 },
 		{ "UPDATE dentry SET name=CAST('small/' AS BLOB) WHERE ino=3",
-		    "I1 I1", "I1 I1+", "I1" },
-		{ "UPDATE inode SET parent=1 WHERE ino=5", "I2", "I2+", "" },
-		{ "UPDATE inode SET bucket=7 WHERE ino=3", "I2", "I2", "I2" },
-		{ "UPDATE segment SET refs=refs+1", "I7", "I7+", "" },
-		{ "UPDATE keyref SET uses=uses+1", "I8", "I8+", "" },
-		{ "UPDATE inode SET keyref=77 WHERE ino=3", "I8 I8", "I8+ I8",
-		    "I8" },
-		{ "INSERT INTO xattr VALUES(99, x'61', x'62')", "I9", "I9+",
-		    "" },
-		{ "DELETE FROM xattr", "I9", "I9+", "" },
-		{ "INSERT INTO dflt VALUES(3, 'None')", "I9", "I9+", "" },
-		{ "INSERT INTO symlink VALUES(3, x'61')", "I9", "I9+", "" },
-		{ "UPDATE symlink SET target=x'61'", "I9", "I9", "I9" },
-		{ "UPDATE super SET next_ino=5", "I10", "I10+", "" },
-		{ "UPDATE super SET next_seg=1", "I10", "I10+", "" },
-		{ "UPDATE inode SET size=99 WHERE ino=3", "I6", "I6", "I6" },
-		{ "UPDATE alloc SET bits=zeroblob(4096)", "I3", "I3+", "" },
-		{ "UPDATE alloc SET bits=CAST(substr(bits, 1, 4000) ||"
-		  " zeroblob(95) || x'ff' AS BLOB)",
-		    "I3", "I3+", "" },
+		    "I1 I1", "I1+", "", 0 },
+		{ "UPDATE dentry SET name=CAST('sub' AS BLOB) WHERE ino=5",
+		    "I1 I2 I1", "I1+", "", 0 },
+		{ "UPDATE dentry SET name=CAST('a/b' AS BLOB) WHERE ino=3",
+		    "I1", "I1+ I1+", "", 0 },
+		{ "UPDATE dentry SET name='small' WHERE ino=3", "I1", "I1+", "",
+		    0 },
+		{ "UPDATE dentry SET parent=99 WHERE ino=3", "I9", "I9+ I1+",
+		    "", 0 },
+		{ "UPDATE dentry SET parent=4 WHERE ino=3", "I9", "I9+ I1+", "",
+		    0 },
+		{ "UPDATE dentry SET parent=5 WHERE ino=5", "I2 I2 I1 I1",
+		    "I2+ I2+ I1+", "", 0 },
+		{ "INSERT INTO dentry VALUES(5, CAST('up/' AS BLOB), 5)",
+		    "I2 I2 I2 I1", "I2+", "", 0 },
+		{ "INSERT INTO orphan VALUES(3)", "I1", "I1+", "", 0 },
+		{ "INSERT INTO orphan VALUES(3); DELETE FROM dentry WHERE "
+		  "ino=3",
+		    "I1", "I1+", "", 0 },
+		{ "INSERT INTO dead SELECT max(seg), 0 FROM node", "I3", "I3+",
+		    "", 0 },
+		{ "UPDATE inode SET parent=1 WHERE ino=5", "I2", "I2+", "", 0 },
+		{ "UPDATE inode SET bucket=7 WHERE ino=3", "I2", "I2+", "", 0 },
+		{ "UPDATE inode SET bucket=7 WHERE ino=5", "I2", "I2+", "", 0 },
+		{ "UPDATE inode SET bucket=7; DELETE FROM dentry WHERE ino=3",
+		    "I1 I2 I2 I2 I2 I2 I2", "I1+ I2+ I2+ I2+ I2+ I2+ I2+", "",
+		    0 },
+		{ "UPDATE segment SET refs=refs+1", "I7", "I7+", "", 0 },
+		{ "UPDATE keyref SET uses=uses+1", "I8", "I8+", "", 0 },
+		{ "UPDATE inode SET keyref=77 WHERE ino=3", "I8 I8", "I8+", "",
+		    0 },
+		{ "DELETE FROM keyref", "I8 I8 I8 I8", "I8+ I8+", "", 0 },
+		{ "UPDATE keyref SET arn='arn:aws:kms:x:0:key/0'",
+		    "I8 I8 I8 I8", "I8+ I8+ I8+ I8+ I8+ I8+", "", 0 },
+		{ "INSERT INTO xattr VALUES(99, x'61', x'62')", "I9", "I9+", "",
+		    0 },
+		{ "DELETE FROM xattr", "I9", "I9+", "", 0 },
+		{ "INSERT INTO dflt VALUES(3, 'None')", "I9", "I9+", "", 0 },
+		{ "INSERT INTO symlink VALUES(3, x'61')", "I9", "I9+", "", 0 },
+		{ "UPDATE symlink SET target=x'61'", "I9", "I9+", "", 0 },
+		{ "DELETE FROM symlink", "I9", "I9", "I9", 0 },
+		{ "UPDATE super SET next_ino=5", "I10", "I10+", "", 0 },
+		{ "UPDATE super SET next_seg=1", "I10", "I10+", "", 0 },
+		{ "UPDATE inode SET size=99 WHERE ino=3", "I6", "I6+", "", 0 },
+		{ "UPDATE inode SET times=x'00' WHERE ino=3", "I6", "I6", "I6",
+		    3 },
+		{ "UPDATE alloc SET bits=zeroblob(4096)", "I3", "I3+", "", 0 },
+		{ "UPDATE alloc SET bits=zeroblob(7)", "I3 I3", "I3+ I3+", "",
+		    0 },
+		{ "DELETE FROM alloc", "I3", "I3+", "", 0 },
+		{ "UPDATE alloc SET bits=CAST(substr(bits, 1, 4000) || "
+		  "zeroblob(95) || x'ff' AS BLOB)",
+		    "I3", "I3+", "", 0 },
 	};
 	size_t i;
 
@@ -179,12 +320,13 @@ test_breaches(void **state UNUSED)
 		char dir[80];
 
 		(void)snprintf(dir, sizeof(dir), "%s/s", d.path);
-		fill(dir);
+		fill_copy(dir);
 		meddle(dir, cases[i].sql);
-		check(dir, false, true, cases[i].plain, cases[i].sql);
+		look(dir, cases[i].plain, cases[i].sql);
 		check(dir, true, false, cases[i].repaired, cases[i].sql);
-		if (cases[i].after != NULL)
-			check(dir, false, false, cases[i].after, cases[i].sql);
+		look(dir, cases[i].after, cases[i].sql);
+		intact(dir, cases[i].lost, cases[i].sql);
+		look(dir, cases[i].after, cases[i].sql);
 	}
 }
 
@@ -213,7 +355,7 @@ test_nodes(void **state UNUSED)
 		char dir[80];
 
 		(void)snprintf(dir, sizeof(dir), "%s/s", d.path);
-		fill(dir);
+		fill_copy(dir);
 		meddle(dir, cases[i]);
 		st = open_store(dir, true);
 		assert_ok(store_check(st, false, on_problem, &f, &r));
@@ -238,7 +380,7 @@ test_arena(void **state UNUSED)
 	struct store *st;
 
 	(void)snprintf(dir, sizeof(dir), "%s/s", d.path);
-	fill(dir);
+	fill_copy(dir);
 	(void)snprintf(path, sizeof(path), "%s/arena-0", dir);
 	assert_int_equal(truncate(path, 1 << 20), 0);
 	st = open_store(dir, true);
@@ -257,5 +399,5 @@ main(void)
 		cmocka_unit_test(test_arena),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return (cmocka_run_group_tests(tests, NULL, forget_template));
 }
