@@ -189,6 +189,8 @@ help:
 	@echo 'make cases          run the shell cases (CASES=tests/cases/keys)'
 	@echo 'make check-asan     unit and model tests under ASan and UBSan'
 	@echo 'make tsan           unit and model tests under TSan'
+	@echo 'make kills          mounts killed at each call, and 100 at random'
+	@echo 'make soak           load for SOAK_SECONDS=1800, then PostgreSQL'
 	@echo 'make check-layers   rooms include only what stands below them'
 	@echo 'make bench          speed beside gocryptfs, securefs, passthrough'
 	@echo 'make fuzz           search with each fuzzer (T=name, SECS=20)'
@@ -217,6 +219,17 @@ check-asan: deps-test
 .PHONY: tsan
 tsan: deps-test
 	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run tsan
+
+# Long ones, outside of check.
+.PHONY: kills
+kills: deps-test all
+	CASE_TIMEOUT=7200 SSEFS='$(O)/ssefs' LOOPS=100 sh tests/crash/kill9.sh
+	CASE_TIMEOUT=7200 SSEFS='$(O)/ssefs' sh tests/crash/killn.sh
+
+.PHONY: soak
+soak: deps-test all
+	CASE_TIMEOUT=36000 SSEFS='$(O)/ssefs' sh tests/load/soak.sh
+	CASE_TIMEOUT=3600 SSEFS='$(O)/ssefs' sh tests/load/postgres.sh
 
 .PHONY: check-layers
 check-layers:
