@@ -73,6 +73,19 @@ check_sse(const struct fs *fs)
 	return (FS_EXIT_KEY);
 }
 
+/* What cannot be looked at cannot be mounted. */
+static enum err
+check_root(struct fs *fs)
+{
+	struct store_attr a;
+	const enum err e = store_getattr(fs->store, fs->root, &a);
+
+	if (e == ERR_STALE || (e == OK && !S_ISDIR(a.mode)))
+		return (err_fail(
+		    ERR_CORRUPT, "the directory to be mounted is damaged"));
+	return (e);
+}
+
 static int
 open_store(struct fs *fs)
 {
@@ -97,9 +110,10 @@ open_store(struct fs *fs)
 		return (open_exit(e));
 	}
 	fs->root = STORE_ROOT;
-	if (strcmp(o->source, "/") == 0)
-		return (FS_EXIT_OK);
-	e = store_bucket_find(fs->store, o->source, &fs->root);
+	if (strcmp(o->source, "/") != 0)
+		e = store_bucket_find(fs->store, o->source, &fs->root);
+	if (e == OK)
+		e = check_root(fs);
 	if (e == OK)
 		return (FS_EXIT_OK);
 	if (e == ERR_NOENT || e == ERR_INVAL)

@@ -22,10 +22,12 @@ trace_stderr(const char *store)
 	if ((size_t)snprintf(path, sizeof(path), "%s/mount.log", store) <
 	    sizeof(path))
 		fd = open(path,
-		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
+			O_NONBLOCK,
 		    0600);
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > LOG_MAX &&
-	    ftruncate(fd, 0) != 0) {
+	/* Nothing to wait on, such as a fifo. */
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+			   (st.st_size > LOG_MAX && ftruncate(fd, 0) != 0))) {
 		(void)close(fd);
 		fd = -1;
 	}

@@ -19,8 +19,10 @@
 static enum err
 arena_open(struct store *st, const char *path, bool make, int *ret)
 {
-	int fd = sys->open(path,
-	    (st->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const int how = (st->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+			O_NOFOLLOW | O_NONBLOCK;
+	struct stat sb;
+	int fd = sys->open(path, how, 0600);
 
 	if (fd < 0 && errno == ENOENT && make) {
 		fd = sys->open(
@@ -36,8 +38,13 @@ arena_open(struct store *st, const char *path, bool make, int *ret)
 	}
 	if (fd < 0 && errno == ENOENT)
 		return (err_fail(ERR_CORRUPT, "%s is missing", path));
-	if (fd < 0)
+	if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
 		return (err_from_errno(errno));
+	if (fd < 0 || sys->fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode)) {
+		if (fd >= 0)
+			(void)sys->close(fd);
+		return (err_fail(ERR_CORRUPT, "%s is no regular file", path));
+	}
 	*ret = fd;
 	return (OK);
 }

@@ -81,7 +81,8 @@ node_put(struct vfs_node *n)
 static int
 open_fd(const char *path, int flags, bool *ret_new, bool *ret_ro)
 {
-	const int common = O_CLOEXEC | O_NOFOLLOW;
+	/* Nothing is waited for that an attacker put here, such as a fifo. */
+	const int common = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 	int fd = -1;
 
 	*ret_new = false;
