@@ -494,6 +494,11 @@ write_out(struct kms *k)
 	TRY(write_lines(k, fd, &h));
 	if (sys->fdatasync(fd) != 0)
 		return err_from_errno(errno);
+	/* Also of a log that is there already: whoever made it may have died
+	 * before this. */
+	if (!k->audit.named)
+		TRY(sys_sync_parent(k->path));
+	k->audit.named = true;
 	TRY(head_store(k, &h));
 	TRY(kdb_commit(&tx));
 	k->audit.torn = false;

@@ -66,6 +66,7 @@ struct audit {
 	struct buf writing;     /* records on their way to the disk */
 	uint64_t writing_made;  /* ${made} when ${writing} was taken over */
 	bool torn;              /* our own write beyond the head failed */
+	bool named;             /* the log's name is on the disk */
 	struct hmac_key *chain; /* key memory */
 };
 

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,16 +119,6 @@ fill(struct db *db, const struct kms_root *root, const char *region)
 	return kdb_commit(&tx);
 }
 
-static enum err
-sync_parent(const char *path)
-{
-	char *copy CLEANUP_FREE = strdup(path);
-
-	if (copy == NULL)
-		return ERR_NOMEM;
-	return sys_sync_dir(dirname(copy));
-}
-
 static void
 remove_files(const char *path)
 {
@@ -168,7 +157,7 @@ kms_create_store(
 		e = fill(&db, root, region);
 	kdb_close(&db);
 	if (e == OK)
-		e = sync_parent(path);
+		e = sys_sync_parent(path);
 	if (e != OK)
 		remove_files(path);
 	return e;

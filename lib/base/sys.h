@@ -63,6 +63,8 @@ enum err sys_pwrite_full(
 
 /* fsync the directory ${path}. */
 enum err sys_sync_dir(const char *path) MUSTCHECK;
+/* fsync the directory that holds ${path}. */
+enum err sys_sync_parent(const char *path) MUSTCHECK;
 
 /*
  * Read a whole small file, at most ${max} bytes, without following a link in

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,20 +88,14 @@ sys_sync_dir(const char *path)
 	return OK;
 }
 
-/* fsync the directory that holds ${path}. */
-static enum err
-sync_parent(const char *path)
+enum err
+sys_sync_parent(const char *path)
 {
-	const char *slash = strrchr(path, '/');
+	char *copy CLEANUP_FREE = strdup(path);
 
-	if (slash == NULL)
-		return sys_sync_dir(".");
-	if (slash == path)
-		return sys_sync_dir("/");
-	char *dir CLEANUP_FREE = strndup(path, (size_t)(slash - path));
-	if (dir == NULL)
+	if (copy == NULL)
 		return ERR_NOMEM;
-	return sys_sync_dir(dir);
+	return sys_sync_dir(dirname(copy));
 }
 
 enum err
@@ -240,5 +235,5 @@ sys_write_file(
 		(void)sys->unlink(tmp);
 		return e;
 	}
-	return sync_parent(path);
+	return sys_sync_parent(path);
 }
