@@ -374,7 +374,9 @@ db_open(struct store *st)
 	TRY(counters_raise(st));
 	/* What a crash left in the WAL goes home before anything else; on a
 	 * full disk it stays where it is, and removing goes on. */
-	const enum err e = st->readonly ? OK : db_checkpoint(st, true);
+	enum err e = st->readonly ? OK : vfs_wal_renew(st->sql->path);
+	if (e == OK && !st->readonly)
+		e = db_checkpoint(st, true);
 	if (e == ERR_NOSPC) {
 		log_warn("store %s: the disk is full: remove files to go on",
 		    st->dir);

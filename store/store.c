@@ -59,8 +59,9 @@ store_create_dir(const struct store_init *in)
 	char path[PATH_LEN], keyfile[PATH_LEN];
 	struct kms_root root = { KMS_ROOT_FILE, keyfile, NULL };
 	uint8_t uuid[UUID_LEN];
+	const bool made = sys->mkdir(in->dir, 0700) == 0;
 
-	if (sys->mkdir(in->dir, 0700) != 0) {
+	if (!made) {
 		if (errno != EEXIST)
 			return (err_fail(err_from_errno(errno),
 			    "%s cannot be made: %s", in->dir, strerror(errno)));
@@ -77,7 +78,8 @@ store_create_dir(const struct store_init *in)
 	}
 	TRY(path_of(in->dir, "meta.db", path));
 	TRY(db_create(path, uuid));
-	return (sys_sync_dir(in->dir));
+	TRY(sys_sync_dir(in->dir));
+	return (made ? sys_sync_parent(in->dir) : OK);
 }
 
 /* ---- The lock ------------------------------------------------------------------ */

@@ -237,6 +237,12 @@ enum err db_err(int rc);
 enum err vfs_register(void) MUSTCHECK;
 /* fdatasync the WAL that belongs to the open database ${path}. */
 enum err vfs_wal_sync(const char *path) MUSTCHECK;
+/*
+ * Write the WAL's frames once more, as they are.  A process before this one may
+ * have stopped because a sync of them failed: then the kernel shows them, calls
+ * them clean, and no later sync would bring them to the disk.  ERR_NOSPC, ERR_IO.
+ */
+enum err vfs_wal_renew(const char *path) MUSTCHECK;
 /* Make room on the disk for ${bytes} more of that WAL, counted from its end
  * or, when SQLite will begin it anew, from its start.  ERR_NOSPC. */
 enum err vfs_wal_reserve(

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "crypto/rand.h"
+#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
@@ -25,6 +26,12 @@
 
 #define WAL_STEP ((uint64_t)4 << 20)
 #define SECTOR 4096
+
+/* The WAL's format, as SQLite documents it. */
+#define WAL_MAGIC 0x377f0682u
+#define WAL_HEAD 32u  /* magic 4, version 4, page size 4, …, salts 8 at 16 */
+#define WAL_FRAME 24u /* before each page; salts 8 at 8 */
+#define WAL_COPY ((size_t)1 << 20)
 
 struct lock vfs_lock;
 
@@ -558,6 +565,54 @@ vfs_wal_sync(const char *path)
 	if (n == NULL)
 		return (ERR_IO);
 	return (db_err(node_sync(n)));
+}
+
+/* Bytes of the log that frames of its present round take, its header with them;
+ * 0 when it has none. */
+static enum err
+wal_round(const struct vfs_node *n, uint64_t *ret)
+{
+	uint8_t head[WAL_HEAD], frame[WAL_FRAME];
+	uint64_t at = WAL_HEAD, step;
+
+	*ret = 0;
+	if (atomic_load(&n->have) < WAL_HEAD)
+		return (OK);
+	TRY(sys_pread_full(n->fd, head, sizeof(head), 0));
+	step = WAL_FRAME + (uint64_t)get_u32(head + 8);
+	if ((get_u32(head) & ~1u) != WAL_MAGIC || step < WAL_FRAME + 512 ||
+	    step > WAL_FRAME + 65536)
+		return (OK);
+	while (at + step <= atomic_load(&n->have)) {
+		TRY(sys_pread_full(n->fd, frame, sizeof(frame), at));
+		if (memcmp(frame + 8, head + 16, 8) != 0)
+			break;
+		at += step;
+	}
+	*ret = at == WAL_HEAD ? 0 : at;
+	return (OK);
+}
+
+enum err
+vfs_wal_renew(const char *path)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+	uint8_t *buf CLEANUP_FREE = malloc(WAL_COPY);
+	uint64_t end;
+
+	if (buf == NULL)
+		return (ERR_NOMEM);
+	if (n == NULL)
+		return (OK);
+	TRY(wal_round(n, &end));
+	for (uint64_t at = 0; at < end; at += WAL_COPY) {
+		const size_t len =
+		    end - at < WAL_COPY ? (size_t)(end - at) : WAL_COPY;
+
+		TRY(sys_pread_full(n->fd, buf, len, at));
+		TRY(sys_pwrite_full(n->fd, buf, len, at));
+	}
+	return (OK);
 }
 
 enum err
