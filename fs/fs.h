@@ -35,6 +35,7 @@ struct fs {
 	struct rawio raw;
 	struct kms_who who;
 	uint64_t root;      /* the inode that is mounted */
+	bool acl;           /* the kernel enforces ACLs; set by INIT */
 	struct lock revoke; /* held while the kernel drops pages */
 	bool ending; /* protected by revoke: the kernel is told no more */
 };
@@ -88,9 +89,11 @@ void fs_gone(struct fs *fs, uint64_t ino);
 
 /* The kernel's attributes of ${ino}, not its pages, are out of date. */
 void fs_stale_attr(struct fs *fs, uint64_t ino);
-/* The caller changed a file's content by other means than a write: clear
- * set-id bits when the kernel leaves that to us. */
-void fs_kill_setid(fuse_req_t req, uint64_t ino);
+/* The caller changed a file's content: clear set-id bits.  Unless ${asked} to
+ * by the kernel, only when it leaves that to us and the caller is not root. */
+void fs_kill_setid(fuse_req_t req, uint64_t ino, bool asked);
+/* STORE_SET_KILL*: what this caller's changes take from ${a}. */
+unsigned fs_kill_fields(fuse_req_t req, const struct store_attr *a);
 
 /* ---- invalidate.c ---------------------------------------------------------*/
 
@@ -146,6 +149,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t node);
 void op_statfs(fuse_req_t req, fuse_ino_t node);
 
 /* ops_xattr.c */
+int fs_raw_setxattr(void *arg, const struct rawio_setxattr *in);
 void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
     const char *value, size_t size, int flags);
 void op_getxattr(

@@ -10,6 +10,9 @@
  * byte passes through the cipher.  HANDLE_KILLPRIV in its first form would have
  * us clear set-id bits for privileged writers too; rawio.c asks for the second.
  * Locks stay with the kernel, as no other machine shares the files.
+ * DONT_MASK: a directory's default ACL counts instead of the umask.  POSIX_ACL
+ * makes the kernel check permissions, so it is left out where it is not to,
+ * and where the owner or the mode that it is shown are not the true ones.
  */
 static void
 op_init(void *userdata, struct fuse_conn_info *conn)
@@ -18,18 +21,22 @@ op_init(void *userdata, struct fuse_conn_info *conn)
 			    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 			    FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
 			    FUSE_CAP_CACHE_SYMLINKS |
-			    FUSE_CAP_EXPLICIT_INVAL_DATA;
+			    FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_DONT_MASK;
 	const unsigned off = FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
-			     FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK |
-			     FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-			     FUSE_CAP_SPLICE_READ | FUSE_CAP_IOCTL_DIR |
-			     FUSE_CAP_AUTO_INVAL_DATA |
+			     FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_SPLICE_WRITE |
+			     FUSE_CAP_SPLICE_MOVE | FUSE_CAP_SPLICE_READ |
+			     FUSE_CAP_IOCTL_DIR | FUSE_CAP_AUTO_INVAL_DATA |
 			     FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_POSIX_ACL |
 			     FUSE_CAP_HANDLE_KILLPRIV;
+	struct fs *fs = userdata;
+	const struct fs_opts *o = fs->opts;
 
-	(void)userdata;
 	conn->want |= on & conn->capable;
 	conn->want &= ~off;
+	fs->acl = o->default_permissions && !o->has_uid && !o->has_gid &&
+		  !o->has_umask && (conn->capable & FUSE_CAP_POSIX_ACL) != 0;
+	if (fs->acl)
+		conn->want |= FUSE_CAP_POSIX_ACL;
 	conn->max_write = FS_IO_MAX;
 	conn->max_readahead = FS_IO_MAX;
 	conn->max_background = 64;
@@ -182,20 +189,46 @@ fs_stale_attr(struct fs *fs, uint64_t ino)
 	(void)fuse_lowlevel_notify_inval_inode(fs->se, fs_node(fs, ino), -1, 0);
 }
 
-/* FALLOCATE and COPY_FILE_RANGE carry no such flag.  Root keeps the bits, as
- * with CAP_FSETID. */
+static bool
+in_group(fuse_req_t req, gid_t gid)
+{
+	gid_t list[1024] UNINIT;
+	int n = 0;
+
+	if (fuse_req_ctx(req)->gid == gid)
+		return (true);
+	n = fuse_req_getgroups(req, (int)COUNTOF(list), list);
+	for (int i = 0; i < n && i < (int)COUNTOF(list); i++)
+		if (list[i] == gid)
+			return (true);
+	return (false);
+}
+
+/* The setgid bit of a file that its group may not execute goes too when the
+ * caller is outside the group.  Root stands for CAP_FSETID. */
+unsigned
+fs_kill_fields(fuse_req_t req, const struct store_attr *a)
+{
+	if ((a->mode & (S_ISGID | S_IXGRP)) == S_ISGID &&
+	    fuse_req_ctx(req)->uid != 0 && !in_group(req, a->gid))
+		return (STORE_SET_KILLPRIV | STORE_SET_KILLSGID);
+	return (STORE_SET_KILLPRIV);
+}
+
+/* FALLOCATE and COPY_FILE_RANGE carry no flag that asks. */
 void
-fs_kill_setid(fuse_req_t req, uint64_t ino)
+fs_kill_setid(fuse_req_t req, uint64_t ino, bool asked)
 {
 	struct fs *fs = fs_of(req);
-	const struct store_attr none = { .ino = ino };
 	struct store_attr a;
 
-	if (!fs->raw.killpriv || fuse_req_ctx(req)->uid == 0 ||
-	    (inodes_flags(fs->inodes, ino) & INODE_SETID) == 0)
+	if ((inodes_flags(fs->inodes, ino) & INODE_SETID) == 0)
 		return;
-	if (store_setattr(
-		fs->store, &fs->who, ino, STORE_SET_KILLPRIV, &none, &a) != OK)
+	if (!asked && (!fs->raw.killpriv || fuse_req_ctx(req)->uid == 0))
+		return;
+	if (store_getattr(fs->store, ino, &a) != OK ||
+	    store_setattr(fs->store, &fs->who, ino, fs_kill_fields(req, &a), &a,
+		&a) != OK)
 		return;
 	inodes_mark(fs->inodes, ino, fs_flags(&a), INODE_SETID, 0);
 	fs_stale_attr(fs, ino);

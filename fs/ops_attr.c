@@ -80,9 +80,41 @@ setattr_fields(const struct stat *st, int to_set, struct store_attr *ret)
 		what |= STORE_SET_MTIME;
 		ret->mtime = now;
 	}
-	if (rawio_kill())
-		what |= STORE_SET_KILLPRIV;
 	return (what);
+}
+
+/*
+ * Nothing to set.  The kernel asks so for chown(2) of -1 and -1, which changes
+ * ctime and takes set-id bits; it has not looked who asks, as anybody may ask.
+ * And it asks so before a write that takes set-id bits, which says so itself.
+ * So the bits go here only for those who might have removed them.
+ */
+static enum err
+set_nothing(fuse_req_t req, uint64_t ino, struct store_attr *ret)
+{
+	struct fs *fs = fs_of(req);
+	const uid_t uid = fuse_req_ctx(req)->uid;
+	const struct store_attr none = { .ino = ino };
+
+	TRY(store_getattr(fs->store, ino, ret));
+	if (uid != 0 && uid != ret->uid &&
+	    (ret->mode & (S_ISUID | S_ISGID)) != 0)
+		return (OK);
+	return (store_setattr(
+	    fs->store, &fs->who, ino, fs_kill_fields(req, ret), &none, ret));
+}
+
+static enum err
+set_some(fuse_req_t req, uint64_t ino, unsigned what,
+    const struct store_attr *in, struct store_attr *ret)
+{
+	struct fs *fs = fs_of(req);
+
+	if (rawio_kill()) {
+		TRY(store_getattr(fs->store, ino, ret));
+		what |= fs_kill_fields(req, ret);
+	}
+	return (store_setattr(fs->store, &fs->who, ino, what, in, ret));
 }
 
 /* Replies: attr, err. */
@@ -94,10 +126,10 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_set,
 	const uint64_t ino = fs_ino(fs, node);
 	struct store_attr in, a;
 	const unsigned what = setattr_fields(attr, to_set, &in);
-	enum err e = OK;
+	const enum err e = what == 0 ? set_nothing(req, ino, &a)
+				     : set_some(req, ino, what, &in, &a);
 
 	(void)fi;
-	e = store_setattr(fs->store, &fs->who, ino, what, &in, &a);
 	if (e != OK) {
 		fs_reply_err(req, e);
 		return;

@@ -26,8 +26,11 @@ open_truncate(fuse_req_t req, uint64_t ino)
 	unsigned what = STORE_SET_SIZE | STORE_SET_MTIME;
 	struct store_attr a;
 
-	if (rawio_kill() || (!fs->raw.killpriv && fuse_req_ctx(req)->uid != 0))
-		what |= STORE_SET_KILLPRIV;
+	if (rawio_kill() ||
+	    (!fs->raw.killpriv && fuse_req_ctx(req)->uid != 0)) {
+		TRY(store_getattr(fs->store, ino, &a));
+		what |= fs_kill_fields(req, &a);
+	}
 	TRY(store_setattr(fs->store, &fs->who, ino, what, &in, &a));
 	if ((inodes_flags(fs->inodes, ino) & INODE_SETID) != 0) {
 		inodes_mark(fs->inodes, ino, fs_flags(&a), INODE_SETID, 0);
@@ -149,9 +152,7 @@ void
 op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
     off_t off, struct fuse_file_info *fi)
 {
-	struct fs *fs = fs_of(req);
 	const struct handle *h = fs_handle(fi);
-	const uint64_t ino = h->ino;
 	const bool kill = rawio_kill();
 	const unsigned flags = kill ? STORE_WRITE_KILLPRIV : 0;
 	struct early early = { req, size };
@@ -170,10 +171,8 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 		fs_reply_err(req, e);
 		return;
 	}
-	if (kill && (inodes_flags(fs->inodes, ino) & INODE_SETID) != 0) {
-		inodes_mark(fs->inodes, ino, 0, INODE_SETID, 0);
-		fs_stale_attr(fs, ino);
-	}
+	if (kill)
+		fs_kill_setid(req, h->ino, true);
 	lock_assert_none();
 	(void)fuse_reply_write(req, size);
 }
@@ -233,7 +232,7 @@ op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
 		e = store_fallocate(
 		    h->file, how, (uint64_t)offset, (uint64_t)length);
 	if (e == OK)
-		fs_kill_setid(req, h->ino);
+		fs_kill_setid(req, h->ino, false);
 	fs_reply_err(req, e);
 }
 
@@ -280,7 +279,7 @@ op_copy_file_range(fuse_req_t req, fuse_ino_t node_in, off_t off_in,
 		fs_reply_err(req, e);
 		return;
 	}
-	fs_kill_setid(req, out->ino);
+	fs_kill_setid(req, out->ino, false);
 	lock_assert_none();
 	(void)fuse_reply_write(req, (size_t)done);
 }

@@ -28,24 +28,31 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 }
 
 static struct store_new
-new_inode(const struct fs *fs, uint32_t mode, uint32_t uid, uint32_t gid)
+new_inode(const struct fs *fs, uint32_t mode, const struct fuse_ctx *ctx)
 {
 	return ((struct store_new){
 	    .mode = mode,
-	    .uid = uid,
-	    .gid = gid,
+	    .umask = ctx->umask,
+	    .uid = ctx->uid,
+	    .gid = ctx->gid,
 	    .sse = S_ISREG(mode) ? fs->opts->sse : NULL,
 	});
 }
 
-/* What is new has no xattr until setxattr says so.  Replies: entry, err. */
+/* What is new has no xattr but an ACL until setxattr says so. */
+static unsigned
+new_flags(const struct store_attr *a)
+{
+	return (INODE_NOCAPS | (a->xattrs == 0 ? INODE_NOXATTR : 0));
+}
+
+/* Replies: entry, err. */
 static void
 make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     dev_t rdev, const char *target)
 {
 	struct fs *fs = fs_of(req);
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct store_new in = new_inode(fs, mode, ctx->uid, ctx->gid);
+	struct store_new in = new_inode(fs, mode, fuse_req_ctx(req));
 	struct store_attr a;
 	enum err e = OK;
 
@@ -56,7 +63,7 @@ make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (e != OK)
 		fs_reply_err(req, e);
 	else
-		fs_reply_entry(req, &a, INODE_NOXATTR | INODE_NOCAPS);
+		fs_reply_entry(req, &a, new_flags(&a));
 }
 
 /* Replies: entry, err. */
@@ -122,9 +129,8 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	const struct store_new in =
-	    new_inode(fs, (mode & 07777) | S_IFREG, ctx->uid, ctx->gid);
+	    new_inode(fs, (mode & 07777) | S_IFREG, fuse_req_ctx(req));
 	struct fuse_entry_param entry;
 	struct store_file *file = NULL;
 	struct store_attr a;
@@ -133,7 +139,7 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	    strlen(name), &in, &a, &file);
 
 	if (e == OK)
-		e = adopt(fs, &a, INODE_NOXATTR | INODE_NOCAPS, file, &h);
+		e = adopt(fs, &a, new_flags(&a), file, &h);
 	if (e != OK) {
 		fs_reply_err(req, e);
 		return;
@@ -153,8 +159,13 @@ int
 fs_tmpfile(void *arg, const struct rawio_tmpfile *in, struct rawio_made *ret)
 {
 	struct fs *fs = arg;
+	const struct fuse_ctx ctx = {
+		.uid = in->uid,
+		.gid = in->gid,
+		.umask = in->umask,
+	};
 	const struct store_new new =
-	    new_inode(fs, (in->mode & 07777) | S_IFREG, in->uid, in->gid);
+	    new_inode(fs, (in->mode & 07777) | S_IFREG, &ctx);
 	struct store_file *file = NULL;
 	struct store_attr a;
 	struct handle *h = NULL;
@@ -162,8 +173,7 @@ fs_tmpfile(void *arg, const struct rawio_tmpfile *in, struct rawio_made *ret)
 	    fs->store, &fs->who, fs_ino(fs, in->dir), NULL, 0, &new, &a, &file);
 
 	if (e == OK)
-		e = adopt(fs, &a, INODE_NOXATTR | INODE_NOCAPS | INODE_GONE,
-		    file, &h);
+		e = adopt(fs, &a, new_flags(&a) | INODE_GONE, file, &h);
 	lock_assert_none();
 	if (e != OK)
 		return (fs_errno(e));

@@ -4,8 +4,8 @@
  * user.sse.* are virtual (xattr.c).  The rest of user.*, and trusted.* and
  * security.*, are stored; the kernel has checked before that the latter two
  * come from those who may, and that user.* is on files and directories only.
- * Only the listing is left to us to filter.  Other namespaces, such as system.*
- * for ACLs, are not supported.
+ * Only the listing is left to us to filter.  Of system.* there are the two ACLs
+ * where the kernel enforces them, and nothing else.
  *
  * The kernel asks for security.capability around writes, so that "it has none"
  * is remembered per inode.
@@ -24,10 +24,17 @@ prefixed(const char *name, const char *prefix)
 	return (strncmp(name, prefix, strlen(prefix)) == 0);
 }
 
+static bool
+acl_name(const char *name)
+{
+	return (strcmp(name, STORE_ACL_ACCESS) == 0 ||
+		strcmp(name, STORE_ACL_DEFAULT) == 0);
+}
+
 /* Is ${name} in a namespace whose attributes are stored?  ERR_NOTSUP; ERR_INVAL
  * for the bare prefix. */
 static enum err
-check_space(const char *name)
+check_space(const struct fs *fs, const char *name)
 {
 	static const char *const spaces[] = { "user.", "trusted.",
 		"security." };
@@ -36,7 +43,7 @@ check_space(const char *name)
 		if (prefixed(name, spaces[i]))
 			return (
 			    name[strlen(spaces[i])] == '\0' ? ERR_INVAL : OK);
-	return (ERR_NOTSUP);
+	return (fs->acl && acl_name(name) ? OK : ERR_NOTSUP);
 }
 
 /* An attribute is about to be stored: what was known about absence is not true
@@ -49,15 +56,13 @@ note_set(struct fs *fs, uint64_t ino, const char *name)
 		inodes_mark(fs->inodes, ino, INODE_CAPSSET, INODE_NOCAPS, 0);
 }
 
-/* Replies: err. */
-void
-op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
-    const char *value, size_t size, int flags)
+/* ${how}: STORE_XATTR_KILL_SGID or 0.  Returns an errno. */
+static int
+set(struct fs *fs, fuse_ino_t node, const char *name, const char *value,
+    size_t size, int flags, unsigned how)
 {
-	struct fs *fs = fs_of(req);
 	const uint64_t ino = fs_ino(fs, node);
-	unsigned how = 0;
-	enum err e = check_space(name);
+	enum err e = check_space(fs, name);
 
 	if ((flags & XATTR_CREATE) != 0)
 		how |= STORE_XATTR_CREATE;
@@ -71,7 +76,24 @@ op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
 		note_set(fs, ino, name);
 		e = store_xattr_set(fs->store, ino, name, value, size, how);
 	}
-	fs_reply_err(req, e);
+	lock_assert_none();
+	return (fs_errno(e));
+}
+
+int
+fs_raw_setxattr(void *arg, const struct rawio_setxattr *in)
+{
+	return (set(arg, in->node, in->name, in->value, in->size, in->flags,
+	    in->kill_sgid ? STORE_XATTR_KILL_SGID : 0));
+}
+
+/* Kernels that do not tell about the setgid bit.  Replies: err. */
+void
+op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
+    const char *value, size_t size, int flags)
+{
+	(void)fuse_reply_err(
+	    req, set(fs_of(req), node, name, value, size, flags, 0));
 }
 
 static void
@@ -151,7 +173,7 @@ op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 	const uint64_t ino = fs_ino(fs, node);
 	void *buf = loop_buffer();
 	size_t len = 0;
-	enum err e = check_space(name);
+	enum err e = check_space(fs, name);
 
 	if (size > FS_IO_MAX)
 		size = FS_IO_MAX;
@@ -165,7 +187,7 @@ op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 struct name_list {
 	char *buf;
 	size_t len;
-	bool root;
+	bool root, acl;
 	bool full;
 };
 
@@ -174,7 +196,8 @@ list_name(void *arg, const char *name, size_t len)
 {
 	struct name_list *l = arg;
 
-	if (!l->root && prefixed(name, "trusted."))
+	if ((!l->root && prefixed(name, "trusted.")) ||
+	    (!l->acl && acl_name(name)))
 		return;
 	if (l->len + len + 1 > LIST_MAX) {
 		l->full = true;
@@ -194,6 +217,7 @@ op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 	struct name_list l = {
 		.buf = loop_buffer(),
 		.root = fuse_req_ctx(req)->uid == 0,
+		.acl = fs->acl,
 	};
 	enum err e = fs_sse_list(fs, ino, l.buf, &l.len);
 
@@ -212,11 +236,14 @@ op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	const uint64_t ino = fs_ino(fs, node);
-	enum err e = check_space(name);
+	enum err e = check_space(fs, name);
 
 	if (e == OK && fs_sse_name(name))
 		e = fs_sse_remove(fs, ino, name);
 	else if (e == OK)
 		e = store_xattr_remove(fs->store, ino, name);
+	/* The kernel removes an ACL without asking whether there is one. */
+	if (e == ERR_NODATA && acl_name(name))
+		e = OK;
 	fs_reply_err(req, e);
 }

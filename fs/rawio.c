@@ -9,6 +9,9 @@
 
 #include "fs/rawio.h"
 
+/* Flags of INIT that libfuse does not know. */
+#define EXTRA (FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT)
+
 /* One mount per process; libfuse's hooks get only the session's user data,
  * which belongs to the operations. */
 static struct rawio *installed;
@@ -25,8 +28,8 @@ raw_read(int fd, void *buf, size_t len, void *userdata)
 }
 
 /*
- * libfuse's answers.  The one to INIT gets the flag that libfuse does not know;
- * its sizes and positions are the protocol's, checked before use.
+ * libfuse's answers.  The one to INIT gets the flags that libfuse does not
+ * know; its sizes and positions are the protocol's, checked before use.
  */
 static ssize_t
 raw_writev(int fd, struct iovec *iov, int count, void *userdata)
@@ -37,11 +40,13 @@ raw_writev(int fd, struct iovec *iov, int count, void *userdata)
 	(void)userdata;
 	if (!serving_init || count != 2 ||
 	    iov[0].iov_len != sizeof(struct fuse_out_header) ||
-	    iov[1].iov_len != sizeof(out) || !installed->offered)
+	    iov[1].iov_len != sizeof(out))
 		return (writev(fd, iov, count));
 	memcpy(&out, iov[1].iov_base, sizeof(out));
-	out.flags |= FUSE_HANDLE_KILLPRIV_V2;
-	installed->killpriv = true;
+	out.flags |= installed->offered;
+	installed->killpriv =
+	    (installed->offered & FUSE_HANDLE_KILLPRIV_V2) != 0;
+	installed->setxattr_ext = (installed->offered & FUSE_SETXATTR_EXT) != 0;
 	v[0] = iov[0];
 	v[1].iov_base = &out;
 	v[1].iov_len = sizeof(out);
@@ -115,6 +120,7 @@ raw_tmpfile(struct rawio *r, int fd, const struct fuse_in_header *h,
 	const struct rawio_tmpfile req = {
 		.dir = h->nodeid,
 		.mode = in->mode,
+		.umask = in->umask,
 		.uid = h->uid,
 		.gid = h->gid,
 		.flags = in->flags,
@@ -162,10 +168,40 @@ raw_init(struct rawio *r, const void *mem, size_t len)
 	} in;
 
 	serving_init = true;
-	if (raw_args(mem, len, &in, sizeof(in)))
-		r->offered = in.major == FUSE_KERNEL_VERSION &&
-			     in.minor >= 33 &&
-			     (in.flags & FUSE_HANDLE_KILLPRIV_V2) != 0;
+	if (raw_args(mem, len, &in, sizeof(in)) &&
+	    in.major == FUSE_KERNEL_VERSION && in.minor >= 33)
+		r->offered = in.flags & EXTRA;
+}
+
+/* The name and its NUL, then the value, stand after the fixed part. */
+static void
+raw_setxattr(struct rawio *r, int fd, const struct fuse_in_header *h,
+    const void *mem, size_t len)
+{
+	const size_t head = sizeof(*h) + sizeof(struct fuse_setxattr_in);
+	struct fuse_setxattr_in in;
+	struct rawio_setxattr req;
+	size_t n = 0;
+
+	if (!raw_args(mem, len, &in, sizeof(in))) {
+		(void)raw_answer(fd, h->unique, EIO, NULL, 0);
+		return;
+	}
+	req = (struct rawio_setxattr){
+		.node = h->nodeid,
+		.name = (const char *)mem + head,
+		.size = in.size,
+		.flags = (int)in.flags,
+		.kill_sgid =
+		    (in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) != 0,
+	};
+	n = strnlen(req.name, len - head);
+	if (n == len - head || len - head - n - 1 < in.size) {
+		(void)raw_answer(fd, h->unique, EIO, NULL, 0);
+		return;
+	}
+	req.value = req.name + n + 1;
+	(void)raw_answer(fd, h->unique, r->setxattr(r->arg, &req), NULL, 0);
 }
 
 bool
@@ -200,6 +236,10 @@ rawio_request(struct rawio *r, int fd, const void *mem, size_t len)
 			serving_kill =
 			    (in.setattr.valid & FATTR_KILL_SUIDGID) != 0;
 		return (false);
+	case FUSE_SETXATTR:
+		if (r->setxattr_ext)
+			raw_setxattr(r, fd, &h, mem, len);
+		return (r->setxattr_ext);
 	case FUSE_INIT:
 		raw_init(r, mem, len);
 		return (false);

@@ -7,6 +7,8 @@
  *     then stops asking for security.capability before every write and tells
  *     with WRITE, OPEN and SETATTR when set-id bits must go;
  *   - TMPFILE (O_TMPFILE) is answered;
+ *   - SETXATTR_EXT likewise, and SETXATTR is answered: with an access ACL the
+ *     kernel tells whether the setgid bit must go;
  *   - INTERRUPT is declined once, so that the kernel stops sending it: no
  *     operation here can be broken off half-way.
  */
@@ -26,8 +28,15 @@ struct fuse_session;
 /* A TMPFILE request: make an unnamed file in ${dir} and open it. */
 struct rawio_tmpfile {
 	uint64_t dir; /* node id */
-	uint32_t mode, uid, gid;
+	uint32_t mode, umask, uid, gid;
 	uint32_t flags; /* of open(2) */
+};
+struct rawio_setxattr {
+	uint64_t node;
+	const char *name, *value;
+	size_t size;
+	int flags; /* of setxattr(2) */
+	bool kill_sgid;
 };
 struct rawio_made {
 	uint64_t node;
@@ -37,15 +46,17 @@ struct rawio_made {
 };
 
 struct rawio {
-	bool offered; /* the kernel knows HANDLE_KILLPRIV_V2 */
+	uint32_t offered; /* flags of INIT that the kernel knows */
 	/* Negotiated; set by the answer to INIT. */
-	atomic_bool killpriv;
+	atomic_bool killpriv, setxattr_ext;
 	double timeout; /* of names and attributes, in answers */
 	/* Returns 0 or an errno. */
 	int (*tmpfile)(
 	    void *arg, const struct rawio_tmpfile *in, struct rawio_made *ret);
 	/* The kernel did not take the answer: undo. */
 	void (*untmpfile)(void *arg, const struct rawio_made *made);
+	/* Returns 0 or an errno. */
+	int (*setxattr)(void *arg, const struct rawio_setxattr *in);
 	void *arg;
 };
 

@@ -94,6 +94,7 @@ open_store(struct fs *fs)
 		.dir = o->store,
 		.readonly = o->readonly,
 		.noatime = o->noatime,
+		.nodiratime = o->nodiratime,
 		.commit_secs = o->commit_secs,
 		.dirty_max = o->dirty_size,
 		.map_cache = o->map_cache,
@@ -285,6 +286,7 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 		.timeout = FS_TIMEOUT,
 		.tmpfile = fs_tmpfile,
 		.untmpfile = fs_untmpfile,
+		.setxattr = fs_raw_setxattr,
 		.arg = &s->fs,
 	};
 	handles_init(&s->fs.handles);

@@ -3,6 +3,7 @@
  */
 #include <sys/stat.h>
 
+#include "store/acl.h"
 #include "store/ns.h"
 #include "store/object.h"
 
@@ -40,6 +41,8 @@ apply(struct inode *ip, unsigned what, const struct store_attr *in)
 		ip->gid = in->gid;
 	if ((what & (STORE_SET_UID | STORE_SET_GID | STORE_SET_KILLPRIV)) != 0)
 		ip->mode = without_priv(ip->mode);
+	if ((what & STORE_SET_KILLSGID) != 0 && !S_ISDIR(ip->mode))
+		ip->mode &= ~(uint32_t)S_ISGID;
 	if ((what & STORE_SET_MODE) != 0)
 		ip->mode = (ip->mode & S_IFMT) | (in->mode & 07777);
 	if ((what & STORE_SET_ATIME) != 0)
@@ -67,6 +70,25 @@ unpin(struct pin *p)
 		inode_unpin(p->st, p->ip);
 }
 
+/* st->db held. */
+static enum err
+change(struct store *st, struct inode *ip, unsigned what,
+    const struct store_attr *in)
+{
+	struct acl *acl CLEANUP_FREE = NULL;
+
+	if ((what & STORE_SET_MODE) != 0)
+		TRY(acl_load(st, ip, STORE_ACL_ACCESS, &acl));
+	TRY(db_begin(st));
+	if (acl != NULL) {
+		acl_chmod(acl, in->mode);
+		TRY(acl_put(st, ip, STORE_ACL_ACCESS, acl, false));
+	}
+	apply(ip, what, in);
+	inode_dirty(st, ip);
+	return (OK);
+}
+
 enum err
 store_setattr(struct store *st, const struct kms_who *who, uint64_t ino,
     unsigned what, const struct store_attr *in, struct store_attr *ret)
@@ -83,11 +105,8 @@ store_setattr(struct store *st, const struct kms_who *who, uint64_t ino,
 		TRY(data_truncate(st, who, ip.ip, in->size));
 	}
 	LOCK_SCOPE(&st->db);
-	if (what != 0) {
-		TRY(db_begin(st));
-		apply(ip.ip, what, in);
-		inode_dirty(st, ip.ip);
-	}
+	if (what != 0)
+		TRY(change(st, ip.ip, what, in));
 	inode_attr(ip.ip, ret);
 	return (OK);
 }
@@ -102,19 +121,38 @@ not_after(const struct timespec *a, const struct timespec *b)
 
 /* As Linux's relatime: a reader who asks "was it read since it changed" gets
  * the right answer, and reading costs a write once a day at most. */
-void
-attr_touch_atime(struct store *st, struct inode *ip)
+static void
+relatime(struct store *st, struct inode *ip)
 {
-	struct timespec now;
+	const struct timespec now = inode_now();
 
-	if (st->readonly || st->opts.noatime || atomic_load(&st->stopped))
-		return;
-	LOCK_SCOPE(&st->db);
-	now = inode_now();
 	if (!not_after(&ip->atime, &ip->mtime) &&
 	    !not_after(&ip->atime, &ip->ctime) &&
 	    now.tv_sec - ip->atime.tv_sec < RELATIME_SECS)
 		return;
 	ip->atime = now;
 	inode_dirty(st, ip);
+}
+
+static bool
+counts(const struct store *st)
+{
+	return (
+	    !st->readonly && !st->opts.noatime && !atomic_load(&st->stopped));
+}
+
+void
+attr_touch_atime(struct store *st, struct inode *ip)
+{
+	if (!counts(st))
+		return;
+	LOCK_SCOPE(&st->db);
+	relatime(st, ip);
+}
+
+void
+attr_accessed(struct store *st, struct inode *ip)
+{
+	if (counts(st) && !(S_ISDIR(ip->mode) && st->opts.nodiratime))
+		relatime(st, ip);
 }

@@ -139,5 +139,7 @@ store_readdir(struct store *st, uint64_t dir, const char *after,
 			e = emit(st, dir, s, want_attr, cb, arg, &more);
 	} while (e == OK && more);
 	db_done(st, which);
+	if (after == NULL)
+		attr_accessed(st, dp.ip);
 	return (e == ERR_NOENT ? OK : e);
 }

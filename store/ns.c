@@ -276,6 +276,8 @@ store_readlink(struct store *st, uint64_t ino, char *ret)
 		ret[n] = '\0';
 	}
 	db_done(st, ST_LINK_GET);
+	if (e == OK)
+		attr_accessed(st, ip.ip);
 	return (e);
 }
 

@@ -102,6 +102,21 @@ enum err inode_unname(
 /* ${n} bytes as a value; also when there are none. */
 void bind_bytes(sqlite3_stmt *s, int i, const void *p, size_t n);
 
+/* xattr.c, st->db held.  As store_xattr_get(). */
+enum err xattr_read(struct store *st, const struct inode *ip, const char *name,
+    void *buf, size_t size, size_t *ret_len) MUSTCHECK;
+/* May ${name} get a value of ${len} bytes?  *${ret_new}: it is not there. */
+enum err xattr_may_set(struct store *st, const struct inode *ip,
+    const char *name, size_t len, unsigned flags, bool *ret_new) MUSTCHECK;
+/* In the epoch's transaction.  ${fresh}: it is not there yet. */
+enum err xattr_write(struct store *st, struct inode *ip, const char *name,
+    const void *value, size_t len, bool fresh) MUSTCHECK;
+enum err xattr_drop(
+    struct store *st, struct inode *ip, const char *name) MUSTCHECK;
+
+/* attr.c, st->db held: relatime of directories and symlinks. */
+void attr_accessed(struct store *st, struct inode *ip);
+
 /* store_make for all callers; ${dflt}: the default of a new bucket, or NULL. */
 enum err ns_make(struct store *st, const struct kms_who *who, uint64_t dir,
     const char *name, size_t len, const struct store_new *new, const char *dflt,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/acl.h"
 #include "store/ns.h"
 #include "store/object.h"
 
@@ -17,12 +18,17 @@ struct making {
 	const char *dflt;        /* of a new bucket, or NULL */
 	struct obj *obj;         /* regular files; owned */
 	char arn[KMS_ARN_MAX];   /* its master key's, or "" */
+	uint32_t mode;           /* what it gets of new->mode */
+	/* Its lists, or NULL; owned. */
+	struct acl *access, *dfltacl;
 };
 
 static void
 making_cleanup(struct making *m)
 {
 	obj_free(m->obj);
+	free(m->access);
+	free(m->dfltacl);
 }
 
 static enum err
@@ -114,6 +120,36 @@ check_place(struct store *st, const struct inode *dp, const struct making *m)
 	return (OK);
 }
 
+/* The permissions that it gets: by the directory's default list, or by the
+ * umask. */
+static enum err
+inherit(struct store *st, struct inode *dp, struct making *m)
+{
+	bool plain = false;
+
+	m->mode = m->new->mode;
+	if (S_ISLNK(m->mode))
+		return (OK);
+	TRY(acl_load(st, dp, STORE_ACL_DEFAULT, &m->access));
+	if (m->access == NULL) {
+		m->mode &= ~(m->new->umask & 0777);
+		return (OK);
+	}
+	if (S_ISDIR(m->mode)) {
+		m->dfltacl = malloc(sizeof(*m->dfltacl));
+		if (m->dfltacl == NULL)
+			return (ERR_NOMEM);
+		*m->dfltacl = *m->access;
+	}
+	acl_narrow(m->access, m->mode);
+	m->mode = (m->mode & ~(uint32_t)0777) | acl_mode(m->access, &plain);
+	if (plain) {
+		free(m->access);
+		m->access = NULL;
+	}
+	return (OK);
+}
+
 static void
 fill(struct inode *ip, const struct inode *dp, const struct store_new *new)
 {
@@ -155,6 +191,10 @@ add_rows(struct store *st, struct inode *ip, const struct making *m)
 		    m->dflt != NULL   ? m->dflt
 		    : st->kms != NULL ? "KMS"
 				      : "None"));
+	if (m->access != NULL)
+		TRY(acl_put(st, ip, STORE_ACL_ACCESS, m->access, true));
+	if (m->dfltacl != NULL)
+		TRY(acl_put(st, ip, STORE_ACL_DEFAULT, m->dfltacl, true));
 	if (m->key != NULL)
 		return (OK);
 	ip->nlink = 0;
@@ -174,7 +214,7 @@ insert(struct store *st, struct inode *dp, struct making *m, struct pin *ret)
 	TRY(db_begin(st));
 	if (m->arn[0] != '\0')
 		TRY(keyref_get(st, m->arn, &keyref));
-	TRY(inode_new(st, m->new->mode, &ret->ip));
+	TRY(inode_new(st, m->mode, &ret->ip));
 	ret->st = st;
 	ip = ret->ip;
 	fill(ip, dp, m->new);
@@ -204,6 +244,7 @@ place(struct store *st, uint64_t dir, struct making *m, bool keep,
 	PIN(ip);
 	TRY(pin_live_dir(st, dir, &dp));
 	TRY(check_place(st, dp.ip, m));
+	TRY(inherit(st, dp.ip, m));
 	TRY(insert(st, dp.ip, m, &ip));
 	inode_attr(ip.ip, ret);
 	if (keep)

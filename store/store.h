@@ -54,6 +54,7 @@ struct store_opts {
 	const char *dir;
 	bool readonly;
 	bool noatime;         /* reading changes no access time */
+	bool nodiratime;      /* nor does listing a directory */
 	unsigned commit_secs; /* 0: 5 */
 	size_t dirty_max;     /* bytes written between commits; 0: 256 MiB */
 	size_t map_cache;     /* bytes of map nodes kept; 0: 24 MiB */
@@ -101,6 +102,7 @@ struct store_attr {
 	uint32_t rdev; /* as Linux's 32-bit new_encode_dev */
 	uint64_t size;
 	uint64_t blocks; /* 512-byte units that hold data */
+	uint32_t xattrs; /* stored extended attributes */
 	struct timespec atime, mtime, ctime, btime;
 	enum sse sse;    /* of regular files */
 	uint32_t keyref; /* small number naming the master key; 0: none */
@@ -115,15 +117,17 @@ enum err store_getattr(
 #define STORE_SET_SIZE 0x08u
 #define STORE_SET_ATIME 0x10u
 #define STORE_SET_MTIME 0x20u
-#define STORE_SET_CTIME 0x40u    /* the kernel's, with its write-back cache */
-#define STORE_SET_KILLPRIV 0x80u /* clear set-id bits as a write does */
+#define STORE_SET_CTIME 0x40u     /* the kernel's, with its write-back cache */
+#define STORE_SET_KILLPRIV 0x80u  /* clear set-id bits as a write does */
+#define STORE_SET_KILLSGID 0x100u /* S_ISGID too, also without S_IXGRP */
 /*
  * store_setattr(st, who, ino, what, in, ret):
  * Set the fields named in ${what} from ${in}; ctime becomes now.  Permission
- * bits only are taken from in->mode.  Changing an owner clears set-id bits as
- * chown(2) says (regular executables; never directories).  SIZE needs the
- * file's key (ERR_KEYREVOKED …), is ERR_ISDIR, ERR_INVAL for other kinds,
- * ERR_FBIG over STORE_SIZE_MAX; it sets mtime when the size changed.
+ * bits only are taken from in->mode; an access ACL follows them.  Changing an
+ * owner clears set-id bits as chown(2) says (regular executables; never
+ * directories).  SIZE needs the file's key (ERR_KEYREVOKED …), is ERR_ISDIR,
+ * ERR_INVAL for other kinds, ERR_FBIG over STORE_SIZE_MAX; it sets mtime when
+ * the size changed.
  */
 enum err store_setattr(struct store *st, const struct kms_who *who,
     uint64_t ino, unsigned what, const struct store_attr *in,
@@ -138,6 +142,8 @@ enum err store_lookup(struct store *st, uint64_t dir, const char *name,
 
 struct store_new {
 	uint32_t mode;     /* type and permissions */
+	uint32_t umask;    /* taken from mode, unless ${dir} has a default
+			       ACL, which counts instead */
 	uint32_t uid, gid; /* owner; the setgid bit of ${dir} is applied by
 			       the store */
 	uint32_t rdev;
@@ -147,7 +153,9 @@ struct store_new {
 };
 /*
  * store_make(st, who, dir, name, len, new, ret, ret_file):
- * Make a file of any kind.  Regular files get their encryption here: the
+ * Make a file of any kind.  All but symlinks take over the default ACL of
+ * ${dir}: as their access ACL, directories as their default ACL too.  Regular
+ * files get their encryption here: the
  * nearest default above, and a data key from the KMS.  ${name} NULL makes an
  * unnamed regular file (O_TMPFILE), linked in later by store_link.  With
  * ${ret_file} (regular files only) it is opened for reading and writing too.
@@ -264,7 +272,8 @@ enum err store_write_early(struct store_file *f, uint64_t off, const void *buf,
 #define STORE_FALLOC_PUNCH 0x2u /* with KEEP_SIZE, as Linux demands */
 #define STORE_FALLOC_ZERO 0x4u
 /* fallocate(2).  Plain allocation reserves nothing in a copy-on-write store
- * beyond checking that the space is there (ERR_NOSPC); it extends the size. */
+ * beyond checking that the space is there (ERR_NOSPC); it extends the size.
+ * Whatever it finds to do, mtime and ctime change. */
 enum err store_fallocate(
     struct store_file *f, unsigned mode, uint64_t off, uint64_t len) MUSTCHECK;
 
@@ -296,14 +305,20 @@ enum err store_statfs(struct store *st, struct store_stat *ret) MUSTCHECK;
 
 /*
  * Plain storage of names and values: which names exist for whom, and the
- * user.sse.* names, are the face's matter.
+ * user.sse.* names, are the face's matter.  Two names are more than storage:
+ * set: ERR_INVAL for what is no ACL, ERR_ACCESS (default ACL of another thing
+ * than a directory), ERR_NOTSUP (symlink).  An access ACL sets the permission
+ * bits, and is not kept when it says no more than they do.
  * get: ERR_NODATA; ERR_RANGE when ${size} is not 0 and too small; the length
  * goes to ${ret_len} (with ${size} 0 only that).
  */
+#define STORE_ACL_ACCESS "system.posix_acl_access"
+#define STORE_ACL_DEFAULT "system.posix_acl_default"
 enum err store_xattr_get(struct store *st, uint64_t ino, const char *name,
     void *buf, size_t size, size_t *ret_len) MUSTCHECK;
 #define STORE_XATTR_CREATE 0x1u
 #define STORE_XATTR_REPLACE 0x2u
+#define STORE_XATTR_KILL_SGID 0x4u /* an access ACL: clear S_ISGID */
 /* ERR_EXIST, ERR_NODATA, ERR_2BIG (value), ERR_RANGE (name), ERR_NOSPC
  * (STORE_XATTR_TOTAL). */
 enum err store_xattr_set(struct store *st, uint64_t ino, const char *name,

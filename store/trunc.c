@@ -293,8 +293,7 @@ falloc_locked(struct store *st, struct inode *ip, unsigned mode, uint64_t off,
 		obj_failed(st, ip, delta);
 		return (e);
 	}
-	if (zero || size != ip->size)
-		obj_changed(st, ip, size, delta, CHANGED_TIMES);
+	obj_changed(st, ip, size, delta, CHANGED_TIMES);
 	return (OK);
 }
 

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "store/acl.h"
 #include "store/ns.h"
 
 static enum err
@@ -42,18 +43,14 @@ find(struct store *st, const struct inode *ip, const char *name,
 }
 
 enum err
-store_xattr_get(struct store *st, uint64_t ino, const char *name, void *buf,
-    size_t size, size_t *ret_len)
+xattr_read(struct store *st, const struct inode *ip, const char *name,
+    void *buf, size_t size, size_t *ret_len)
 {
 	sqlite3_stmt *s;
 	enum err e = OK;
 	size_t n;
 
-	TRY(check_name(name));
-	LOCK_SCOPE(&st->db);
-	PIN(ip);
-	TRY(pin_get(st, ino, &ip));
-	TRY(find(st, ip.ip, name, &s));
+	TRY(find(st, ip, name, &s));
 	n = (size_t)sqlite3_column_bytes(s, 0);
 	if (size != 0 && n > size)
 		e = ERR_RANGE;
@@ -62,6 +59,17 @@ store_xattr_get(struct store *st, uint64_t ino, const char *name, void *buf,
 	db_done(st, ST_XATTR_GET);
 	*ret_len = n;
 	return (e);
+}
+
+enum err
+store_xattr_get(struct store *st, uint64_t ino, const char *name, void *buf,
+    size_t size, size_t *ret_len)
+{
+	TRY(check_name(name));
+	LOCK_SCOPE(&st->db);
+	PIN(ip);
+	TRY(pin_get(st, ino, &ip));
+	return (xattr_read(st, ip.ip, name, buf, size, ret_len));
 }
 
 /* Bytes of all names and values of an inode. */
@@ -80,9 +88,8 @@ total(struct store *st, const struct inode *ip, size_t *ret)
 	return (OK);
 }
 
-/* May ${name} get a value of ${len} bytes?  *${ret_new}: it is not there. */
-static enum err
-check_set(struct store *st, const struct inode *ip, const char *name,
+enum err
+xattr_may_set(struct store *st, const struct inode *ip, const char *name,
     size_t len, unsigned flags, bool *ret_new)
 {
 	size_t sum, old = 0;
@@ -106,27 +113,46 @@ check_set(struct store *st, const struct inode *ip, const char *name,
 }
 
 enum err
+xattr_write(struct store *st, struct inode *ip, const char *name,
+    const void *value, size_t len, bool fresh)
+{
+	sqlite3_stmt *const s = bind(st, ST_XATTR_PUT, ip->ino, name);
+
+	bind_bytes(s, 3, value, len);
+	TRY(db_run(st, ST_XATTR_PUT));
+	if (fresh)
+		ip->xattrs++;
+	return (OK);
+}
+
+enum err
+xattr_drop(struct store *st, struct inode *ip, const char *name)
+{
+	(void)bind(st, ST_XATTR_DEL, ip->ino, name);
+	TRY(db_run(st, ST_XATTR_DEL));
+	ip->xattrs--;
+	return (OK);
+}
+
+enum err
 store_xattr_set(struct store *st, uint64_t ino, const char *name,
     const void *value, size_t len, unsigned flags)
 {
-	sqlite3_stmt *s;
 	bool fresh;
 
 	TRY(check_name(name));
 	if (len > STORE_XATTR_MAX)
 		return (ERR_2BIG);
+	if (acl_name(name))
+		return (acl_set(st, ino, name, value, len, flags));
 	EPOCH_SCOPE(st);
 	LOCK_SCOPE(&st->db);
 	PIN(ip);
 	TRY(pin_get(st, ino, &ip));
-	TRY(check_set(st, ip.ip, name, len, flags, &fresh));
+	TRY(xattr_may_set(st, ip.ip, name, len, flags, &fresh));
 	TRY(db_room(st));
 	TRY(db_begin(st));
-	s = bind(st, ST_XATTR_PUT, ino, name);
-	bind_bytes(s, 3, value, len);
-	TRY(db_run(st, ST_XATTR_PUT));
-	if (fresh)
-		ip.ip->xattrs++;
+	TRY(xattr_write(st, ip.ip, name, value, len, fresh));
 	inode_touch(st, ip.ip, false);
 	return (OK);
 }
@@ -144,9 +170,7 @@ store_xattr_remove(struct store *st, uint64_t ino, const char *name)
 	TRY(find(st, ip.ip, name, &s));
 	db_done(st, ST_XATTR_GET);
 	TRY(db_begin(st));
-	(void)bind(st, ST_XATTR_DEL, ino, name);
-	TRY(db_run(st, ST_XATTR_DEL));
-	ip.ip->xattrs--;
+	TRY(xattr_drop(st, ip.ip, name));
 	inode_touch(st, ip.ip, false);
 	return (OK);
 }

@@ -6,6 +6,7 @@ Reporting: each call prints one TAP line.
     err(errno.X, desc, fn, *a)    fn(*a) raises OSError with that errno
     works(desc, fn, *a)           fn(*a) raises nothing; its result is returned
 System calls Python lacks: renameat2, fallocate, utimensat, linkat_tmp.
+acl(...) makes the value of an ACL's attribute.
 as_user(uid, gid, fn, *a) runs fn in a child with that identity and returns 0
 or the errno it failed with.
 M, S, T, SSEFS as in lib.sh; p(name) is a path below M.
@@ -14,6 +15,7 @@ import ctypes
 import errno
 import os
 import stat
+import struct
 import subprocess
 import sys
 
@@ -114,6 +116,18 @@ def linkat_tmp(fd, path):
     """Give a name to a file opened with O_TMPFILE."""
     _check(libc.linkat(AT_FDCWD, _b("/proc/self/fd/%d" % fd), AT_FDCWD,
                        _b(path), AT_SYMLINK_FOLLOW), path)
+
+
+def acl(*entries):
+    """The value of system.posix_acl_*: ("u", perms), ("u", uid, perms), the
+    same with "g", ("m", perms), ("o", perms), in this order."""
+    out = struct.pack("<I", 2)
+    for e in entries:
+        named = len(e) == 3
+        tag = {"u": 2 if named else 1, "g": 8 if named else 4, "m": 16,
+               "o": 32}[e[0]]
+        out += struct.pack("<HHI", tag, e[-1], e[1] if named else 0xffffffff)
+    return out
 
 
 def as_user(uid, gid, fn, *a, groups=()):
