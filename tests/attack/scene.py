@@ -101,9 +101,6 @@ class Scene:
                 prepare(self, state)
             must("umount", M)
             copy_store(S, self.before if state == "old" else self.base)
-        self.taken = dict.fromkeys(counts, 0)
-        # Nothing that is to be had twice: an attack needs different states.
-        self.files = None
 
     def put(self, path, data):
         full = os.path.join(M, path)
