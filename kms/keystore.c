@@ -26,7 +26,9 @@
 #include "kms/slot.h"
 
 #define FORMAT 1
+#define FORMAT_SEALING 2 /* the same, of a store with sealed metadata */
 #define SEAL_LABEL "ssefs keystore material v1"
+#define METADATA_LABEL "ssefs metadata v1"
 #define VFS_MAX 64
 
 static char vfs_name[VFS_MAX];
@@ -95,7 +97,8 @@ db_cleanup(struct db *db)
 /* ---- Making ------------------------------------------------------------- */
 
 static enum err
-fill(struct db *db, const struct kms_root *root, const char *region)
+fill(struct db *db, bool sealing, const struct kms_root *root,
+    const char *region)
 {
 	struct key *kmk CLEANUP_KEY = key_new();
 	struct slot *s CLEANUP_FREE = calloc(1, sizeof(*s));
@@ -106,15 +109,16 @@ fill(struct db *db, const struct kms_root *root, const char *region)
 		return ERR_NOMEM;
 	rand_bytes(kmk->b, KEY_LEN);
 	rand_bytes(uuid, sizeof(uuid));
-	TRY(slot_make(uuid, 0, root, kmk, s));
+	TRY(slot_make(uuid, sealing, 0, root, kmk, s));
 	TRY(kdb_exec(db, "PRAGMA journal_mode=WAL"));
 	TRY(kdb_begin(db, &tx));
 	TRY(kdb_exec(db, schema));
 	TRY(kdb_run(db,
 	    "INSERT INTO meta(k, v) VALUES('format', ?), ('region', ?), "
 	    "('uuid', ?), ('epoch', 0), ('audit', ?)",
-	    "itbb", (int64_t)FORMAT, region, (const void *)uuid, sizeof(uuid),
-	    (const void *)head, sizeof(head)));
+	    "itbb", (int64_t)(sealing ? FORMAT_SEALING : FORMAT), region,
+	    (const void *)uuid, sizeof(uuid), (const void *)head,
+	    sizeof(head)));
 	TRY(slot_insert(db, s));
 	return kdb_commit(&tx);
 }
@@ -131,9 +135,9 @@ remove_files(const char *path)
 	}
 }
 
-enum err
-kms_create_store(
-    const char *path, const struct kms_root *root, const char *region)
+static enum err
+create(const char *path, bool sealing, const struct kms_root *root,
+    const char *region)
 {
 	struct db db CLEANUP(db_cleanup) = { NULL };
 	enum err e;
@@ -154,13 +158,44 @@ kms_create_store(
 	(void)sys->close(fd);
 	e = kdb_open(&db, path, vfs());
 	if (e == OK)
-		e = fill(&db, root, region);
+		e = fill(&db, sealing, root, region);
 	kdb_close(&db);
 	if (e == OK)
 		e = sys_sync_parent(path);
 	if (e != OK)
 		remove_files(path);
 	return e;
+}
+
+enum err
+kms_create_store(
+    const char *path, const struct kms_root *root, const char *region)
+{
+
+	return create(path, false, root, region);
+}
+
+enum err
+kms_create_sealing(
+    const char *path, const struct kms_root *root, const char *region)
+{
+
+	return create(path, true, root, region);
+}
+
+bool
+kms_is_sealing(const struct kms *k)
+{
+
+	return k->sealing;
+}
+
+enum err
+kms_metadata_key(struct kms *k, const uint8_t *uuid, struct key *ret)
+{
+
+	return hkdf_label(
+	    k->kmk->b, METADATA_LABEL, uuid, UUID_LEN, ret->b, sizeof(ret->b));
 }
 
 /* ---- Opening ------------------------------------------------------------ */
@@ -187,11 +222,12 @@ load_meta(struct kms *k)
 
 	TRY(meta_row(&k->db, "format", &format));
 	TRY(kdb_col_int(format, 0, 1, INT64_MAX, &v));
-	if (v > FORMAT)
+	if (v > FORMAT_SEALING)
 		return err_fail(ERR_VERSION,
 		    "keystore %s has format %" PRId64 "; this ssefs reads "
 		    "formats up to %d",
-		    k->path, v, FORMAT);
+		    k->path, v, FORMAT_SEALING);
+	k->sealing = v == FORMAT_SEALING;
 	TRY(meta_row(&k->db, "region", &region));
 	TRY(kdb_col_text(region, 0, k->region, sizeof(k->region)));
 	TRY(meta_row(&k->db, "uuid", &uuid));
@@ -212,7 +248,7 @@ unlock_kind(struct kms *k, const struct slot *s, unsigned n,
 
 		if (s[i].kind != kind)
 			continue;
-		e = slot_open(k->uuid, &s[i], root, k->kmk);
+		e = slot_open(k->uuid, k->sealing, &s[i], root, k->kmk);
 		if (e == OK)
 			return OK;
 		if (e != ERR_ROOTKEY)

@@ -103,6 +103,11 @@ struct kms_root {
 enum err kms_create_store(const char *path, const struct kms_root *root,
     const char *region) MUSTCHECK;
 
+/* The same, for a store whose metadata will be sealed.  That it is so is bound
+ * to the root key: nobody else can make one kind of keystore of the other. */
+enum err kms_create_sealing(const char *path, const struct kms_root *root,
+    const char *region) MUSTCHECK;
+
 /*
  * kms_open(path, root, &ret):
  * Open and unlock.  ${root} NULL: try what the slots say (the recorded key
@@ -114,6 +119,12 @@ enum err kms_create_store(const char *path, const struct kms_root *root,
  */
 enum err kms_open(
     const char *path, const struct kms_root *root, struct kms **ret) MUSTCHECK;
+/* Was it made by kms_create_sealing()? */
+bool kms_is_sealing(const struct kms *k);
+/* The key for the metadata of the store ${uuid} (16 bytes), which is always
+ * the same.  Without audit record: the store asks as it is opened. */
+enum err kms_metadata_key(
+    struct kms *k, const uint8_t *uuid, struct key *ret) MUSTCHECK;
 /* The SQLite VFS used by keystores opened or made from now on (${name} is
  * copied); NULL the default.  For the start of a process. */
 void kms_set_vfs(const char *name);

@@ -28,6 +28,7 @@ struct kms {
 	char path[PATH_MAX];
 	char region[REGION_MAX];
 	uint8_t uuid[UUID_LEN];
+	bool sealing;      /* format 2: of a store with sealed metadata */
 	struct key *kmk;   /* keystore master key */
 	struct aead *seal; /* seals material of master keys */
 

@@ -7,7 +7,8 @@
  *	44 16  GCM tag
  *
  * Its additional data (84 bytes), integers big-endian:
- *	 0 16  "ssefs-slot-v1", then zeros
+ *	 0 16  "ssefs-slot-v1", in a keystore of format 2 "ssefs-slot-v2", then
+ *	       zeros
  *	16 16  UUID of the keystore
  *	32  4  number of the slot
  *	36  4  kind (1 key file, 2 passphrase, 3 credential)
@@ -148,11 +149,12 @@ kek(const struct slot *s, const struct kms_root *root,
 }
 
 static void
-slot_ad(const uint8_t *uuid, const struct slot *s, uint8_t ret[static AD_LEN])
+slot_ad(const uint8_t *uuid, bool sealing, const struct slot *s,
+    uint8_t ret[static AD_LEN])
 {
 
 	memset(ret, 0, AD_LEN);
-	memcpy(ret, "ssefs-slot-v1", 13);
+	memcpy(ret, sealing ? "ssefs-slot-v2" : "ssefs-slot-v1", 13);
 	memcpy(ret + 16, uuid, UUID_LEN);
 	put_u32(ret + 32, s->n);
 	put_u32(ret + 36, (uint32_t)s->kind + 1);
@@ -204,7 +206,7 @@ record_path(const struct kms_root *root, char ret[static PATH_MAX])
 }
 
 enum err
-slot_make(const uint8_t uuid[static UUID_LEN], unsigned n,
+slot_make(const uint8_t uuid[static UUID_LEN], bool sealing, unsigned n,
     const struct kms_root *root, const struct key *kmk, struct slot *ret)
 {
 	WIPED(uint8_t, key, KEY_LEN);
@@ -224,13 +226,13 @@ slot_make(const uint8_t uuid[static UUID_LEN], unsigned n,
 	TRY(record_path(root, ret->path));
 	TRY(kek(ret, root, key));
 	TRY(aead_new(key, &a));
-	slot_ad(uuid, ret, ad);
+	slot_ad(uuid, sealing, ret, ad);
 	return aead_seal_msg(a, ad, sizeof(ad), kmk->b, KEY_LEN, ret->sealed);
 }
 
 enum err
-slot_open(const uint8_t uuid[static UUID_LEN], const struct slot *s,
-    const struct kms_root *root, struct key *ret_kmk)
+slot_open(const uint8_t uuid[static UUID_LEN], bool sealing,
+    const struct slot *s, const struct kms_root *root, struct key *ret_kmk)
 {
 	WIPED(uint8_t, key, KEY_LEN);
 	struct aead *a CLEANUP_AEAD = NULL;
@@ -239,7 +241,7 @@ slot_open(const uint8_t uuid[static UUID_LEN], const struct slot *s,
 
 	TRY(kek(s, root, key));
 	TRY(aead_new(key, &a));
-	slot_ad(uuid, s, ad);
+	slot_ad(uuid, sealing, s, ad);
 	e = aead_open_msg(
 	    a, ad, sizeof(ad), s->sealed, sizeof(s->sealed), ret_kmk->b);
 	if (e == ERR_AUTH && s->kind == KMS_ROOT_PASSPHRASE)

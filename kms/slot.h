@@ -28,14 +28,16 @@ struct slot {
 	int64_t created;
 };
 
-/* Seal ${kmk} in a new slot ${n}; a key file that is absent is made. */
-enum err slot_make(const uint8_t uuid[static UUID_LEN], unsigned n,
-    const struct kms_root *root, const struct key *kmk,
+/* Seal ${kmk} in a new slot ${n}; a key file that is absent is made.
+ * ${sealing}: of a keystore made by kms_create_sealing(); bound in. */
+enum err slot_make(const uint8_t uuid[static UUID_LEN], bool sealing,
+    unsigned n, const struct kms_root *root, const struct key *kmk,
     struct slot *ret) MUSTCHECK;
 
 /* The KMK of ${s}.  ${root} NULL: by what the slot says.  ERR_ROOTKEY. */
-enum err slot_open(const uint8_t uuid[static UUID_LEN], const struct slot *s,
-    const struct kms_root *root, struct key *ret_kmk) MUSTCHECK;
+enum err slot_open(const uint8_t uuid[static UUID_LEN], bool sealing,
+    const struct slot *s, const struct kms_root *root,
+    struct key *ret_kmk) MUSTCHECK;
 
 /* Rows. */
 enum err slot_insert(struct db *db, const struct slot *s) MUSTCHECK;

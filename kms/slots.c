@@ -52,7 +52,7 @@ op_add(struct kms *k, struct call *c)
 	/* A passphrase takes a while to stretch: outside every lock.  Should
 	 * another process take the number meanwhile, the insert says so. */
 	TRY(free_number(k, &n));
-	TRY(slot_make(k->uuid, n, c->arg, k->kmk, s));
+	TRY(slot_make(k->uuid, k->sealing, n, c->arg, k->kmk, s));
 	return kms_change(k, add_tx, &a, false);
 }
 

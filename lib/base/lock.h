@@ -33,6 +33,7 @@ enum lock_rank {
 	RANK_KMS = 50,          /* kms: keystore connection and key cache */
 	RANK_KMS_AUDIT = 54,    /* kms: audit chain */
 	RANK_VFS = 58,          /* store: the SQLite VFS's shared memory */
+	RANK_SEAL = 59,         /* store: sealed databases */
 	RANK_CRYPTO = 60,       /* crypto: pools */
 	RANK_LOG = 70
 };
