@@ -16,10 +16,11 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
+#include "store/db_internal.h"
 #include "store/schema.h"
-#include "store/store_internal.h"
+#include "store/vfs_seal.h"
 
-#define PAGE 8192
+#define PAGE SEAL_PAGESIZE
 #define FRAME (PAGE + 24) /* a page in the WAL */
 #define BUSY_MS 5000
 
@@ -48,6 +49,8 @@ db_err(int rc)
 {
 	if (rc == SQLITE_IOERR_NOMEM)
 		return (ERR_NOMEM);
+	if (rc == SQLITE_IOERR_DATA)
+		return (ERR_CORRUPT);
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
@@ -85,33 +88,42 @@ db_err(int rc)
 
 /* ---- Connections -------------------------------------------------------- */
 
-static void
-conn_close(sqlite3 **c)
+void
+db_conn_close(sqlite3 **c)
 {
 	(void)sqlite3_close_v2(*c);
 	*c = NULL;
 }
 
-static void
-stmt_close(sqlite3_stmt **s)
+void
+db_stmt_close(sqlite3_stmt **s)
 {
 	(void)sqlite3_finalize(*s);
 }
 
-static enum err
-sql(sqlite3 *c, const char *text)
+/* What went wrong last. */
+static const char *
+why(sqlite3 *c)
+{
+	if (sqlite3_extended_errcode(c) == SQLITE_IOERR_DATA)
+		return ("it was damaged or altered");
+	return (sqlite3_errmsg(c));
+}
+
+enum err
+db_sql(sqlite3 *c, const char *text)
 {
 	const int rc = sqlite3_exec(c, text, NULL, NULL, NULL);
 
 	if (rc != SQLITE_OK)
-		return (err_fail(db_err(rc), "meta.db: %s", sqlite3_errmsg(c)));
+		return (err_fail(db_err(rc), "meta.db: %s", why(c)));
 	return (OK);
 }
 
-static enum err
-conn_open(const char *path, int flags, size_t cache, sqlite3 **ret)
+enum err
+db_conn_open(const char *path, int flags, size_t cache, sqlite3 **ret)
 {
-	sqlite3 *c CLEANUP(conn_close) = NULL;
+	sqlite3 *c CLEANUP(db_conn_close) = NULL;
 	char text[64];
 	int rc;
 
@@ -120,28 +132,29 @@ conn_open(const char *path, int flags, size_t cache, sqlite3 **ret)
 	    flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, VFS_NAME);
 	if (rc != SQLITE_OK)
 		return (err_fail(db_err(rc), "%s: cannot be opened: %s", path,
-		    c != NULL ? sqlite3_errmsg(c) : sqlite3_errstr(rc)));
+		    c != NULL ? why(c) : sqlite3_errstr(rc)));
 	(void)sqlite3_busy_timeout(c, BUSY_MS);
 	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	TRY(sql(c, "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
-		   "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
-		   "PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
-		   "PRAGMA secure_delete=FAST; PRAGMA wal_autocheckpoint=0;"));
+	TRY(db_sql(c,
+	    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
+	    "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
+	    "PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
+	    "PRAGMA secure_delete=FAST; PRAGMA wal_autocheckpoint=0;"));
 	(void)snprintf(
 	    text, sizeof(text), "PRAGMA cache_size=-%zu", cache / 1024);
-	TRY(sql(c, text));
+	TRY(db_sql(c, text));
 	*ret = steal(c);
 	return (OK);
 }
 
 /* The answer of a query with one row and one column is ${want}. */
-static enum err
-expect(sqlite3 *c, const char *text, const char *want)
+enum err
+db_expect(sqlite3 *c, const char *text, const char *want)
 {
-	sqlite3_stmt *s CLEANUP(stmt_close) = NULL;
+	sqlite3_stmt *s CLEANUP(db_stmt_close) = NULL;
 	const unsigned char *got;
 	int rc;
 
@@ -150,77 +163,12 @@ expect(sqlite3 *c, const char *text, const char *want)
 		rc = sqlite3_step(s);
 	if (rc != SQLITE_ROW)
 		return (err_fail(rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc),
-		    "meta.db: %s", sqlite3_errmsg(c)));
+		    "meta.db: %s", why(c)));
 	got = sqlite3_column_text(s, 0);
 	if (got == NULL || strcmp((const char *)got, want) != 0)
 		return (err_fail(
 		    ERR_NOTSTORE, "meta.db: not the database of a store"));
 	return (OK);
-}
-
-/* ---- Making ------------------------------------------------------------- */
-
-static enum err
-add_super(sqlite3 *c, const uint8_t uuid[static UUID_LEN])
-{
-	sqlite3_stmt *s CLEANUP(stmt_close) = NULL;
-	int rc;
-
-	rc = sqlite3_prepare_v2(c, SCHEMA_SUPER_ADD, -1, &s, NULL);
-	if (rc != SQLITE_OK)
-		return (db_err(rc));
-	(void)sqlite3_bind_int(s, 1, STORE_FORMAT);
-	(void)sqlite3_bind_blob(s, 2, uuid, UUID_LEN, SQLITE_STATIC);
-	(void)sqlite3_bind_int64(s, 3, STORE_ROOT + 1);
-	(void)sqlite3_bind_int64(s, 4, clock_wall().tv_sec);
-	return (db_err(sqlite3_step(s)));
-}
-
-/* The directory of buckets belongs to whoever made the store. */
-static enum err
-add_root(sqlite3 *c)
-{
-	sqlite3_stmt *s CLEANUP(stmt_close) = NULL;
-	const struct timespec now = clock_wall();
-	uint8_t times[48];
-	int i, rc;
-
-	rc = sqlite3_prepare_v2(c, stmt_sql[ST_INODE_PUT], -1, &s, NULL);
-	if (rc != SQLITE_OK)
-		return (db_err(rc));
-	for (i = 0; i < 4; i++) {
-		put_u64(times + 12 * i, (uint64_t)now.tv_sec);
-		put_u32(times + 12 * i + 8, (uint32_t)now.tv_nsec);
-	}
-	for (i = 6; i <= 13; i++)
-		(void)sqlite3_bind_int(s, i, 0);
-	(void)sqlite3_bind_int64(s, 1, STORE_ROOT);
-	(void)sqlite3_bind_int64(s, 2, S_IFDIR | 0755);
-	(void)sqlite3_bind_int(s, 3, 2);
-	(void)sqlite3_bind_int64(s, 4, getuid());
-	(void)sqlite3_bind_int64(s, 5, getgid());
-	(void)sqlite3_bind_int64(s, 7, 4096);
-	(void)sqlite3_bind_blob(s, 9, times, sizeof(times), SQLITE_STATIC);
-	(void)sqlite3_bind_int64(s, 10, STORE_ROOT);
-	return (db_err(sqlite3_step(s)));
-}
-
-enum err
-db_create(const char *path, const uint8_t uuid[static UUID_LEN])
-{
-	sqlite3 *c CLEANUP(conn_close) = NULL;
-
-	TRY(conn_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-	    (size_t)1 << 20, &c));
-	TRY(sql(c, "PRAGMA page_size=8192"));
-	TRY(expect(c, "PRAGMA journal_mode=WAL", "wal"));
-	TRY(sql(c, "BEGIN IMMEDIATE"));
-	TRY(sql(c, schema_sql));
-	TRY(add_super(c, uuid));
-	TRY(add_root(c));
-	TRY(sql(c, "COMMIT"));
-	return (db_err(sqlite3_wal_checkpoint_v2(
-	    c, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL)));
 }
 
 /* ---- Opening ------------------------------------------------------------ */
@@ -246,12 +194,13 @@ check_super(struct store *st, sqlite3_stmt *s)
 {
 	const sqlite3_int64 format = sqlite3_column_int64(s, 0);
 
-	if (format > STORE_FORMAT)
+	if (format > STORE_FORMAT_SEALED)
 		return (err_fail(ERR_VERSION,
 		    "the store has format %lld, this "
 		    "program (" SSEFS_VERSION ") knows formats up to %d",
-		    (long long)format, STORE_FORMAT));
-	if (format < 1 || sqlite3_column_bytes(s, 1) != UUID_LEN ||
+		    (long long)format, STORE_FORMAT_SEALED));
+	if (format != (st->sealed ? STORE_FORMAT_SEALED : STORE_FORMAT) ||
+	    sqlite3_column_bytes(s, 1) != UUID_LEN ||
 	    sqlite3_column_int64(s, 2) < 0 ||
 	    sqlite3_column_int64(s, 2) > (sqlite3_int64)COUNTER_MAX ||
 	    sqlite3_column_int64(s, 3) <= STORE_ROOT ||
@@ -272,18 +221,17 @@ check_super(struct store *st, sqlite3_stmt *s)
 static enum err
 load_super(struct store *st, sqlite3 *c)
 {
-	sqlite3_stmt *s CLEANUP(stmt_close) = NULL;
+	sqlite3_stmt *s CLEANUP(db_stmt_close) = NULL;
 	int rc;
 
 	rc = sqlite3_prepare_v2(c, stmt_sql[ST_SUPER_GET], -1, &s, NULL);
 	if (rc == SQLITE_ERROR)
-		return (
-		    err_fail(ERR_NOTSTORE, "meta.db: %s", sqlite3_errmsg(c)));
+		return (err_fail(ERR_NOTSTORE, "meta.db: %s", why(c)));
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(s);
 	if (rc != SQLITE_ROW)
 		return (err_fail(rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc),
-		    "meta.db: %s", sqlite3_errmsg(c)));
+		    "meta.db: %s", why(c)));
 	return (check_super(st, s));
 }
 
@@ -313,11 +261,11 @@ prepare_all(struct db *db)
 		rc = sqlite3_prepare_v3(db->main, stmt_sql[i], -1,
 		    SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL);
 		if (rc == SQLITE_ERROR)
-			return (err_fail(ERR_CORRUPT, "meta.db: %s",
-			    sqlite3_errmsg(db->main)));
+			return (err_fail(
+			    ERR_CORRUPT, "meta.db: %s", why(db->main)));
 		if (rc != SQLITE_OK)
-			return (err_fail(db_err(rc), "meta.db: %s",
-			    sqlite3_errmsg(db->main)));
+			return (
+			    err_fail(db_err(rc), "meta.db: %s", why(db->main)));
 	}
 	return (OK);
 }
@@ -332,8 +280,9 @@ db_free(struct db **p)
 		return;
 	for (i = 0; i < ST_COUNT_; i++)
 		(void)sqlite3_finalize(db->stmt[i]);
-	conn_close(&db->ckpt);
-	conn_close(&db->main);
+	db_conn_close(&db->ckpt);
+	db_conn_close(&db->main);
+	vfs_seal_drop(db->path);
 	free(db->path);
 	free(db);
 	*p = NULL;
@@ -350,6 +299,31 @@ check_file(const char *path)
 }
 
 enum err
+db_look(struct store *st)
+{
+	char *path CLEANUP_FREE = NULL;
+
+	if (asprintf(&path, "%s/meta.db", st->dir) < 0)
+		return (ERR_NOMEM);
+	return (vfs_seal_look(path, &st->sealed, st->uuid));
+}
+
+static enum err
+unlock(struct store *st, const char *path)
+{
+	struct key *key CLEANUP_KEY = key_new();
+
+	if (key == NULL)
+		return (ERR_NOMEM);
+	if (st->kms == NULL)
+		return (err_fail(ERR_ROOTKEY,
+		    "meta.db is sealed, and keys.db, which has its key, is "
+		    "not there"));
+	TRY(kms_metadata_key(st->kms, st->uuid, key));
+	return (vfs_seal_add(path, key, st->uuid));
+}
+
+enum err
 db_open(struct store *st)
 {
 	struct db *db CLEANUP(db_free) = calloc(1, sizeof(*db));
@@ -359,16 +333,20 @@ db_open(struct store *st)
 	if (db == NULL || asprintf(&db->path, "%s/meta.db", st->dir) < 0)
 		return (ERR_NOMEM);
 	TRY(check_file(db->path));
-	TRY(conn_open(db->path, flags, st->opts.db_cache, &db->main));
-	TRY(expect(db->main, "PRAGMA application_id", SCHEMA_APP_ID));
+	if (st->sealed)
+		TRY(unlock(st, db->path));
+	TRY(db_conn_open(db->path, flags, st->opts.db_cache, &db->main));
+	TRY(db_expect(db->main, "PRAGMA application_id", SCHEMA_APP_ID));
+	TRY(vfs_seal_check(db->path));
 	TRY(load_super(st, db->main));
-	TRY(expect(db->main, "PRAGMA journal_mode", "wal"));
+	TRY(db_expect(db->main, "PRAGMA journal_mode", "wal"));
 	TRY(prepare_all(db));
 	(void)sqlite3_wal_hook(db->main, on_commit, db);
 	if (!st->readonly) {
-		TRY(conn_open(db->path, flags, 65536, &db->ckpt));
+		TRY(db_conn_open(db->path, flags, 65536, &db->ckpt));
 		/* A connection that never read does not know of the WAL. */
-		TRY(expect(db->ckpt, "PRAGMA application_id", SCHEMA_APP_ID));
+		TRY(db_expect(
+		    db->ckpt, "PRAGMA application_id", SCHEMA_APP_ID));
 	}
 	st->sql = steal(db);
 	TRY(counters_raise(st));
@@ -424,7 +402,7 @@ db_run(struct store *st, enum stmt s)
 		return (OK);
 	}
 	e = err_fail(rc == SQLITE_ROW ? ERR_INTERNAL : db_err(rc),
-	    "meta.db: %s", sqlite3_errmsg(st->sql->main));
+	    "meta.db: %s", why(st->sql->main));
 	e = epoch_stop(st, e, "a change of the metadata");
 	(void)sqlite3_reset(p);
 	return (e);
@@ -439,9 +417,9 @@ db_row(struct store *st, enum stmt s)
 
 	if (rc == SQLITE_ROW)
 		return (OK);
-	e = rc == SQLITE_DONE ? ERR_NOENT
-			      : err_fail(db_err(rc), "meta.db: %s",
-				    sqlite3_errmsg(st->sql->main));
+	e = rc == SQLITE_DONE
+		? ERR_NOENT
+		: err_fail(db_err(rc), "meta.db: %s", why(st->sql->main));
 	(void)sqlite3_reset(p);
 	return (e);
 }
@@ -458,8 +436,8 @@ db_prepare(struct store *st, const char *text, sqlite3_stmt **ret)
 	const int rc = sqlite3_prepare_v2(st->sql->main, text, -1, ret, NULL);
 
 	if (rc != SQLITE_OK)
-		return (err_fail(
-		    db_err(rc), "meta.db: %s", sqlite3_errmsg(st->sql->main)));
+		return (
+		    err_fail(db_err(rc), "meta.db: %s", why(st->sql->main)));
 	return (OK);
 }
 
@@ -537,8 +515,8 @@ db_checkpoint(struct store *st, bool full)
 	if (rc == SQLITE_BUSY)
 		return (OK);
 	if (rc != SQLITE_OK)
-		return (err_fail(
-		    db_err(rc), "meta.db: checkpoint: %s", sqlite3_errmsg(c)));
+		return (
+		    err_fail(db_err(rc), "meta.db: checkpoint: %s", why(c)));
 	if (full && frames >= 0)
 		atomic_store(&db->wal_frames, (uint64_t)frames);
 	if (home >= 0)

@@ -10,12 +10,15 @@
 
 #define SCHEMA_APP_ID "1936942438" /* "ssef", for file(1) and for us */
 
-static const char schema_sql[] =
+/* All that a program needs to see that it may not go on. */
+static const char schema_super[] =
     "PRAGMA application_id=" SCHEMA_APP_ID ";"
     "CREATE TABLE super(one INTEGER PRIMARY KEY CHECK(one=1),"
     " format INTEGER NOT NULL, uuid BLOB NOT NULL, epoch INTEGER NOT NULL,"
     " next_ino INTEGER NOT NULL, next_seg INTEGER NOT NULL,"
-    " created INTEGER NOT NULL, flags INTEGER NOT NULL);"
+    " created INTEGER NOT NULL, flags INTEGER NOT NULL);";
+
+static const char schema_sql[] =
     "CREATE TABLE inode(ino INTEGER PRIMARY KEY, mode INTEGER NOT NULL,"
     " nlink INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
     " rdev INTEGER NOT NULL, size INTEGER NOT NULL,"

@@ -53,31 +53,83 @@ dir_must_be_empty(const char *dir)
 	return (OK);
 }
 
+static enum err
+make_keys(
+    const struct store_init *in, const char *path, const struct kms_root *root)
+{
+	const char *region =
+	    in->region != NULL ? in->region : KMS_REGION_DEFAULT;
+
+	if (in->seal_metadata)
+		return (kms_create_sealing(path, root, region));
+	return (kms_create_store(path, root, region));
+}
+
+/* The key of a new store's metadata, from its new keystore ${path}. */
+static enum err
+metadata_key(const char *path, const struct kms_root *root, const uint8_t *uuid,
+    struct key *ret)
+{
+	struct kms *k = NULL;
+	enum err e;
+
+	TRY(kms_open(path, root, &k));
+	e = kms_metadata_key(k, uuid, ret);
+	kms_close(k);
+	return (e);
+}
+
+static enum err
+make_db(
+    const struct store_init *in, const char *keys, const struct kms_root *root)
+{
+	struct key *key CLEANUP_KEY = key_new();
+	uint8_t uuid[UUID_LEN];
+	char path[PATH_LEN];
+
+	if (key == NULL)
+		return (ERR_NOMEM);
+	rand_bytes(uuid, sizeof(uuid));
+	TRY(path_of(in->dir, "meta.db", path));
+	if (!in->seal_metadata)
+		return (db_create(path, uuid));
+	TRY(metadata_key(keys, root, uuid, key));
+	return (db_create_sealed(path, uuid, key));
+}
+
+/* Make ${dir}, or take an empty one. */
+static enum err
+make_dir(const char *dir, bool *ret_made)
+{
+	*ret_made = sys->mkdir(dir, 0700) == 0;
+	if (*ret_made)
+		return (OK);
+	if (errno != EEXIST)
+		return (err_fail(err_from_errno(errno), "%s cannot be made: %s",
+		    dir, strerror(errno)));
+	return (dir_must_be_empty(dir));
+}
+
 enum err
 store_create_dir(const struct store_init *in)
 {
-	char path[PATH_LEN], keyfile[PATH_LEN];
-	struct kms_root root = { KMS_ROOT_FILE, keyfile, NULL };
-	uint8_t uuid[UUID_LEN];
-	const bool made = sys->mkdir(in->dir, 0700) == 0;
+	char keys[PATH_LEN], keyfile[PATH_LEN];
+	struct kms_root beside = { KMS_ROOT_FILE, keyfile, NULL };
+	const struct kms_root *root = in->root != NULL ? in->root : &beside;
+	bool made;
 
-	if (!made) {
-		if (errno != EEXIST)
-			return (err_fail(err_from_errno(errno),
-			    "%s cannot be made: %s", in->dir, strerror(errno)));
-		TRY(dir_must_be_empty(in->dir));
-	}
-	rand_bytes(uuid, sizeof(uuid));
+	if (in->seal_metadata && in->no_kms)
+		return (err_fail(ERR_INVAL,
+		    "metadata is sealed with a key of the keystore"));
+	TRY(make_dir(in->dir, &made));
+	TRY(path_of(in->dir, "keys.db", keys));
 	if (!in->no_kms) {
 		if ((size_t)snprintf(keyfile, sizeof(keyfile), "%s.key",
 			in->dir) >= sizeof(keyfile))
 			return (ERR_NAMETOOLONG);
-		TRY(path_of(in->dir, "keys.db", path));
-		TRY(kms_create_store(path, in->root != NULL ? in->root : &root,
-		    in->region != NULL ? in->region : KMS_REGION_DEFAULT));
+		TRY(make_keys(in, keys, root));
 	}
-	TRY(path_of(in->dir, "meta.db", path));
-	TRY(db_create(path, uuid));
+	TRY(make_db(in, keys, root));
 	TRY(sys_sync_dir(in->dir));
 	return (made ? sys_sync_parent(in->dir) : OK);
 }
@@ -194,7 +246,15 @@ open_kms(struct store *st)
 			return (OK); /* made with no_kms */
 		return (err_from_errno(errno));
 	}
-	return (kms_open(path, st->opts.root, &st->kms));
+	TRY(kms_open(path, st->opts.root, &st->kms));
+	/* Whoever could put a plain database of his own here would decide what
+	 * the store shows.  The keystore's word cannot be forged. */
+	if (kms_is_sealing(st->kms) == st->sealed)
+		return (OK);
+	return (err_fail(ERR_CORRUPT,
+	    st->sealed ? "keys.db is not of a store with sealed metadata"
+		       : "meta.db is not sealed, but the keystore says that "
+			 "it must be: it was exchanged"));
 }
 
 /* What lost its last name before the last stop is freed now. */
@@ -239,13 +299,17 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	TRY(lock_dir(st));
 	TRY(inode_open(st));
 	TRY(map_open(st));
+	TRY(db_look(st));
+	/* Without its key nothing can be said about a sealed one. */
+	if (st->sealed)
+		TRY(open_kms(st));
 	TRY(db_open(st));
 	uuid_format(st->uuid, st->uuid_text);
 	TRY(alloc_open(st));
 	/* In a store that may be damaged, what seems free may not be. */
 	if (!st->readonly && !o->check)
 		alloc_trim(st);
-	if (!o->no_keys)
+	if (!st->sealed && !o->no_keys)
 		TRY(open_kms(st));
 	st->have_dead = !o->check;
 	if (!o->check)

@@ -30,8 +30,9 @@
 #include "kms/kms.h"
 #include "lib/base/err.h"
 
-#define STORE_ROOT 1   /* inode of the directory of buckets */
-#define STORE_FORMAT 1 /* on-disk format written and read */
+#define STORE_ROOT 1          /* inode of the directory of buckets */
+#define STORE_FORMAT 1        /* on-disk format written and read */
+#define STORE_FORMAT_SEALED 2 /* the same, with sealed metadata */
 #define STORE_NAME_MAX 255
 #define STORE_LINK_MAX 65000 /* hard links of one file */
 #define STORE_SYMLINK_MAX 4095
@@ -65,7 +66,7 @@ struct store_opts {
 			 ordinary work does not hinder opening, and nothing
 			 is freed */
 	bool no_keys; /* leave the keystore alone: content is shut, no root
-			 key is needed */
+			 key is needed (it is for sealed metadata) */
 };
 
 struct store_init {
@@ -74,6 +75,8 @@ struct store_init {
 					DIR.key */
 	const char *region;          /* NULL: KMS_REGION_DEFAULT */
 	bool no_kms;                 /* make no keystore: KMS modes refused */
+	bool seal_metadata; /* names, sizes, times: encrypt and authenticate
+			       meta.db; not with no_kms (ERR_INVAL) */
 };
 
 /* ERR_EXIST when ${dir} holds a store or anything else. */

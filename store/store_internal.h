@@ -188,10 +188,16 @@ struct db;
  *
  * db_open(st): open meta.db through the "ssefs" VFS (store/vfs.c), check the
  * format, fill st->uuid and the counters in ${st}.
- * db_create(path, uuid): a new meta.db with the schema and its root inode.
+ * db_create(path, uuid): a new meta.db with the schema and its root inode;
+ * db_create_sealed(path, uuid, key): the same, sealed (store/vfs_seal.h).
+ * db_look(st): before db_open, sets st->sealed, and then st->uuid too; a sealed
+ * one needs st->kms when it is opened.
  */
 enum err db_create(
     const char *path, const uint8_t uuid[static UUID_LEN]) MUSTCHECK;
+enum err db_create_sealed(const char *path, const uint8_t uuid[static UUID_LEN],
+    const struct key *key) MUSTCHECK;
+enum err db_look(struct store *st) MUSTCHECK;
 enum err db_open(struct store *st) MUSTCHECK;
 void db_close(struct store *st);
 /* The statement, reset and without bindings.  Never NULL. */
@@ -417,6 +423,7 @@ struct store {
 	char *dir;
 	int lockfd;
 	bool readonly;
+	bool sealed;            /* meta.db is (store/vfs_seal.h) */
 	atomic_bool stopped;    /* rule 3 */
 	atomic_uint late;       /* inodes with an error to tell, ip->late */
 	struct store_opts opts; /* with defaults filled in */

@@ -17,21 +17,14 @@
 #include <string.h>
 
 #include "crypto/rand.h"
-#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
 #include "store/store_internal.h"
 #include "store/vfs_internal.h"
+#include "store/vfs_seal.h"
 
-#define WAL_STEP ((uint64_t)4 << 20)
 #define SECTOR 4096
-
-/* The WAL's format, as SQLite documents it. */
-#define WAL_MAGIC 0x377f0682u
-#define WAL_HEAD 32u  /* magic 4, version 4, page size 4, …, salts 8 at 16 */
-#define WAL_FRAME 24u /* before each page; salts 8 at 8 */
-#define WAL_COPY ((size_t)1 << 20)
 
 struct lock vfs_lock;
 
@@ -45,8 +38,8 @@ file_of(sqlite3_file *f)
 	return ((struct vfs_file *)(void *)f);
 }
 
-static int
-rc_of_errno(int errnum, int ioerr)
+int
+vfs_rc(int errnum, int ioerr)
 {
 	if (errnum == ENOSPC || errnum == EDQUOT)
 		return (SQLITE_FULL);
@@ -57,8 +50,8 @@ rc_of_errno(int errnum, int ioerr)
 
 /* ---- Nodes -------------------------------------------------------------- */
 
-static struct vfs_node *
-node_find(const char *path)
+struct vfs_node *
+vfs_node_find(const char *path)
 {
 	struct vfs_node *n;
 
@@ -68,9 +61,8 @@ node_find(const char *path)
 	return (NULL);
 }
 
-/* Drop a reference, with vfs_lock held. */
-static void
-node_put(struct vfs_node *n)
+void
+vfs_node_put(struct vfs_node *n)
 {
 	struct vfs_node **p;
 
@@ -79,6 +71,9 @@ node_put(struct vfs_node *n)
 	for (p = &nodes; *p != n; p = &(*p)->next)
 		continue;
 	*p = n->next;
+	if (n->seal != NULL && n->seal->main == n)
+		n->seal->main = NULL;
+	vfs_seal_unref(n->seal);
 	(void)sys->close(n->fd);
 	free(n->path);
 	free(n);
@@ -120,7 +115,7 @@ node_make(const char *path, int flags, struct vfs_node **ret)
 		return (SQLITE_NOMEM);
 	n->fd = open_fd(path, flags, &fresh, &n->readonly);
 	if (n->fd < 0)
-		return (rc_of_errno(errno, SQLITE_CANTOPEN));
+		return (vfs_rc(errno, SQLITE_CANTOPEN));
 	if (sys->fstat(n->fd, &sb) != 0) {
 		(void)sys->close(n->fd);
 		return (SQLITE_IOERR_FSTAT);
@@ -152,8 +147,9 @@ x_close(sqlite3_file *file)
 	(void)vfs_x_unlock(file, SQLITE_LOCK_NONE);
 	if (f->delete_at_end)
 		gone = strdup(f->node->path);
+	vfs_seal_close(f);
 	lock_take(&vfs_lock);
-	node_put(f->node);
+	vfs_node_put(f->node);
 	f->node = NULL;
 	lock_drop(&vfs_lock);
 	if (gone != NULL)
@@ -161,16 +157,15 @@ x_close(sqlite3_file *file)
 	return (SQLITE_OK);
 }
 
-static int
-x_read(sqlite3_file *file, void *buf, int len, sqlite3_int64 off)
+int
+vfs_node_read(const struct vfs_node *n, void *buf, size_t len, uint64_t off)
 {
-	const struct vfs_node *const n = file_of(file)->node;
 	uint8_t *const p = buf;
 	size_t done = 0;
 
-	while (done < (size_t)len) {
-		const ssize_t r = sys->pread(n->fd, p + done,
-		    (size_t)len - done, (off_t)off + (off_t)done);
+	while (done < len) {
+		const ssize_t r = sys->pread(
+		    n->fd, p + done, len - done, (off_t)off + (off_t)done);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -180,52 +175,35 @@ x_read(sqlite3_file *file, void *buf, int len, sqlite3_int64 off)
 			break;
 		done += (size_t)r;
 	}
-	if (done == (size_t)len)
+	if (done == len)
 		return (SQLITE_OK);
-	memset(p + done, 0, (size_t)len - done);
+	memset(p + done, 0, len - done);
 	return (SQLITE_IOERR_SHORT_READ);
 }
 
-/* Make the WAL own at least ${want} bytes: a step more when there is room. */
 static int
-wal_grow(struct vfs_node *n, uint64_t want)
+x_read(sqlite3_file *file, void *buf, int len, sqlite3_int64 off)
 {
-	const uint64_t have = atomic_load(&n->have);
-	uint64_t end = (want + WAL_STEP - 1) / WAL_STEP * WAL_STEP;
-	int r;
+	struct vfs_file *const f = file_of(file);
 
-	if (want <= have)
-		return (SQLITE_OK);
-	r = sys->fallocate(n->fd, 0, (off_t)have, (off_t)(end - have));
-	if (r != 0 && errno == ENOSPC) {
-		end = want;
-		r = sys->fallocate(n->fd, 0, (off_t)have, (off_t)(end - have));
-	}
-	if (r != 0) {
-		/* A filesystem without fallocate grows the file as it is
-		 * written. */
-		if (errno != EOPNOTSUPP && errno != ENOSYS)
-			return (rc_of_errno(errno, SQLITE_IOERR_WRITE));
-		end = want;
-	}
-	atomic_store(&n->have, end);
-	return (SQLITE_OK);
+	if (f->node->seal != NULL)
+		return (vfs_seal_read(f, buf, (size_t)len, (uint64_t)off));
+	return (vfs_node_read(f->node, buf, (size_t)len, (uint64_t)off));
 }
 
-static int
-x_write(sqlite3_file *file, const void *buf, int len, sqlite3_int64 off)
+int
+vfs_node_write(struct vfs_node *n, const void *buf, size_t len, uint64_t off)
 {
-	struct vfs_node *const n = file_of(file)->node;
-	const uint64_t end = (uint64_t)off + (uint64_t)len;
+	const uint64_t end = off + len;
 	enum err e;
 	int rc;
 
 	if (n->is_wal) {
-		rc = wal_grow(n, end);
+		rc = vfs_wal_grow(n, end);
 		if (rc != SQLITE_OK)
 			return (rc);
 	}
-	e = sys_pwrite_full(n->fd, buf, (size_t)len, (uint64_t)off);
+	e = sys_pwrite_full(n->fd, buf, len, off);
 	if (e != OK)
 		return (e == ERR_NOSPC ? SQLITE_FULL : SQLITE_IOERR_WRITE);
 	if (n->is_wal) {
@@ -237,14 +215,26 @@ x_write(sqlite3_file *file, const void *buf, int len, sqlite3_int64 off)
 }
 
 static int
+x_write(sqlite3_file *file, const void *buf, int len, sqlite3_int64 off)
+{
+	struct vfs_file *const f = file_of(file);
+
+	if (f->node->seal != NULL)
+		return (vfs_seal_write(f, buf, (size_t)len, (uint64_t)off));
+	return (vfs_node_write(f->node, buf, (size_t)len, (uint64_t)off));
+}
+
+static int
 x_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	struct vfs_node *const n = file_of(file)->node;
 
 	if (n->is_wal)
 		return (SQLITE_OK);
+	if (n->seal != NULL)
+		size += SEAL_FRONT;
 	if (sys->ftruncate(n->fd, (off_t)size) != 0)
-		return (rc_of_errno(errno, SQLITE_IOERR_TRUNCATE));
+		return (vfs_rc(errno, SQLITE_IOERR_TRUNCATE));
 	return (SQLITE_OK);
 }
 
@@ -266,8 +256,8 @@ dir_of(const char *path, char *ret)
  * After a failed fdatasync the kernel calls the pages clean and the next one
  * succeeds without having written them.  So the first failure stays.
  */
-static int
-node_sync(struct vfs_node *n)
+int
+vfs_node_sync(struct vfs_node *n)
 {
 	char dir[PATH_MAX];
 
@@ -290,8 +280,13 @@ node_sync(struct vfs_node *n)
 static int
 x_sync(sqlite3_file *file, int flags)
 {
+	struct vfs_node *const n = file_of(file)->node;
+
 	(void)flags;
-	return (node_sync(file_of(file)->node));
+	/* SQLite syncs the WAL before it brings frames home. */
+	if (n->seal != NULL && n->is_wal)
+		return (vfs_seal_sync(n, true));
+	return (vfs_node_sync(n));
 }
 
 static int
@@ -300,20 +295,23 @@ x_file_size(sqlite3_file *file, sqlite3_int64 *ret)
 	const struct vfs_node *const n = file_of(file)->node;
 	struct stat sb;
 
-	if (n->is_wal) {
-		*ret = (sqlite3_int64)atomic_load(&n->used);
-		return (SQLITE_OK);
-	}
-	if (sys->fstat(n->fd, &sb) != 0)
+	if (n->is_wal)
+		sb.st_size = (off_t)atomic_load(&n->used);
+	else if (sys->fstat(n->fd, &sb) != 0)
 		return (SQLITE_IOERR_FSTAT);
 	*ret = sb.st_size;
+	if (n->seal != NULL)
+		*ret = (sqlite3_int64)vfs_seal_size(n, (uint64_t)*ret);
 	return (SQLITE_OK);
 }
 
 static int
 x_file_control(sqlite3_file *file, int op, void *arg)
 {
-	(void)file;
+	const struct vfs_node *const n = file_of(file)->node;
+
+	if (op == SQLITE_FCNTL_COMMIT_PHASETWO && n->seal != NULL)
+		vfs_seal_committed(n->seal);
 	if (op != SQLITE_FCNTL_PERSIST_WAL)
 		return (SQLITE_NOTFOUND);
 	/* The WAL stays when the last connection closes. */
@@ -362,6 +360,7 @@ x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
     int *ret_flags)
 {
 	struct vfs_file *const f = file_of(file);
+	struct vfs_seal *seal;
 	struct vfs_node *n;
 	int rc;
 
@@ -374,14 +373,25 @@ x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
 			 SQLITE_OPEN_WAL)) == 0)
 		return (SQLITE_CANTOPEN);
 	LOCK_SCOPE(&vfs_lock);
-	n = node_find(path);
+	seal = vfs_seal_of(path);
+	if (seal != NULL && (flags & SQLITE_OPEN_MAIN_JOURNAL) != 0)
+		return (SQLITE_CANTOPEN);
+	n = vfs_node_find(path);
 	if (n == NULL) {
 		rc = node_make(path, flags, &n);
 		if (rc != SQLITE_OK)
 			return (rc);
+		n->seal = seal;
+		if (seal != NULL)
+			vfs_seal_ref(seal);
 	}
 	n->refs++;
 	f->node = n;
+	rc = seal == NULL ? SQLITE_OK : vfs_seal_open(f);
+	if (rc != SQLITE_OK) {
+		vfs_node_put(n);
+		return (rc);
+	}
 	f->delete_at_end = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0;
 	f->base.pMethods = &methods;
 	if (ret_flags != NULL && n->readonly)
@@ -401,7 +411,7 @@ x_delete(sqlite3_vfs *vfs, const char *path, int sync_dir)
 
 	(void)vfs;
 	lock_take(&vfs_lock);
-	n = node_find(path);
+	n = vfs_node_find(path);
 	if (n != NULL)
 		n->unlinked = true;
 	lock_drop(&vfs_lock);
@@ -419,8 +429,16 @@ x_access(sqlite3_vfs *vfs, const char *path, int flags, int *ret)
 {
 	struct stat sb;
 
+	const size_t len = strlen(path);
+
 	(void)vfs;
 	*ret = 0;
+	/* A sealed database has no journal, whatever lies there. */
+	if (len > 8 && strcmp(path + len - 8, "-journal") == 0) {
+		LOCK_SCOPE(&vfs_lock);
+		if (vfs_seal_of(path) != NULL)
+			return (SQLITE_OK);
+	}
 	if (sys->stat(path, &sb) != 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return (SQLITE_OK);
@@ -527,102 +545,4 @@ vfs_register(void)
 {
 	(void)pthread_once(&once, register_once);
 	return (db_err(once_rc));
-}
-
-/* ---- The WAL, from outside SQLite --------------------------------------- */
-
-/* The node of ${path}'s WAL with a reference, or NULL. */
-static struct vfs_node *
-wal_get(const char *path)
-{
-	char name[PATH_MAX];
-	struct vfs_node *n;
-
-	if (snprintf(name, sizeof(name), "%s-wal", path) >= (int)sizeof(name))
-		return (NULL);
-	LOCK_SCOPE(&vfs_lock);
-	n = node_find(name);
-	if (n != NULL)
-		n->refs++;
-	return (n);
-}
-
-static void
-wal_put(struct vfs_node **n)
-{
-	if (*n == NULL)
-		return;
-	lock_take(&vfs_lock);
-	node_put(*n);
-	lock_drop(&vfs_lock);
-}
-
-enum err
-vfs_wal_sync(const char *path)
-{
-	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
-
-	if (n == NULL)
-		return (ERR_IO);
-	return (db_err(node_sync(n)));
-}
-
-/* Bytes of the log that frames of its present round take, its header with them;
- * 0 when it has none. */
-static enum err
-wal_round(const struct vfs_node *n, uint64_t *ret)
-{
-	uint8_t head[WAL_HEAD], frame[WAL_FRAME];
-	uint64_t at = WAL_HEAD, step;
-
-	*ret = 0;
-	if (atomic_load(&n->have) < WAL_HEAD)
-		return (OK);
-	TRY(sys_pread_full(n->fd, head, sizeof(head), 0));
-	step = WAL_FRAME + (uint64_t)get_u32(head + 8);
-	if ((get_u32(head) & ~1u) != WAL_MAGIC || step < WAL_FRAME + 512 ||
-	    step > WAL_FRAME + 65536)
-		return (OK);
-	while (at + step <= atomic_load(&n->have)) {
-		TRY(sys_pread_full(n->fd, frame, sizeof(frame), at));
-		if (memcmp(frame + 8, head + 16, 8) != 0)
-			break;
-		at += step;
-	}
-	*ret = at == WAL_HEAD ? 0 : at;
-	return (OK);
-}
-
-enum err
-vfs_wal_renew(const char *path)
-{
-	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
-	uint8_t *buf CLEANUP_FREE = malloc(WAL_COPY);
-	uint64_t end;
-
-	if (buf == NULL)
-		return (ERR_NOMEM);
-	if (n == NULL)
-		return (OK);
-	TRY(wal_round(n, &end));
-	for (uint64_t at = 0; at < end; at += WAL_COPY) {
-		const size_t len =
-		    end - at < WAL_COPY ? (size_t)(end - at) : WAL_COPY;
-
-		TRY(sys_pread_full(n->fd, buf, len, at));
-		TRY(sys_pwrite_full(n->fd, buf, len, at));
-	}
-	return (OK);
-}
-
-enum err
-vfs_wal_reserve(const char *path, bool from_start, uint64_t bytes)
-{
-	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
-
-	if (n == NULL)
-		return (ERR_IO);
-	if (from_start)
-		atomic_store(&n->pos, 0);
-	return (db_err(wal_grow(n, atomic_load(&n->pos) + bytes)));
 }

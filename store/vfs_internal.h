@@ -1,5 +1,5 @@
 /*
- * vfs_internal: what the two files of the SQLite VFS share.
+ * vfs_internal: what the files of the SQLite VFS share.
  *
  * A node is one file that is open in this process.  All of SQLite's handles of
  * a file share the node: its descriptor, its locks and its shared memory.
@@ -16,6 +16,8 @@
 #include "lib/base/lock.h"
 
 struct vfs_file;
+struct vfs_seal;
+struct seal_buf;
 
 struct vfs_node {
 	struct vfs_node *next;
@@ -24,9 +26,10 @@ struct vfs_node {
 	unsigned refs;
 	bool is_wal;
 	bool readonly;
-	bool unlinked;       /* deleted while open: nobody finds it again */
-	atomic_bool dir_new; /* created: the directory wants a sync */
-	atomic_bool failed;  /* a sync failed: none is tried again (rule 3) */
+	bool unlinked;         /* deleted while open: nobody finds it again */
+	struct vfs_seal *seal; /* of a sealed database; NULL: plain */
+	atomic_bool dir_new;   /* created: the directory wants a sync */
+	atomic_bool failed;    /* a sync failed: none is tried again (rule 3) */
 
 	/* The WAL: bytes the file has, bytes that mean something, and where
 	 * the last write ended (SQLite goes on there, or at 0). */
@@ -51,10 +54,33 @@ struct vfs_file {
 	bool shm;            /* counted in node->shm_users */
 	unsigned shm_shared; /* bit per lock held */
 	unsigned shm_excl;
+	struct seal_buf *buf; /* sealed databases */
 };
 
 /* Guards every node's fields that are not atomic, and the list of nodes. */
 extern struct lock vfs_lock;
+
+/* store/vfs.c: the node of a file that is open, NULL: none; drop a reference.
+ * Both with vfs_lock held. */
+struct vfs_node *vfs_node_find(const char *path);
+void vfs_node_put(struct vfs_node *n);
+/* The result code of an errno value; ${ioerr} unless it is a full disk. */
+int vfs_rc(int errnum, int ioerr);
+
+/* store/vfs_wal.c: make the WAL own at least ${want} bytes, a step more when
+ * there is room. */
+int vfs_wal_grow(struct vfs_node *n, uint64_t want);
+
+/*
+ * store/vfs.c: the bytes of a file as they are on the disk, for sealed ones.
+ * SQLite's result codes; a read past the end is SQLITE_IOERR_SHORT_READ and
+ * the rest is zero.
+ */
+int vfs_node_read(
+    const struct vfs_node *n, void *buf, size_t len, uint64_t off);
+int vfs_node_write(
+    struct vfs_node *n, const void *buf, size_t len, uint64_t off);
+int vfs_node_sync(struct vfs_node *n);
 
 /* store/vfs_shm.c: locks and shared memory, for the io_methods. */
 int vfs_x_lock(sqlite3_file *file, int level);

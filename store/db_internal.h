@@ -1,0 +1,21 @@
+/*
+ * db_internal: what db.c, which uses meta.db, and db_make.c share.
+ */
+#ifndef STORE_DB_INTERNAL_H
+#define STORE_DB_INTERNAL_H
+
+#include "store/store_internal.h"
+
+/* A connection to the database ${path}, with ${cache} bytes of pages, that
+ * trusts nothing in it.  ${flags}: SQLITE_OPEN_*. */
+enum err db_conn_open(
+    const char *path, int flags, size_t cache, sqlite3 **ret) MUSTCHECK;
+void db_conn_close(sqlite3 **c);
+void db_stmt_close(sqlite3_stmt **s);
+/* Run statements that give no rows. */
+enum err db_sql(sqlite3 *c, const char *text) MUSTCHECK;
+/* The answer of a query with one row and one column is ${want}; ERR_NOTSTORE
+ * when it is another. */
+enum err db_expect(sqlite3 *c, const char *text, const char *want) MUSTCHECK;
+
+#endif

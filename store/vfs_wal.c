@@ -1,0 +1,150 @@
+/*
+ * vfs_wal: the WAL's place on the disk, and what is done to it from outside
+ * SQLite.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/sys.h"
+
+#include "store/store_internal.h"
+#include "store/vfs_seal.h"
+
+#define WAL_STEP ((uint64_t)4 << 20)
+
+/* The WAL's format, as SQLite documents it. */
+#define WAL_MAGIC 0x377f0682u
+#define WAL_HEAD 32u  /* magic 4, version 4, page size 4, …, salts 8 at 16 */
+#define WAL_FRAME 24u /* before each page; salts 8 at 8 */
+#define WAL_COPY ((size_t)1 << 20)
+
+int
+vfs_wal_grow(struct vfs_node *n, uint64_t want)
+{
+	const uint64_t have = atomic_load(&n->have);
+	uint64_t end = (want + WAL_STEP - 1) / WAL_STEP * WAL_STEP;
+	int r;
+
+	if (want <= have)
+		return (SQLITE_OK);
+	r = sys->fallocate(n->fd, 0, (off_t)have, (off_t)(end - have));
+	if (r != 0 && errno == ENOSPC) {
+		end = want;
+		r = sys->fallocate(n->fd, 0, (off_t)have, (off_t)(end - have));
+	}
+	if (r != 0) {
+		/* A filesystem without fallocate grows the file as it is
+		 * written. */
+		if (errno != EOPNOTSUPP && errno != ENOSYS)
+			return (vfs_rc(errno, SQLITE_IOERR_WRITE));
+		end = want;
+	}
+	atomic_store(&n->have, end);
+	return (SQLITE_OK);
+}
+
+/* The node of ${path}'s WAL with a reference, or NULL. */
+static struct vfs_node *
+wal_get(const char *path)
+{
+	char name[PATH_MAX];
+	struct vfs_node *n;
+
+	if (snprintf(name, sizeof(name), "%s-wal", path) >= (int)sizeof(name))
+		return (NULL);
+	LOCK_SCOPE(&vfs_lock);
+	n = vfs_node_find(name);
+	if (n != NULL)
+		n->refs++;
+	return (n);
+}
+
+static void
+wal_put(struct vfs_node **n)
+{
+	if (*n == NULL)
+		return;
+	lock_take(&vfs_lock);
+	vfs_node_put(*n);
+	lock_drop(&vfs_lock);
+}
+
+enum err
+vfs_wal_sync(const char *path)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+
+	if (n == NULL)
+		return (ERR_IO);
+	if (n->seal != NULL)
+		return (db_err(vfs_seal_sync(n, false)));
+	return (db_err(vfs_node_sync(n)));
+}
+
+/* Bytes of the log that frames of its present round take, its header with them;
+ * 0 when it has none. */
+static enum err
+wal_round(const struct vfs_node *n, uint64_t *ret)
+{
+	uint8_t head[WAL_HEAD], frame[WAL_FRAME];
+	uint64_t at = WAL_HEAD, step;
+
+	*ret = 0;
+	if (n->seal != NULL) {
+		*ret = vfs_seal_used(n);
+		return (OK);
+	}
+	if (atomic_load(&n->have) < WAL_HEAD)
+		return (OK);
+	TRY(sys_pread_full(n->fd, head, sizeof(head), 0));
+	step = WAL_FRAME + (uint64_t)get_u32(head + 8);
+	if ((get_u32(head) & ~1u) != WAL_MAGIC || step < WAL_FRAME + 512 ||
+	    step > WAL_FRAME + 65536)
+		return (OK);
+	while (at + step <= atomic_load(&n->have)) {
+		TRY(sys_pread_full(n->fd, frame, sizeof(frame), at));
+		if (memcmp(frame + 8, head + 16, 8) != 0)
+			break;
+		at += step;
+	}
+	*ret = at == WAL_HEAD ? 0 : at;
+	return (OK);
+}
+
+enum err
+vfs_wal_renew(const char *path)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+	uint8_t *buf CLEANUP_FREE = malloc(WAL_COPY);
+	uint64_t end;
+
+	if (buf == NULL)
+		return (ERR_NOMEM);
+	if (n == NULL)
+		return (OK);
+	TRY(wal_round(n, &end));
+	for (uint64_t at = 0; at < end; at += WAL_COPY) {
+		const size_t len =
+		    end - at < WAL_COPY ? (size_t)(end - at) : WAL_COPY;
+
+		TRY(sys_pread_full(n->fd, buf, len, at));
+		TRY(sys_pwrite_full(n->fd, buf, len, at));
+	}
+	return (OK);
+}
+
+enum err
+vfs_wal_reserve(const char *path, bool from_start, uint64_t bytes)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+
+	if (n == NULL)
+		return (ERR_IO);
+	if (from_start)
+		atomic_store(&n->pos, 0);
+	return (db_err(vfs_wal_grow(n, atomic_load(&n->pos) + bytes)));
+}
