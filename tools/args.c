@@ -34,6 +34,8 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	    "the region in the keys' ARNs (" KMS_REGION_DEFAULT ")" },
 	[OPT_NO_KMS] = { "no-kms", 0, NULL,
 	    "make no keystore: nothing can be encrypted" },
+	[OPT_SEAL_METADATA] = { "seal-metadata", 0, NULL,
+	    "encrypt names, sizes, times and all other metadata too" },
 	[OPT_SSE] = { "sse", 0, "MODE",
 	    "None, AES256, KMS or KMS:KEY (id, ARN or alias)" },
 	[OPT_DESCRIPTION] = { "description", 0, "TEXT", "what the key is for" },

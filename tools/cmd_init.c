@@ -42,7 +42,7 @@ say_key(const struct root *root, const char *key_path)
 
 static int
 say_json(const char *dir, const char *region, const struct root *root,
-    const char *key_path, bool no_kms)
+    const char *key_path, const struct store_init *in)
 {
 	static const char *const kinds[] = {
 		[KMS_ROOT_FILE] = "file",
@@ -56,8 +56,9 @@ say_json(const char *dir, const char *region, const struct root *root,
 	json_begin(&j);
 	json_object(&j, NULL);
 	json_str(&j, "store", dir);
-	json_bool(&j, "kms", !no_kms);
-	if (!no_kms) {
+	json_bool(&j, "kms", !in->no_kms);
+	json_bool(&j, "sealedMetadata", in->seal_metadata);
+	if (!in->no_kms) {
 		json_str(&j, "region", region);
 		json_str(&j, "rootKey", kinds[kind]);
 		json_str(&j, "rootKeyPath",
@@ -74,9 +75,10 @@ cmd_init(const struct args *a)
 	struct buf beside CLEANUP_BUF;
 	const char *dir = cmd_store_dir(a);
 	const bool no_kms = a->opt[OPT_NO_KMS] != NULL;
-	struct store_init in = {
-		.dir = dir, .no_kms = no_kms, .region = a->opt[OPT_REGION]
-	};
+	struct store_init in = { .dir = dir,
+		.no_kms = no_kms,
+		.seal_metadata = a->opt[OPT_SEAL_METADATA] != NULL,
+		.region = a->opt[OPT_REGION] };
 	const char *region = in.region != NULL ? in.region : KMS_REGION_DEFAULT;
 	enum err e;
 
@@ -88,6 +90,9 @@ cmd_init(const struct args *a)
 		e = root_get(a, true, &root);
 	if (e == OK && no_kms && root.given)
 		return (cmd_usage(a->cmd, "--no-kms needs no root key"));
+	if (e == OK && no_kms && in.seal_metadata)
+		return (cmd_usage(
+		    a->cmd, "--seal-metadata needs the keystore's key"));
 	if (e == OK) {
 		in.root = root.given ? &root.root : NULL;
 		e = store_create_dir(&in);
@@ -99,7 +104,7 @@ cmd_init(const struct args *a)
 	    root.given ? root.root.path : (const char *)beside.p;
 
 	if (a->opt[OPT_JSON] != NULL)
-		return (say_json(dir, region, &root, key_path, no_kms));
+		return (say_json(dir, region, &root, key_path, &in));
 	(void)printf("store      %s\n", dir);
 	if (no_kms) {
 		(void)printf("It has no keystore: nothing in it can be "
@@ -107,6 +112,9 @@ cmd_init(const struct args *a)
 		return (EXIT_DONE);
 	}
 	(void)printf("region     %s\n", region);
+	if (in.seal_metadata)
+		(void)printf("metadata   sealed: names, sizes and times are "
+			     "encrypted too\n");
 	say_key(&root, key_path);
 	(void)printf("Next: ssefs bucket create NAME, then: "
 		     "ssefs mount NAME DIR\n");

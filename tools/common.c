@@ -172,8 +172,10 @@ cmd_try_store(
 	if (how != NULL)
 		o = *how;
 	o.dir = a->store;
-	if (!o.no_keys)
-		TRY(root_get(a, false, &root));
+	const enum err e = root_get(a, false, &root);
+	/* It is wanted for sealed metadata only. */
+	if (e != OK && !o.no_keys)
+		return (e);
 	o.root = root.given ? &root.root : NULL;
 	return (store_open_dir(&o, ret));
 }

@@ -17,7 +17,7 @@ static int cmd_help(const struct args *a);
 static int cmd_version(const struct args *a);
 
 static const struct cmd cmds[] = {
-	{ "init", "", 0, 0, STORE | B(REGION) | B(NO_KMS), "make a store",
+	{ "init", "", 0, 0, STORE | B(REGION) | B(NO_KMS) | B(SEAL_METADATA), "make a store",
 	    "The root key is a new file beside the store, DIR.key, unless "
 	    "--root-key,\n--passphrase, --passphrase-file or --credential "
 	    "names another.",

@@ -300,7 +300,8 @@ play(uint64_t seed, const char *top)
 {
 	struct worker w[THREADS] = { { .rnd = 0 } };
 	char dir[256];
-	const struct store_init in = { .dir = dir };
+	const struct store_init in = { .dir = dir,
+		.seal_metadata = seed % 2 == 0 };
 	const struct store_opts o = { .dir = dir,
 		.commit_secs = 1,
 		.dirty_max = 4u << 20,
