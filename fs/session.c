@@ -131,6 +131,7 @@ open_store(struct fs *fs)
 
 /* ---- Mounting -------------------------------------------------------------*/
 
+/* nodiratime is the store's alone: libfuse does not know it. */
 static enum err
 mount_options(const struct fs_opts *o, struct buf *ret)
 {
@@ -149,8 +150,6 @@ mount_options(const struct fs_opts *o, struct buf *ret)
 		TRY(buf_put_str(ret, ",noexec"));
 	if (o->noatime)
 		TRY(buf_put_str(ret, ",noatime"));
-	if (o->nodiratime)
-		TRY(buf_put_str(ret, ",nodiratime"));
 	if (o->sync)
 		TRY(buf_put_str(ret, ",sync"));
 	if (o->dirsync)

@@ -9,18 +9,18 @@ path there can be is compared: kind, mode, owners, links, size, device number,
 ACLs and which names are one file; and which times the step changed, on which
 objects (of a failed call: none).  Access times are left out: the mirror's
 clock ticks, and it is the later of two that counts.  Needs root; the mirror
-must know ACLs.  Prints one TAP line; the seed repeats a run; MODEL_TRACE shows it.
+must know ACLs.  Prints one TAP line; the seed repeats a run, MODEL_TRACE shows
+it.
 """
 import os
 import random
 import stat
-import struct
 import sys
 import time
 
-from lib import (RENAME_EXCHANGE, RENAME_NOREPLACE, UTIME_NOW, UTIME_OMIT, KEEP_SIZE,
-                 PUNCH_HOLE, ZERO_RANGE, acl, fallocate, linkat_tmp, name,
-                 renameat2, utimensat)
+from lib import (KEEP_SIZE, PUNCH_HOLE, RENAME_EXCHANGE, RENAME_NOREPLACE,
+                 UTIME_NOW, UTIME_OMIT, ZERO_RANGE, acl, fallocate, linkat_tmp,
+                 name, renameat2, utimensat)
 
 mount, mirror, seed, steps = (sys.argv[1], sys.argv[2], int(sys.argv[3]),
                               int(sys.argv[4]))

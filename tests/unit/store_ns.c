@@ -389,6 +389,27 @@ test_readdir(void **state UNUSED)
 	    ERR_NOENT);
 }
 
+/* 65000 names of one file, not one more. */
+static void
+test_link_limit(void **state UNUSED)
+{
+	FIXTURE(f, false);
+	const uint64_t ino = mkfile(st, f->bkt, "n1");
+	struct store_attr a;
+	char name[16];
+
+	for (unsigned i = 2; i <= STORE_LINK_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "n%u", i);
+		assert_ok(store_link(st, ino, f->bkt, name, strlen(name), &a));
+	}
+	assert_int_equal(a.nlink, 65000);
+	assert_err(store_link(st, ino, f->bkt, "x", 1, &a), ERR_MLINK);
+	assert_ok(ren(st, f->bkt, "n5", f->bkt, "x", 0));
+	assert_err(store_link(st, ino, f->bkt, "n5", 2, &a), ERR_MLINK);
+	assert_ok(rm(st, f->bkt, "x"));
+	assert_ok(store_link(st, ino, f->bkt, "n5", 2, &a));
+}
+
 int
 main(void)
 {
@@ -399,6 +420,7 @@ main(void)
 		cmocka_unit_test(test_make_errors),
 		cmocka_unit_test(test_setgid_directory),
 		cmocka_unit_test(test_link_unlink),
+		cmocka_unit_test(test_link_limit),
 		cmocka_unit_test(test_nameless),
 		cmocka_unit_test(test_rename_files),
 		cmocka_unit_test(test_rename_directories),
