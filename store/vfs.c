@@ -48,6 +48,14 @@ vfs_rc(int errnum, int ioerr)
 	return (ioerr);
 }
 
+/* Where the file that SQLite calls ${path} stands, NULL: nowhere.  ${buf} has
+ * PATH_MAX bytes.  vfs_lock. */
+static const char *
+on_disk(const char *path, char *buf)
+{
+	return (vfs_seal_of(path) == NULL ? path : vfs_seal_name(path, buf));
+}
+
 /* ---- Nodes -------------------------------------------------------------- */
 
 struct vfs_node *
@@ -108,12 +116,16 @@ node_make(const char *path, int flags, struct vfs_node **ret)
 {
 	struct vfs_node *n CLEANUP_FREE = calloc(1, sizeof(*n));
 	char *copy CLEANUP_FREE = strdup(path);
+	char buf[PATH_MAX];
+	const char *name = on_disk(path, buf);
 	struct stat sb;
 	bool fresh;
 
 	if (n == NULL || copy == NULL)
 		return (SQLITE_NOMEM);
-	n->fd = open_fd(path, flags, &fresh, &n->readonly);
+	if (name == NULL)
+		return (SQLITE_CANTOPEN);
+	n->fd = open_fd(name, flags, &fresh, &n->readonly);
 	if (n->fd < 0)
 		return (vfs_rc(errno, SQLITE_CANTOPEN));
 	if (sys->fstat(n->fd, &sb) != 0) {
@@ -360,7 +372,6 @@ x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
     int *ret_flags)
 {
 	struct vfs_file *const f = file_of(file);
-	struct vfs_seal *seal;
 	struct vfs_node *n;
 	int rc;
 
@@ -373,21 +384,17 @@ x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
 			 SQLITE_OPEN_WAL)) == 0)
 		return (SQLITE_CANTOPEN);
 	LOCK_SCOPE(&vfs_lock);
-	seal = vfs_seal_of(path);
-	if (seal != NULL && (flags & SQLITE_OPEN_MAIN_JOURNAL) != 0)
-		return (SQLITE_CANTOPEN);
 	n = vfs_node_find(path);
 	if (n == NULL) {
 		rc = node_make(path, flags, &n);
 		if (rc != SQLITE_OK)
 			return (rc);
-		n->seal = seal;
-		if (seal != NULL)
-			vfs_seal_ref(seal);
+		n->seal = vfs_seal_of(path);
+		vfs_seal_ref(n->seal);
 	}
 	n->refs++;
 	f->node = n;
-	rc = seal == NULL ? SQLITE_OK : vfs_seal_open(f);
+	rc = n->seal == NULL ? SQLITE_OK : vfs_seal_open(f);
 	if (rc != SQLITE_OK) {
 		vfs_node_put(n);
 		return (rc);
@@ -407,15 +414,19 @@ static int
 x_delete(sqlite3_vfs *vfs, const char *path, int sync_dir)
 {
 	struct vfs_node *n;
-	char dir[PATH_MAX];
+	char dir[PATH_MAX], buf[PATH_MAX];
+	const char *name;
 
 	(void)vfs;
 	lock_take(&vfs_lock);
 	n = vfs_node_find(path);
 	if (n != NULL)
 		n->unlinked = true;
+	name = on_disk(path, buf);
 	lock_drop(&vfs_lock);
-	if (sys->unlink(path) != 0)
+	if (name == NULL)
+		return (SQLITE_IOERR_DELETE_NOENT);
+	if (sys->unlink(name) != 0)
 		return (errno == ENOENT ? SQLITE_IOERR_DELETE_NOENT
 					: SQLITE_IOERR_DELETE);
 	if (!sync_dir)
@@ -429,17 +440,17 @@ x_access(sqlite3_vfs *vfs, const char *path, int flags, int *ret)
 {
 	struct stat sb;
 
-	const size_t len = strlen(path);
+	char buf[PATH_MAX];
+	const char *name;
 
 	(void)vfs;
 	*ret = 0;
-	/* A sealed database has no journal, whatever lies there. */
-	if (len > 8 && strcmp(path + len - 8, "-journal") == 0) {
-		LOCK_SCOPE(&vfs_lock);
-		if (vfs_seal_of(path) != NULL)
-			return (SQLITE_OK);
-	}
-	if (sys->stat(path, &sb) != 0) {
+	lock_take(&vfs_lock);
+	name = on_disk(path, buf);
+	lock_drop(&vfs_lock);
+	if (name == NULL)
+		return (SQLITE_OK);
+	if (sys->stat(name, &sb) != 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return (SQLITE_OK);
 		return (SQLITE_IOERR_ACCESS);

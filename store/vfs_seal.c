@@ -268,6 +268,20 @@ vfs_seal_of(const char *path)
 	return (NULL);
 }
 
+const char *
+vfs_seal_name(const char *path, char *buf)
+{
+	const size_t len = strlen(path);
+
+	if (len >= 8 && strcmp(path + len - 8, "-journal") == 0)
+		return (NULL);
+	if (len < 4 || len >= PATH_MAX || strcmp(path + len - 4, "-wal") != 0)
+		return (path);
+	memcpy(buf, path, len - 4);
+	memcpy(buf + len - 4, "-log", 5);
+	return (buf);
+}
+
 int
 vfs_seal_open(struct vfs_file *f)
 {
@@ -301,7 +315,8 @@ vfs_seal_close(struct vfs_file *f)
 void
 vfs_seal_ref(struct vfs_seal *s)
 {
-	s->refs++;
+	if (s != NULL)
+		s->refs++;
 }
 
 void
@@ -389,7 +404,7 @@ vfs_seal_check(const char *path)
 		return (OK);
 	(void)vfs_seal_bad(s, "the WAL, frame", s->reached);
 	return (err_fail(ERR_CORRUPT,
-	    "meta.db-wal: it was damaged or cut: %u frames were durable",
+	    "meta.db-log: it was damaged or cut: %u frames were durable",
 	    s->need));
 }
 

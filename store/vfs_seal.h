@@ -68,6 +68,10 @@ enum err vfs_seal_check(const char *path) MUSTCHECK;
 
 /* The seal of a database, its WAL or its journal; NULL: plain.  vfs_lock. */
 struct vfs_seal *vfs_seal_of(const char *path);
+/* Where the file that SQLite calls ${path} stands: the WAL is meta.db-log, so
+ * that no program that takes the front for the database believes the WAL to be
+ * its own, and removes it.  NULL: nowhere (a journal).  ${buf}: PATH_MAX. */
+const char *vfs_seal_name(const char *path, char *buf);
 /* A node refers to it, or no longer does (NULL is fine).  vfs_lock. */
 void vfs_seal_ref(struct vfs_seal *s);
 void vfs_seal_unref(struct vfs_seal *s);

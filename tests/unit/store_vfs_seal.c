@@ -209,7 +209,7 @@ static void
 copy_db(const struct tmpdir *from, const struct tmpdir *to)
 {
 	copy_file(from->path, to->path, "meta.db");
-	copy_file(from->path, to->path, "meta.db-wal");
+	copy_file(from->path, to->path, "meta.db-log");
 }
 
 /* What a program finds in files of ${d}; -1: an error. */
@@ -231,11 +231,15 @@ content_of(const struct tmpdir *d)
 static bool
 in_clear(const struct tmpdir *d)
 {
-	static const char *const files[] = { "meta.db", "meta.db-wal" };
+	static const char *const files[] = { "meta.db", "meta.db-log",
+		"meta.db-wal" };
 	bool found = false;
 
 	for (size_t i = 0; i < COUNTOF(files); i++) {
 		size_t len;
+
+		if (file_size(d->path, files[i]) < 0)
+			continue;
 		uint8_t *p CLEANUP_FREE = slurp(d, files[i], &len);
 
 		found = found || memmem(p, len, "canary", 6) != NULL ||
@@ -352,9 +356,9 @@ test_torn_and_damaged_log(void **state UNUSED)
 
 		copy_db(&d, &e);
 		if (lost)
-			spill(&e, "meta.db-wal", zero, sizeof(zero), off);
+			spill(&e, "meta.db-log", zero, sizeof(zero), off);
 		else
-			flip(&e, "meta.db-wal", off + frame * 97 % FRAME_LEN);
+			flip(&e, "meta.db-log", off + frame * 97 % FRAME_LEN);
 		assert_int_equal(content_of(&e), frame < durable ? -1 : 1);
 	}
 	assert_true(durable > 10);
@@ -366,7 +370,7 @@ test_torn_and_damaged_log(void **state UNUSED)
 		struct tmpdir e CLEANUP_TMPDIR = tmpdir_make();
 
 		copy_db(&d, &e);
-		flip(&e, "meta.db-wal",
+		flip(&e, "meta.db-log",
 		    WAL_FRONT + (off_t)frame * FRAME_LEN +
 			frame * 97 % FRAME_LEN);
 		assert_int_equal(content_of(&e), -1);
@@ -414,7 +418,7 @@ test_flipped_bits(void **state UNUSED)
 		struct tmpdir e CLEANUP_TMPDIR = tmpdir_make();
 
 		copy_db(&d, &e);
-		flip(&e, "meta.db-wal", at * SEAL_STEP + 20);
+		flip(&e, "meta.db-log", at * SEAL_STEP + 20);
 		/* One of them is of an older round, and of no account. */
 		assert_int_equal(content_of(&e), at == 1 ? 1 : -1);
 	}
@@ -478,15 +482,15 @@ test_replayed_log(void **state UNUSED)
 	close_db(&d, c);
 	copy_db(&d, &e);
 	assert_int_equal(content_of(&e), 5);
-	copy_file(old.path, e.path, "meta.db-wal");
+	copy_file(old.path, e.path, "meta.db-log");
 	assert_int_equal(content_of(&e), -1);
 	copy_db(&d, &e);
-	uint8_t *p CLEANUP_FREE = slurp(&old, "meta.db-wal", &len);
-	spill(&e, "meta.db-wal", p, WAL_FRONT, 0);
+	uint8_t *p CLEANUP_FREE = slurp(&old, "meta.db-log", &len);
+	spill(&e, "meta.db-log", p, WAL_FRONT, 0);
 	assert_int_equal(content_of(&e), -1);
 	/* Both files are an older store, which nothing here can tell. */
 	assert_int_equal(content_of(&old), 1);
-	path_of(&e, "meta.db-wal", path);
+	path_of(&e, "meta.db-log", path);
 	for (off_t keep = 0; keep < WAL_FRONT + 8 * FRAME_LEN; keep += 5000) {
 		copy_db(&d, &e);
 		assert_int_equal(truncate(path, keep), 0);
