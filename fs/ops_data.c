@@ -122,6 +122,16 @@ op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 	(void)fuse_reply_buf(req, buf, len);
 }
 
+/* Of ${len} bytes at ${off}, those below the largest size: write(2) takes what
+ * there is room for.  From that size on all of them, for an error. */
+static size_t
+below_limit(uint64_t off, size_t len)
+{
+	if (off < STORE_SIZE_MAX && len > STORE_SIZE_MAX - off)
+		return ((size_t)(STORE_SIZE_MAX - off));
+	return (len);
+}
+
 struct early {
 	fuse_req_t req;
 	size_t size;
@@ -155,11 +165,13 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 	const struct handle *h = fs_handle(fi);
 	const bool kill = rawio_kill();
 	const unsigned flags = kill ? STORE_WRITE_KILLPRIV : 0;
-	struct early early = { req, size };
+	struct early early = { req, 0 };
 	bool answered = false;
 	enum err e;
 
 	(void)node;
+	size = below_limit((uint64_t)off, size);
+	early.size = size;
 	if (size >= EARLY_BYTES && !kill)
 		e = store_write_early(h->file, (uint64_t)off, buf, size, flags,
 		    write_answer, &early, &answered);
@@ -274,7 +286,8 @@ op_copy_file_range(fuse_req_t req, fuse_ino_t node_in, off_t off_in,
 		len = COPY_MAX;
 	if (flags == 0 && off_in >= 0 && off_out >= 0)
 		e = store_copy(fs_handle(fi_in)->file, (uint64_t)off_in,
-		    out->file, (uint64_t)off_out, len, &done);
+		    out->file, (uint64_t)off_out,
+		    below_limit((uint64_t)off_out, len), &done);
 	if (e != OK) {
 		fs_reply_err(req, e);
 		return;
