@@ -523,12 +523,13 @@ audit_flush(struct kms *k)
 	}
 	if (a->writing.len == 0)
 		return OK;
+	TRY(kdb_settle(&k->db));
 	TRY(kdb_exec(&k->db, "PRAGMA synchronous=NORMAL"));
 	e = write_out(k);
+	if (e == OK) {
+		a->writing.len = 0;
+		atomic_store(&a->durable, a->writing_made);
+	}
 	TRY(kdb_exec(&k->db, "PRAGMA synchronous=FULL"));
-	if (e != OK)
-		return e;
-	a->writing.len = 0;
-	atomic_store(&a->durable, a->writing_made);
-	return OK;
+	return e;
 }

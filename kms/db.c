@@ -178,6 +178,8 @@ kdb_col_text(sqlite3_stmt *st, int col, char *ret, size_t size)
 	const unsigned char *p = sqlite3_column_text(st, col);
 	size_t len;
 
+	if (p == NULL && sqlite3_errcode(sqlite3_db_handle(st)) == SQLITE_NOMEM)
+		return ERR_NOMEM;
 	if (sqlite3_column_type(st, col) != SQLITE_TEXT || p == NULL)
 		return bad_column();
 	len = (size_t)sqlite3_column_bytes(st, col);
@@ -201,9 +203,18 @@ kdb_col_int(sqlite3_stmt *st, int col, int64_t min, int64_t max, int64_t *ret)
 }
 
 enum err
+kdb_settle(struct db *db)
+{
+
+	return sqlite3_get_autocommit(db->h) != 0 ? OK
+						  : kdb_exec(db, "ROLLBACK");
+}
+
+enum err
 kdb_begin(struct db *db, struct kdb_tx *ret)
 {
 
+	TRY(kdb_settle(db));
 	TRY(kdb_exec(db, "BEGIN IMMEDIATE"));
 	ret->db = db;
 	return OK;
@@ -213,6 +224,7 @@ enum err
 kdb_begin_read(struct db *db, struct kdb_tx *ret)
 {
 
+	TRY(kdb_settle(db));
 	TRY(kdb_exec(db, "BEGIN"));
 	ret->db = db;
 	return OK;

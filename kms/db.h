@@ -54,6 +54,10 @@ kdb_stmt_cleanup(sqlite3_stmt **st)
 }
 #define CLEANUP_STMT CLEANUP(kdb_stmt_cleanup)
 
+/* End what is left of a transaction that could not be rolled back, for want of
+ * memory say, and would stand in the way of every later one. */
+enum err kdb_settle(struct db *db) MUSTCHECK;
+
 /* A transaction, rolled back at the end of its scope unless committed. */
 struct kdb_tx {
 	struct db *db;
