@@ -388,6 +388,9 @@ enum err seg_step_aside(
 enum err base_find(struct store *st, struct seg *s, uint64_t blk,
     struct seg **ret, uint64_t *ret_blk) MUSTCHECK;
 /* Nothing shows through in [from, to) any more. */
+/* Room for what base_trim() adds to the list, which then cannot fail but with
+ * the store stopped. */
+enum err base_room(struct seg *s) MUSTCHECK;
 enum err base_trim(
     struct store *st, struct obj *o, uint64_t from, uint64_t to) MUSTCHECK;
 /* Load the bases' list with their keys (obj_unlock). */

@@ -109,6 +109,12 @@ list_room(struct seg *s, size_t more)
 	return (OK);
 }
 
+enum err
+base_room(struct seg *s)
+{
+	return (s->nbases == 0 ? OK : list_room(s, 1));
+}
+
 /* ---- Keys of bases ------------------------------------------------------ */
 
 static size_t

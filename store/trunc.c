@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "store/object.h"
+#include "store/write_internal.h"
 
 #define COUNT_EXACT 65536u /* blocks of a shared range */
 #define CUT_INLINE 1024u   /* level-0 nodes dropped at once; beyond: drained */
@@ -54,49 +54,159 @@ blocks_under(
 	return (OK);
 }
 
-enum err
-blocks_drop(struct store *st, struct obj *o, uint64_t from, uint64_t to,
-    int64_t *ret_delta)
+/* ---- Cuts --------------------------------------------------------------- */
+
+/*
+ * A range of a file that becomes zeros: the whole blocks in it go, the parts of
+ * blocks at its ends are written anew.  First all is done that can fail, so
+ * that a range is never zeros in part.
+ */
+struct cut {
+	uint64_t from, to; /* blocks that go */
+	struct node **node;
+	size_t nnodes, room;
+	uint64_t under; /* of them, what a base shows */
+	struct plan plan[2];
+	uint8_t edge[2][2][BLOCK];
+	bool made[2];
+};
+
+static void
+cut_release(struct store *st, struct cut *c)
 {
-	struct seg *s = &o->seg;
-	uint64_t chunk = from / CHUNK_ENTRIES, under = 0;
+	for (size_t i = 0; i < c->nnodes; i++)
+		map_put(st, c->node[i]);
+	free(c->node);
+	for (unsigned i = 0; i < COUNTOF(c->plan); i++)
+		plan_release(st, &c->plan[i]);
+}
+
+/* Part of one block, as edge ${i}. */
+static enum err
+cut_edge(struct store *st, struct obj *o, struct cut *c, unsigned i,
+    uint64_t off, size_t len)
+{
+	static const uint8_t zero[BLOCK];
+	struct bref b;
+
+	if (len == 0)
+		return (OK);
+	TRY(blocks_find(st, &o->seg, off / BLOCK, 1, &b));
+	if (b.seg == NULL)
+		return (OK);
+	TRY(plan_make(st, o, off, zero, len, c->edge[i], &c->plan[i]));
+	c->made[i] = true;
+	return (OK);
+}
+
+/* Pin the nodes that hold what goes. */
+static enum err
+cut_nodes(struct store *st, struct obj *o, struct cut *c)
+{
+	uint64_t chunk = c->from / CHUNK_ENTRIES;
 	enum err e;
 
-	if (from >= to)
-		return (OK);
-	TRY(blocks_under(st, s, from, to, &under));
-	TRY(base_trim(st, o, from, to));
-	*ret_delta -= (int64_t)under;
-	while ((e = map_next(st, s, chunk, &chunk)) == OK &&
-	       chunk * CHUNK_ENTRIES < to) {
-		const uint64_t b0 = chunk * CHUNK_ENTRIES;
-		struct node *n = NULL;
+	while ((e = map_next(st, &o->seg, chunk, &chunk)) == OK &&
+	       chunk * CHUNK_ENTRIES < c->to) {
+		if (c->nnodes == c->room) {
+			const size_t n = c->room == 0 ? 16 : 2 * c->room;
+			struct node **v = realloc(c->node, n * sizeof(*v));
 
-		TRY(map_touch(st, s, chunk, 0, &n));
-		*ret_delta -=
-		    entries_drop(st, n, from > b0 ? (unsigned)(from - b0) : 0,
-			to - b0 < CHUNK_ENTRIES ? (unsigned)(to - b0)
-						: CHUNK_ENTRIES);
-		map_put(st, n);
+			if (v == NULL)
+				return (ERR_NOMEM);
+			c->node = v;
+			c->room = n;
+		}
+		TRY(map_touch(st, &o->seg, chunk, 0, &c->node[c->nnodes]));
+		c->nnodes++;
 		chunk++;
 	}
 	return (e == ERR_NOENT ? OK : e);
 }
 
-/* Bytes [off, off+len) within one block become zeros. */
+/* Blocks [from, to) as a whole. */
 static enum err
-block_zero(struct store *st, struct obj *o, uint64_t off, size_t len,
+cut_blocks(
+    struct store *st, struct obj *o, struct cut *c, uint64_t from, uint64_t to)
+{
+	if (from >= to)
+		return (OK);
+	c->from = from;
+	c->to = to;
+	TRY(blocks_under(st, &o->seg, from, to, &c->under));
+	TRY(base_room(&o->seg));
+	return (cut_nodes(st, o, c));
+}
+
+/* Bytes [off, end) of a file of ${size}, of which the last block may go whole
+ * with the end. */
+static enum err
+cut_bytes(struct store *st, struct obj *o, struct cut *c, uint64_t off,
+    uint64_t end, uint64_t size)
+{
+	const uint64_t b0 = (off + BLOCK - 1) / BLOCK;
+	uint64_t b1 = end / BLOCK;
+
+	if (end >= size)
+		b1 = (end + BLOCK - 1) / BLOCK;
+	if (b0 > b1) /* within one block */
+		return (cut_edge(st, o, c, 0, off, (size_t)(end - off)));
+	if (off % BLOCK != 0)
+		TRY(cut_edge(st, o, c, 0, off, BLOCK - off % BLOCK));
+	if (end < size)
+		TRY(cut_edge(st, o, c, 1, b1 * BLOCK, end % BLOCK));
+	return (cut_blocks(st, o, c, b0, b1));
+}
+
+static enum err
+cut_apply(struct store *st, struct obj *o, struct cut *c, int64_t *ret_delta)
+{
+	/* What fails here has stopped the store. */
+	if (c->from < c->to)
+		TRY(base_trim(st, o, c->from, c->to));
+	*ret_delta -= (int64_t)c->under;
+	for (size_t i = 0; i < c->nnodes; i++) {
+		const uint64_t b0 = c->node[i]->idx * CHUNK_ENTRIES;
+
+		*ret_delta -= entries_drop(st, c->node[i],
+		    c->from > b0 ? (unsigned)(c->from - b0) : 0,
+		    c->to - b0 < CHUNK_ENTRIES ? (unsigned)(c->to - b0)
+					       : CHUNK_ENTRIES);
+	}
+	for (unsigned i = 0; i < COUNTOF(c->plan); i++)
+		if (c->made[i])
+			plan_apply(st, &c->plan[i], ret_delta);
+	return (OK);
+}
+
+static void
+cut_undo(struct store *st, struct cut *c)
+{
+	for (unsigned i = 0; i < COUNTOF(c->plan); i++)
+		if (c->made[i])
+			plan_undo(st, &c->plan[i]);
+}
+
+/* Finish a cut whose making gave ${e}. */
+static enum err
+cut_end(struct store *st, struct obj *o, struct cut *c, enum err e,
     int64_t *ret_delta)
 {
-	static const uint8_t zero[BLOCK];
-	struct bref b;
+	if (e == OK)
+		e = cut_apply(st, o, c, ret_delta);
+	else
+		cut_undo(st, c);
+	cut_release(st, c);
+	return (e);
+}
 
-	if (len == 0 || o->seg.no == 0)
-		return (OK);
-	TRY(blocks_find(st, &o->seg, off / BLOCK, 1, &b));
-	if (b.seg == NULL)
-		return (OK);
-	return (blocks_write(st, o, off, zero, len, NULL, ret_delta));
+enum err
+blocks_drop(struct store *st, struct obj *o, uint64_t from, uint64_t to,
+    int64_t *ret_delta)
+{
+	struct cut c = { 0 };
+
+	return (cut_end(st, o, &c, cut_blocks(st, o, &c, from, to), ret_delta));
 }
 
 /* More level-0 nodes from ${first} on than are worth dropping one by one? */
@@ -168,6 +278,7 @@ shrink(struct store *st, struct inode *ip, uint64_t size, int64_t *ret_delta)
 	struct obj *o = ip->obj;
 	const uint64_t blk = (size + BLOCK - 1) / BLOCK;
 	const uint64_t chunk = (blk + CHUNK_ENTRIES - 1) / CHUNK_ENTRIES;
+	struct cut c = { 0 };
 	bool many;
 	enum err e;
 
@@ -176,19 +287,26 @@ shrink(struct store *st, struct inode *ip, uint64_t size, int64_t *ret_delta)
 		o->inl_len = (uint16_t)size;
 		return (OK);
 	}
-	if (size % BLOCK != 0)
-		TRY(block_zero(st, o, size, BLOCK - size % BLOCK, ret_delta));
 	TRY(many_nodes(st, &o->seg, chunk, &many));
-	if (!many)
-		return (blocks_drop(st, o, blk, BLOCKS_MAX, ret_delta));
-	TRY(blocks_drop(st, o, blk, chunk * CHUNK_ENTRIES, ret_delta));
+	if (!many) {
+		e = cut_bytes(st, o, &c, size, BLOCKS_MAX * BLOCK, ip->size);
+		return (cut_end(st, o, &c, e, ret_delta));
+	}
+	e = cut_bytes(
+	    st, o, &c, size, chunk * CHUNK_ENTRIES * BLOCK, UINT64_MAX);
+	if (e == OK)
+		e = base_room(&o->seg);
+	if (e == OK)
+		e = map_cut(st, &o->seg, chunk);
+	e = cut_end(st, o, &c, e, ret_delta);
+	TRY(e);
 	/* What is counted in the cut range is not known without reading it
 	 * all: obj_changed() puts the count right to what can be left. */
-	TRY(base_trim(st, o, blk, BLOCKS_MAX));
-	TRY(map_cut(st, &o->seg, chunk));
+	e = base_trim(st, o, blk, BLOCKS_MAX);
 	o->seg.maybe_dead = true;
 	lock_take(&st->db);
-	e = drain_add(st, o->seg.no, chunk);
+	if (e == OK)
+		e = drain_add(st, o->seg.no, chunk);
 	lock_drop(&st->db);
 	/* The nodes are cut off: without the note their slots were lost. */
 	return (e == OK ? OK : epoch_stop(st, e, "truncating a file"));
@@ -241,7 +359,7 @@ punch(struct store *st, struct inode *ip, uint64_t off, uint64_t end,
     int64_t *ret_delta)
 {
 	struct obj *o = ip->obj;
-	const uint64_t b0 = (off + BLOCK - 1) / BLOCK, b1 = end / BLOCK;
+	struct cut c = { 0 };
 
 	if (o->has_inline) {
 		memset(o->inl + off, 0, (size_t)(end - off));
@@ -249,16 +367,8 @@ punch(struct store *st, struct inode *ip, uint64_t off, uint64_t end,
 	}
 	if (o->seg.no == 0)
 		return (OK);
-	if (b0 > b1) /* within one block */
-		return (block_zero(st, o, off, (size_t)(end - off), ret_delta));
-	if (off % BLOCK != 0)
-		TRY(block_zero(st, o, off, BLOCK - off % BLOCK, ret_delta));
-	/* A last block that ends with the file may go whole. */
-	if (end == ip->size && end % BLOCK != 0)
-		return (blocks_drop(st, o, b0, b1 + 1, ret_delta));
-	if (end % BLOCK != 0)
-		TRY(block_zero(st, o, b1 * BLOCK, end % BLOCK, ret_delta));
-	return (blocks_drop(st, o, b0, b1, ret_delta));
+	const enum err e = cut_bytes(st, o, &c, off, end, ip->size);
+	return (cut_end(st, o, &c, e, ret_delta));
 }
 
 static enum err

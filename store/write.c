@@ -13,30 +13,13 @@
 #include "lib/base/log.h"
 
 #include "store/crew.h"
-#include "store/object.h"
+#include "store/write_internal.h"
 
 #define WRITE_MAX ((size_t)64 << 20) /* bytes of one call */
 #define PIECE_BLOCKS 32u /* sealed and written by one processor at a time */
 _Static_assert(PIECE_BLOCKS <= RUN_BLOCKS, "a piece fits the scratch space");
 
-/* The new state of a row of blocks. */
-struct plan {
-	uint64_t first; /* block */
-	uint64_t n;
-	const uint8_t *buf;
-	size_t lead; /* bytes of the first block before ${buf} */
-	size_t len;
-	uint8_t *head, *tail; /* edges, completed: BLOCK bytes each */
-	bool use_head, use_tail;
-	unsigned kidx;
-	int64_t gained;     /* blocks that held nothing */
-	struct ment *m;     /* n entries */
-	struct node **node; /* of each chunk touched */
-	size_t nnodes;
-	struct early *early; /* or NULL */
-};
-
-static void
+void
 plan_release(struct store *st, struct plan *p)
 {
 	for (size_t i = 0; i < p->nnodes; i++)
@@ -256,8 +239,8 @@ plan_count(struct store *st, struct seg *s, struct plan *p)
 	return (OK);
 }
 
-static void
-plan_apply(struct store *st, struct plan *p)
+void
+plan_apply(struct store *st, struct plan *p, int64_t *ret_delta)
 {
 	for (uint64_t i = 0; i < p->n; i++) {
 		const unsigned c = (unsigned)((p->first + i) % CHUNK_ENTRIES);
@@ -269,6 +252,41 @@ plan_apply(struct store *st, struct plan *p)
 		*m = p->m[i];
 		node_set_fresh(st, n, c);
 	}
+	*ret_delta += p->gained;
+}
+
+void
+plan_undo(struct store *st, struct plan *p)
+{
+	for (uint64_t i = 0; i < p->n; i++)
+		alloc_give(st, ment_slot(&p->m[i]), 1, true);
+}
+
+enum err
+plan_make(struct store *st, struct obj *o, uint64_t off, const uint8_t *buf,
+    size_t len, uint8_t edge[static 2][BLOCK], struct plan *p)
+{
+	struct seg *s = &o->seg;
+	bool clear;
+
+	p->first = off / BLOCK;
+	p->n = (off + len - 1) / BLOCK - p->first + 1;
+	p->buf = buf;
+	p->lead = (size_t)(off % BLOCK);
+	p->len = len;
+	p->head = edge[0];
+	p->tail = edge[1];
+	p->m = calloc((size_t)p->n, sizeof(*p->m));
+	if (p->m == NULL)
+		return (ERR_NOMEM);
+	/* A cut range that is not drained yet must not come back to life. */
+	TRY(drain_segment(
+	    st, s, (p->first + p->n - 1) / CHUNK_ENTRIES, UINT_MAX, &clear));
+	TRY(seg_next_key(s, p->n, &p->kidx));
+	TRY(plan_edges(st, s, p));
+	TRY(plan_nodes(st, s, p));
+	TRY(plan_count(st, s, p));
+	return (plan_store(st, s, p));
 }
 
 enum err
@@ -276,38 +294,11 @@ blocks_write(struct store *st, struct obj *o, uint64_t off, const uint8_t *buf,
     size_t len, struct early *early, int64_t *ret_delta)
 {
 	uint8_t edge[2][BLOCK] UNINIT;
-	struct plan p = { .first = off / BLOCK,
-		.buf = buf,
-		.lead = (size_t)(off % BLOCK),
-		.len = len,
-		.head = edge[0],
-		.tail = edge[1],
-		.early = early };
-	struct seg *s = &o->seg;
-	bool clear;
-	enum err e;
+	struct plan p = { .early = early };
+	const enum err e = plan_make(st, o, off, buf, len, edge, &p);
 
-	p.n = (off + len - 1) / BLOCK - p.first + 1;
-	p.m = calloc((size_t)p.n, sizeof(*p.m));
-	e = p.m == NULL ? ERR_NOMEM : OK;
-	/* A cut range that is not drained yet must not come back to life. */
 	if (e == OK)
-		e = drain_segment(st, s, (p.first + p.n - 1) / CHUNK_ENTRIES,
-		    UINT_MAX, &clear);
-	if (e == OK)
-		e = seg_next_key(s, p.n, &p.kidx);
-	if (e == OK)
-		e = plan_edges(st, s, &p);
-	if (e == OK)
-		e = plan_nodes(st, s, &p);
-	if (e == OK)
-		e = plan_count(st, s, &p);
-	if (e == OK)
-		e = plan_store(st, s, &p);
-	if (e == OK) {
-		plan_apply(st, &p);
-		*ret_delta += p.gained;
-	}
+		plan_apply(st, &p, ret_delta);
 	plan_release(st, &p);
 	return (e);
 }
