@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
@@ -196,7 +197,8 @@ alloc_sync(struct store *st)
 		if (!atomic_exchange(&a->arena[i].written, false))
 			continue;
 		if (sys->fdatasync(a->arena[i].fd) != 0)
-			return (err_from_errno(errno));
+			return (err_fail(err_from_errno(errno), "arena-%u: %s",
+			    (unsigned)i, strerror(errno)));
 	}
 	return (OK);
 }

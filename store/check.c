@@ -41,12 +41,7 @@ check_say(struct check *ck, const char *invariant, uint64_t ino, bool repaired,
 enum err
 check_row(struct check *ck, sqlite3_stmt *s)
 {
-	const int rc = sqlite3_step(s);
-
-	(void)ck;
-	if (rc == SQLITE_ROW)
-		return (OK);
-	return (rc == SQLITE_DONE ? ERR_NOENT : db_err(rc));
+	return (db_step(ck->st, s));
 }
 
 static void

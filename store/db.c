@@ -6,6 +6,7 @@
  * (db_sync) after it has let go of every lock, therefore synchronous=NORMAL:
  * SQLite itself syncs only around a checkpoint.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,14 @@ db_err(int rc)
 	default:
 		return (ERR_INTERNAL);
 	}
+}
+
+enum err
+db_unread(sqlite3_stmt *s)
+{
+	return (sqlite3_errcode(sqlite3_db_handle(s)) == SQLITE_NOMEM
+		    ? ERR_NOMEM
+		    : ERR_CORRUPT);
 }
 
 /* ---- Connections -------------------------------------------------------- */
@@ -165,6 +174,8 @@ db_expect(sqlite3 *c, const char *text, const char *want)
 		return (err_fail(rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc),
 		    "meta.db: %s", why(c)));
 	got = sqlite3_column_text(s, 0);
+	if (got == NULL && db_unread(s) == ERR_NOMEM)
+		return (ERR_NOMEM);
 	if (got == NULL || strcmp((const char *)got, want) != 0)
 		return (err_fail(
 		    ERR_NOTSTORE, "meta.db: not the database of a store"));
@@ -293,9 +304,12 @@ check_file(const char *path)
 {
 	struct stat sb;
 
-	if (sys->stat(path, &sb) == 0 && S_ISREG(sb.st_mode))
-		return (OK);
-	return (err_fail(ERR_NOTSTORE, "%s: no such file", path));
+	if (sys->stat(path, &sb) == 0)
+		return (S_ISREG(sb.st_mode)
+			    ? OK
+			    : err_fail(ERR_NOTSTORE, "%s: not a file", path));
+	return (err_fail(errno == ENOENT ? ERR_NOTSTORE : err_from_errno(errno),
+	    "%s: %s", path, strerror(errno)));
 }
 
 enum err
@@ -390,13 +404,41 @@ db_stmt(struct store *st, enum stmt s)
 	return (p);
 }
 
+/*
+ * A statement failed.  When memory or the disk failed it, SQLite has undone the
+ * whole transaction, for which a look-up is enough: what was changed in this
+ * epoch is gone from the tables and nothing of it may be committed any more.
+ */
+static void
+undone(struct store *st, enum err e)
+{
+	if (st->in_txn && sqlite3_get_autocommit(st->sql->main) != 0)
+		(void)epoch_stop(st, e, "a look at the metadata");
+}
+
+static enum err
+failed(struct store *st, int rc)
+{
+	const enum err e =
+	    err_fail(rc == SQLITE_ROW ? ERR_INTERNAL : db_err(rc),
+		"meta.db: %s", why(st->sql->main));
+
+	undone(st, e);
+	return (e);
+}
+
 enum err
 db_run(struct store *st, enum stmt s)
 {
 	sqlite3_stmt *const p = st->sql->stmt[s];
-	const int rc = sqlite3_step(p);
 	enum err e;
+	int rc;
 
+	/* The transaction may be gone already: what another thread still
+	 * writes would be committed by itself. */
+	if (atomic_load(&st->stopped))
+		return (ERR_FAILSTOP);
+	rc = sqlite3_step(p);
 	if (rc == SQLITE_DONE) {
 		(void)sqlite3_reset(p);
 		return (OK);
@@ -409,18 +451,23 @@ db_run(struct store *st, enum stmt s)
 }
 
 enum err
-db_row(struct store *st, enum stmt s)
+db_step(struct store *st, sqlite3_stmt *s)
 {
-	sqlite3_stmt *const p = st->sql->stmt[s];
-	const int rc = sqlite3_step(p);
-	enum err e;
+	const int rc = sqlite3_step(s);
 
 	if (rc == SQLITE_ROW)
 		return (OK);
-	e = rc == SQLITE_DONE
-		? ERR_NOENT
-		: err_fail(db_err(rc), "meta.db: %s", why(st->sql->main));
-	(void)sqlite3_reset(p);
+	return (rc == SQLITE_DONE ? ERR_NOENT : failed(st, rc));
+}
+
+enum err
+db_row(struct store *st, enum stmt s)
+{
+	sqlite3_stmt *const p = st->sql->stmt[s];
+	const enum err e = db_step(st, p);
+
+	if (e != OK)
+		(void)sqlite3_reset(p);
 	return (e);
 }
 
@@ -428,6 +475,8 @@ void
 db_done(struct store *st, enum stmt s)
 {
 	(void)sqlite3_reset(st->sql->stmt[s]);
+	/* So does a column for which there was no memory. */
+	undone(st, ERR_NOMEM);
 }
 
 enum err

@@ -34,7 +34,10 @@ dflt_row(struct store *st, uint64_t ino, char *ret)
 	       sse_parse(text, &method, &key) == OK;
 	if (good)
 		(void)stpcpy(ret, text);
+	if (text == NULL && db_unread(s) == ERR_NOMEM)
+		e = ERR_NOMEM;
 	db_done(st, ST_DFLT_GET);
+	TRY(e);
 	return (good ? OK
 		     : err_fail(ERR_CORRUPT,
 			   "the default encryption of inode %llu is damaged",

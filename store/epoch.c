@@ -40,6 +40,14 @@ epoch_stop(struct store *st, enum err e, const char *what)
 }
 
 enum err
+epoch_damage(struct store *st, enum err e)
+{
+	if (e != ERR_CORRUPT || !st->stopped)
+		return (e);
+	return (err_fail(ERR_IO, "lost when the store stopped"));
+}
+
+enum err
 epoch_enter(struct store *st)
 {
 	if (st->readonly)

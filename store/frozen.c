@@ -154,9 +154,10 @@ frozen_fill(struct store *st, struct frozen *f, const uint8_t *rec,
 
 		TRY(base_open(owner, s, sealed, &s->ck));
 		TRY(seg_map_key(s, &k));
-		if (aead_open(k, r->nonce, ad, seg_ad(rec, ad), NULL, 0, r->tag,
-			tag) != OK)
-			return (ERR_CORRUPT);
+		const enum err e = aead_open(
+		    k, r->nonce, ad, seg_ad(rec, ad), NULL, 0, r->tag, tag);
+		if (e != OK)
+			return (e == ERR_AUTH ? ERR_CORRUPT : e);
 		TRY(seg_keys(s));
 	}
 	if (r->has_bases)

@@ -299,12 +299,14 @@ inode_load(struct store *st, sqlite3_stmt *s, struct inode *ip)
 	ip->in_table = true;
 	if (!S_ISREG(ip->mode))
 		return (OK);
-	if (obj_parse(sqlite3_column_blob(s, 12),
-		(size_t)sqlite3_column_bytes(s, 12), &ip->obj) != OK)
+	const enum err e = obj_parse(sqlite3_column_blob(s, 12),
+	    (size_t)sqlite3_column_bytes(s, 12), &ip->obj);
+	if (e == ERR_CORRUPT)
 		return (err_fail(ERR_CORRUPT,
 		    "inode %llu: damaged object "
 		    "record",
 		    (unsigned long long)ip->ino));
+	TRY(e);
 	ip->obj->seg.st = st;
 	return (OK);
 }

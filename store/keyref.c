@@ -130,9 +130,10 @@ load(struct store *st, uint32_t ref, struct keyref **ret)
 	arn[0] = '\0';
 	if (text != NULL && strlen(text) < KMS_ARN_MAX)
 		strcpy(arn, text);
+	const enum err bad = text == NULL ? db_unread(s) : ERR_CORRUPT;
 	db_done(st, ST_KEYREF_GET);
 	if (arn[0] == '\0')
-		return (ERR_CORRUPT);
+		return (bad);
 	*ret = add(st->keyrefs, ref, arn);
 	return (*ret == NULL ? ERR_NOMEM : OK);
 }

@@ -267,9 +267,12 @@ node_load(struct store *st, struct seg *s, uint8_t level, uint64_t idx,
 	lock_drop(&st->db);
 	if (e == ERR_NOENT)
 		e = ERR_CORRUPT;
-	TRY(e);
-	TRY(node_parse(row, len, level, &r));
-	TRY(node_verify(s, level, idx, &r, want));
+	if (e == OK)
+		e = node_parse(row, len, level, &r);
+	if (e == OK)
+		e = node_verify(s, level, idx, &r, want);
+	if (e != OK)
+		return (epoch_damage(st, e));
 
 	n = node_new(s, level, idx, r.count);
 	if (n == NULL)

@@ -97,10 +97,9 @@ node_verify(struct seg *s, uint8_t level, uint64_t idx,
 		struct aead *k;
 
 		TRY(seg_map_key(s, &k));
-		return (
-		    aead_open(k, r->nonce, ad, n, NULL, 0, r->tag, tag) == OK
-			? OK
-			: ERR_CORRUPT);
+		const enum err e =
+		    aead_open(k, r->nonce, ad, n, NULL, 0, r->tag, tag);
+		return (e == ERR_AUTH ? ERR_CORRUPT : e);
 	}
 	plain_tag(ad, n, r->gen, tag);
 	return (memcmp(tag, r->tag, AEAD_TAGLEN) == 0 ? OK : ERR_CORRUPT);

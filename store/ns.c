@@ -44,9 +44,10 @@ pin_child(struct store *st, uint64_t ino, struct pin *ret)
 	const enum err e = pin_get(st, ino, ret);
 
 	if (e == ERR_STALE)
-		return (err_fail(ERR_CORRUPT,
-		    "a name refers to inode %llu, which does not exist",
-		    (unsigned long long)ino));
+		return (epoch_damage(
+		    st, err_fail(ERR_CORRUPT,
+			    "a name refers to inode %llu, which does not exist",
+			    (unsigned long long)ino)));
 	return (e);
 }
 

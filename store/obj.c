@@ -317,6 +317,8 @@ unlock_keys(
 	lock_take(&st->db);
 	const enum err e = keyref_hold(st, keyref, arn);
 	lock_drop(&st->db);
+	if (e != OK && e != ERR_CORRUPT)
+		return (e);
 	if (e != OK || !kms_blob_under(o->blob, o->bloblen, arn))
 		return (err_fail(ERR_CORRUPT, "the file's reference to its "
 					      "master key was altered"));
@@ -367,7 +369,7 @@ obj_unlock(struct store *st, const struct kms_who *who, struct inode *ip)
 	if (e != OK) {
 		LOCK_SCOPE(&st->db);
 		obj_lock(st, o);
-		return (e);
+		return (epoch_damage(st, e));
 	}
 	o->open = true;
 	return (OK);

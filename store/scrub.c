@@ -43,21 +43,21 @@ list(struct scrub *s, sqlite3_stmt *q, int64_t after, uint64_t owner,
 {
 	const int cols = sqlite3_column_count(q);
 	unsigned n = 0;
-	int rc;
+	enum err e;
 
 	LOCK_SCOPE(&s->st->db);
 	sqlite3_bind_int64(q, 1, after);
 	sqlite3_bind_int(q, 2, BATCH);
 	if (q == s->bases)
 		sqlite3_bind_int64(q, 3, (int64_t)owner);
-	while ((rc = sqlite3_step(q)) == SQLITE_ROW && n < BATCH) {
+	while ((e = db_step(s->st, q)) == OK && n < BATCH) {
 		for (int i = 0; i < cols; i++)
 			ret[n][i] = sqlite3_column_int64(q, i);
 		n++;
 	}
 	(void)sqlite3_reset(q);
 	*ret_n = n;
-	return (rc == SQLITE_DONE ? OK : db_err(rc));
+	return (e == ERR_NOENT ? OK : e);
 }
 
 /* Index of ${segno} in the set, or where it belongs. */

@@ -149,6 +149,9 @@ lock_dir(struct store *st)
 		return (err_fail(
 		    err_from_errno(errno), "%s: %s", path, strerror(errno)));
 	if (sys->lock(st->lockfd) != 0) {
+		if (errno != EAGAIN)
+			return (err_fail(err_from_errno(errno), "%s: %s", path,
+			    strerror(errno)));
 		n = sys->pread(st->lockfd, text, sizeof(text) - 1, 0);
 		text[n > 0 ? n : 0] = '\0';
 		text[strcspn(text, "\n")] = '\0';
@@ -288,7 +291,7 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	struct stat sb;
 
 	TRY(path_of(o->dir, "meta.db", path));
-	if (sys->stat(path, &sb) != 0)
+	if (sys->stat(path, &sb) != 0 && (errno == ENOENT || errno == ENOTDIR))
 		return (err_fail(ERR_NOTSTORE,
 		    "%s is not an ssefs store "
 		    "(make one with: ssefs init --store %s)",

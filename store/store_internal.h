@@ -205,13 +205,19 @@ sqlite3_stmt *db_stmt(struct store *st, enum stmt s);
 /* Step a statement that returns no row; resets it.  A failure of a change is
  * fail-stop: the transaction can no longer be trusted (rule 3). */
 enum err db_run(struct store *st, enum stmt s) MUSTCHECK;
-/* Step to a row: OK, ERR_NOENT (none; the statement is reset) or an error.
+/* Step to a row: OK, ERR_NOENT (none; the statement is reset) or an error, which
+ * stops the store when SQLite has undone the transaction with it.
  * After OK the caller reads columns, then calls db_done(). */
 enum err db_row(struct store *st, enum stmt s) MUSTCHECK;
 void db_done(struct store *st, enum stmt s);
-/* A statement of its own, for check.c; the caller finalizes it. */
+/* The error of a column that is NULL and must not be: ERR_CORRUPT, or ERR_NOMEM
+ * when there was no memory for it. */
+enum err db_unread(sqlite3_stmt *s);
+/* A statement of its own, for check.c; the caller finalizes it, and steps it
+ * with db_step(): OK, ERR_NOENT or an error, as db_row(). */
 enum err db_prepare(
     struct store *st, const char *text, sqlite3_stmt **ret) MUSTCHECK;
+enum err db_step(struct store *st, sqlite3_stmt *s) MUSTCHECK;
 /* Open the epoch's transaction unless it is open: before any change. */
 enum err db_begin(struct store *st) MUSTCHECK;
 /* Before a change that adds something (never one that removes): room in the WAL
@@ -410,6 +416,9 @@ epoch_cleanup(struct store **st)
 	    UNUSED = (st)
 /* Rule 3: stop for good, say so once. Returns ${e}. */
 enum err epoch_stop(struct store *st, enum err e, const char *what);
+/* ${e}, but ERR_IO for the damage that a stop leaves: what is in core is newer
+ * than the tables when the open transaction was lost. */
+enum err epoch_damage(struct store *st, enum err e);
 /* Commit all; wait until durable. */
 enum err epoch_commit(struct store *st) MUSTCHECK;
 /* The thread that commits in time, drains and brings the WAL home. */

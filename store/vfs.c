@@ -18,7 +18,6 @@
 
 #include "crypto/rand.h"
 #include "lib/base/clock.h"
-#include "lib/base/log.h"
 #include "lib/base/sys.h"
 #include "store/store_internal.h"
 #include "store/vfs_internal.h"
@@ -277,7 +276,6 @@ vfs_node_sync(struct vfs_node *n)
 		return (SQLITE_IOERR_FSYNC);
 	if (sys->fdatasync(n->fd) != 0) {
 		atomic_store(&n->failed, true);
-		log_error("%s: a sync failed: %s", n->path, strerror(errno));
 		return (SQLITE_IOERR_FSYNC);
 	}
 	if (!atomic_exchange(&n->dir_new, false))

@@ -80,9 +80,9 @@ vfs_wal_sync(const char *path)
 
 	if (n == NULL)
 		return (ERR_IO);
-	if (n->seal != NULL)
-		return (db_err(vfs_seal_sync(n, false)));
-	return (db_err(vfs_node_sync(n)));
+	const enum err e = db_err(n->seal != NULL ? vfs_seal_sync(n, false)
+						  : vfs_node_sync(n));
+	return (e == OK ? OK : err_fail(e, "%s: %s", n->path, err_text(e)));
 }
 
 /* Bytes of the log that frames of its present round take, its header with them;
