@@ -98,10 +98,10 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread \
 all: $(O)/ssefs
 
 # Installs missing packages when root, else names them in one line.
-.PHONY: deps deps-run deps-test deps-bench deps-fuzz
+.PHONY: deps deps-run deps-test deps-bench deps-fuzz deps-faults
 deps:
 	@sh tools/deps.sh build
-deps-run deps-test deps-bench deps-fuzz: deps-%:
+deps-run deps-test deps-bench deps-fuzz deps-faults: deps-%:
 	@sh tools/deps.sh $*
 
 # Objects are made anew when the compiler or its flags change.
@@ -153,6 +153,7 @@ $(foreach u,$(UNIT),$(eval $(call unit,$(u))))
 PROG_DIRS := tests/model tests/crash tests/fault tests/bench
 PROGS := $(patsubst %.c,%,$(shell grep -ls '^main[[:punct:]]' $(PROG_DIRS:%=%/*.c)))
 MODEL := $(filter tests/model/%,$(PROGS))
+FAULT := $(filter tests/fault/%,$(PROGS))
 define prog
 $(O)/$(1): $(O)/$(1).o $(patsubst %.c,$(O)/%.o,$(filter-out $(PROGS:%=%.c),$(call sources,$(patsubst %/,%,$(dir $(1)))))) $(PROG_LIBS)
 	$$(call say,LD,$$@)
@@ -172,9 +173,10 @@ $(FUZZ:%=$(O)/%): $(O)/%: $(O)/%.o $(FUZZ_MAIN) $(PROG_LIBS)
 	    -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 	    $(shell pkg-config --libs $(PKGS)) -ldl
 
-.PHONY: unit model progs replay
+.PHONY: unit model fault progs replay
 unit: $(UNIT:%=$(O)/tests/unit/%)
 model: $(MODEL:%=$(O)/%)
+fault: $(FAULT:%=$(O)/%)
 progs: $(PROGS:%=$(O)/%)
 replay: $(FUZZ:%=$(O)/%)
 
@@ -191,6 +193,7 @@ help:
 	@echo 'make tsan           unit and model tests under TSan'
 	@echo 'make kills          mounts killed at each call, and 100 at random'
 	@echo 'make soak           load for SOAK_SECONDS=1800, then PostgreSQL'
+	@echo 'make faults         every failing call, full disks, other filesystems'
 	@echo 'make check-layers   rooms include only what stands below them'
 	@echo 'make bench          speed beside gocryptfs, securefs, passthrough'
 	@echo 'make fuzz           search with each fuzzer (T=name, SECS=20)'
@@ -230,6 +233,10 @@ kills: deps-test all
 soak: deps-test all
 	CASE_TIMEOUT=36000 SSEFS='$(O)/ssefs' sh tests/load/soak.sh
 	CASE_TIMEOUT=3600 SSEFS='$(O)/ssefs' sh tests/load/postgres.sh
+
+.PHONY: faults
+faults: deps-faults
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run faults
 
 .PHONY: check-layers
 check-layers:

@@ -80,8 +80,8 @@ vfs_wal_sync(const char *path)
 
 	if (n == NULL)
 		return (ERR_IO);
-	const enum err e = db_err(n->seal != NULL ? vfs_seal_sync(n, false)
-						  : vfs_node_sync(n));
+	const enum err e = db_err(
+	    n->seal != NULL ? vfs_seal_sync(n, false) : vfs_node_sync(n));
 	return (e == OK ? OK : err_fail(e, "%s: %s", n->path, err_text(e)));
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh build|run|test|bench|fuzz...: what these targets need, as Debian packages.
+# deps.sh build|run|test|bench|fuzz|faults...: what these targets need, as Debian packages.
 #
 # Nothing missing: one dpkg-query and silence, no network.  Something missing:
 # installed when we are root, else named in one line.
@@ -12,6 +12,7 @@ e2fsprogs util-linux mount procps"
 run="$build attr"
 bench="$build fio gocryptfs securefs jq python3 git"
 fuzz="$build clang libclang-rt-dev"
+faults="$test xfsprogs btrfs-progs"
 
 want=
 for group; do
@@ -21,8 +22,9 @@ for group; do
 	test) want="$want $test" ;;
 	bench) want="$want $bench" ;;
 	fuzz) want="$want $fuzz" ;;
+	faults) want="$want $faults" ;;
 	*)
-		echo "usage: deps.sh build|run|test|bench|fuzz" >&2
+		echo "usage: deps.sh build|run|test|bench|fuzz|faults" >&2
 		exit 2
 		;;
 	esac
@@ -31,7 +33,7 @@ done
 # fusermount3 reads /etc/mtab when an ordinary user unmounts, which a test does.
 # A booted Debian has it, a bare chroot has not.
 case " $* " in
-*' test '*)
+*' test '* | *' faults '*)
 	if [ "$(id -u)" = 0 ] && [ ! -e /etc/mtab ] && [ ! -L /etc/mtab ]; then
 		ln -s ../proc/self/mounts /etc/mtab
 	fi
