@@ -97,7 +97,7 @@ check_stopped(struct rig *r, const struct fault *f)
 {
 	static const struct step change = { .op = OP_MKDIR, .a = "no" };
 	char *dump CLEANUP_FREE = NULL;
-	uint64_t done;
+	uint64_t done = 0;
 	enum err e;
 
 	if (!may_stop(f))
@@ -124,7 +124,7 @@ check_stopped(struct rig *r, const struct fault *f)
 static bool
 fail_closed(const struct fault *f, enum err e)
 {
-	return (e == ERR_IO && f->file == FILE_KEYS &&
+	return (e == ERR_IO && (f->file == FILE_KEYS || f->file == FILE_DIR) &&
 		(f->call == CALL_FDATASYNC ||
 		    log_count("the audit log cannot be written") != 0));
 }
@@ -171,7 +171,7 @@ static bool
 one_step(struct rig *r, const struct fault *f, const struct step *s)
 {
 	const unsigned before = disk_hits();
-	uint64_t done;
+	uint64_t done = 0;
 	const enum err e = step_store(&r->side, s, &done);
 	const unsigned hits = disk_hits() - before;
 
@@ -350,7 +350,7 @@ wait_main(void *arg)
 	struct waiter *w = arg;
 	const struct step make = { .op = OP_MAKE, .a = w->name };
 	const struct step sync = { .op = OP_FSYNC, .a = w->name };
-	uint64_t done;
+	uint64_t done = 0;
 
 	w->made = step_store(&w->side, &make, &done);
 	w->synced =

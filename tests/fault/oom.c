@@ -99,7 +99,7 @@ stand(struct test *t)
 {
 	const struct script *sc = t->r.script;
 	char last[sizeof(t->r.what)];
-	uint64_t done;
+	uint64_t done = 0;
 
 	if (t->fresh)
 		return;
@@ -156,7 +156,7 @@ static bool
 one(struct test *t, const struct step *s, unsigned nth)
 {
 	struct tree *new;
-	uint64_t done;
+	uint64_t done = 0;
 	unsigned hits;
 	enum err e;
 
