@@ -317,6 +317,21 @@ say_short(const struct kms *k)
 	    k->path);
 }
 
+/* The log's lines and its name to the disk: before the head says so. */
+static enum err
+log_sync(struct kms *k, int fd)
+{
+
+	if (sys->fdatasync(fd) != 0)
+		return err_from_errno(errno);
+	/* Also of a log that is there already: whoever made it may have died
+	 * before this. */
+	if (!k->audit.named)
+		TRY(sys_sync_parent(k->path));
+	k->audit.named = true;
+	return OK;
+}
+
 /* Take in what a crash left behind the head.  Inside the write transaction. */
 static enum err
 recover(struct kms *k, int fd)
@@ -335,6 +350,8 @@ recover(struct kms *k, int fd)
 	TRY(audit_take_in(k, fd, size, &h, &foreign));
 	if (h.size == old)
 		return OK;
+	/* Lines of a process that was killed may not be on the disk yet. */
+	TRY(log_sync(k, fd));
 	TRY(head_store(k, &h));
 	return kdb_commit(&tx);
 }
@@ -492,13 +509,7 @@ write_out(struct kms *k)
 	TRY(make_ready(k, fd, &h));
 	k->audit.torn = true;
 	TRY(write_lines(k, fd, &h));
-	if (sys->fdatasync(fd) != 0)
-		return err_from_errno(errno);
-	/* Also of a log that is there already: whoever made it may have died
-	 * before this. */
-	if (!k->audit.named)
-		TRY(sys_sync_parent(k->path));
-	k->audit.named = true;
+	TRY(log_sync(k, fd));
 	TRY(head_store(k, &h));
 	TRY(kdb_commit(&tx));
 	k->audit.torn = false;
