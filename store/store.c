@@ -300,6 +300,10 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	if (st == NULL)
 		return (ERR_NOMEM);
 	TRY(lock_dir(st));
+	/* A process that was killed may have made an arena and not synced its
+	 * name; from now on its blocks count. */
+	if (!st->readonly)
+		TRY(sys_sync_dir(st->dir));
 	TRY(inode_open(st));
 	TRY(map_open(st));
 	TRY(db_look(st));
