@@ -17,6 +17,7 @@ struct handle {
 	struct handle *prev, *next; /* protected by handles.lock */
 	uint64_t ino;
 	struct store_file *file; /* NULL: a directory */
+	bool noatime;            /* of a directory */
 	struct lock lock;        /* of a directory's list */
 	struct dirlist list;     /* protected by lock */
 };

@@ -10,7 +10,8 @@
  * byte passes through the cipher.  HANDLE_KILLPRIV in its first form would have
  * us clear set-id bits for privileged writers too; rawio.c asks for the second.
  * Locks stay with the kernel, as no other machine shares the files.
- * DONT_MASK: a directory's default ACL counts instead of the umask.  POSIX_ACL
+ * EXPORT_SUPPORT: file handles of name_to_handle_at(2) stay good when the kernel
+ * has forgotten the inode.  DONT_MASK: a directory's default ACL counts instead of the umask.  POSIX_ACL
  * makes the kernel check permissions, so it is left out where it is not to,
  * and where the owner or the mode that it is shown are not the true ones.
  */
@@ -21,11 +22,12 @@ op_init(void *userdata, struct fuse_conn_info *conn)
 			    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 			    FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
 			    FUSE_CAP_CACHE_SYMLINKS |
-			    FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_DONT_MASK;
+			    FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_DONT_MASK |
+			    FUSE_CAP_EXPORT_SUPPORT;
 	const unsigned off = FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
-			     FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_SPLICE_WRITE |
-			     FUSE_CAP_SPLICE_MOVE | FUSE_CAP_SPLICE_READ |
-			     FUSE_CAP_IOCTL_DIR | FUSE_CAP_AUTO_INVAL_DATA |
+			     FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+			     FUSE_CAP_SPLICE_READ | FUSE_CAP_IOCTL_DIR |
+			     FUSE_CAP_AUTO_INVAL_DATA |
 			     FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_POSIX_ACL |
 			     FUSE_CAP_HANDLE_KILLPRIV;
 	struct fs *fs = userdata;

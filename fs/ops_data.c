@@ -47,6 +47,8 @@ open_file(fuse_req_t req, uint64_t ino, int flags, struct handle **ret)
 	enum err e = OK;
 
 	TRY(store_open(fs->store, &fs->who, ino, &file));
+	if ((flags & O_NOATIME) != 0)
+		store_file_noatime(file);
 	if ((flags & O_TRUNC) != 0)
 		e = open_truncate(req, ino);
 	if (e == OK)

@@ -7,6 +7,7 @@
  * list that has become shorter, and miss names.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <string.h>
 
@@ -47,6 +48,7 @@ op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 		fs_reply_err(req, e);
 		return;
 	}
+	h->noatime = (fi->flags & O_NOATIME) != 0;
 	fi->fh = (uintptr_t)h;
 	lock_assert_none();
 	if (fuse_reply_open(req, fi) != 0) {
@@ -282,6 +284,8 @@ readdir_reply(fuse_req_t req, size_t size, off_t off,
 		fs_reply_err(req, e);
 		return;
 	}
+	if (off == 0 && !l.h->noatime)
+		store_listed(fs->store, l.h->ino);
 	lock_assert_none();
 	if (fuse_reply_buf(req, (char *)l.buf, l.used) != 0 && plus)
 		unlist(&l);

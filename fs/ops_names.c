@@ -6,6 +6,27 @@
 
 #include "fs/fs.h"
 
+/* "." and ".." are asked for by node, when a file handle is opened whose inode
+ * the kernel has forgotten: "." of whatever it is.  So a file without names is
+ * about to be freed, not open.  A handle does not lead out of the bucket that
+ * is mounted. */
+static enum err
+lookup(struct fs *fs, uint64_t ino, const char *name, struct store_attr *ret)
+{
+	const bool dot = strcmp(name, ".") == 0;
+
+	if (!dot && strcmp(name, "..") != 0)
+		return (store_lookup(fs->store, ino, name, strlen(name), ret));
+	if (dot || ino == fs->root)
+		TRY(store_getattr(fs->store, ino, ret));
+	else
+		TRY(store_lookup(fs->store, ino, "..", 2, ret));
+	if (ret->nlink == 0 ||
+	    (fs->root != STORE_ROOT && ret->bucket != fs->root))
+		return (ERR_STALE);
+	return (OK);
+}
+
 /* A name that was looked for in vain is remembered by the kernel too: node 0
  * with a timeout.  Replies: entry, err. */
 void
@@ -14,8 +35,7 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs *fs = fs_of(req);
 	const struct fuse_entry_param none = { .entry_timeout = FS_TIMEOUT };
 	struct store_attr a;
-	const enum err e =
-	    store_lookup(fs->store, fs_ino(fs, parent), name, strlen(name), &a);
+	const enum err e = lookup(fs, fs_ino(fs, parent), name, &a);
 
 	if (e == OK) {
 		fs_reply_entry(req, &a, 0);

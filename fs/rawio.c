@@ -11,6 +11,8 @@
 
 /* Flags of INIT that libfuse does not know. */
 #define EXTRA (FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT)
+#define ALLOW_MMAP (1ULL << 36) /* FUSE_DIRECT_IO_ALLOW_MMAP */
+#define EXTRA2 ((uint32_t)(ALLOW_MMAP >> 32))
 
 /* One mount per process; libfuse's hooks get only the session's user data,
  * which belongs to the operations. */
@@ -44,6 +46,10 @@ raw_writev(int fd, struct iovec *iov, int count, void *userdata)
 		return (writev(fd, iov, count));
 	memcpy(&out, iov[1].iov_base, sizeof(out));
 	out.flags |= installed->offered;
+	if (installed->offered2 != 0) {
+		out.flags |= FUSE_INIT_EXT;
+		out.flags2 |= installed->offered2;
+	}
 	installed->killpriv =
 	    (installed->offered & FUSE_HANDLE_KILLPRIV_V2) != 0;
 	installed->setxattr_ext = (installed->offered & FUSE_SETXATTR_EXT) != 0;
@@ -163,14 +169,16 @@ raw_args(const void *mem, size_t len, void *ret, size_t size)
 static void
 raw_init(struct rawio *r, const void *mem, size_t len)
 {
-	struct {
-		uint32_t major, minor, max_readahead, flags;
-	} in;
+	struct fuse_init_in in = { 0 };
 
 	serving_init = true;
-	if (raw_args(mem, len, &in, sizeof(in)) &&
-	    in.major == FUSE_KERNEL_VERSION && in.minor >= 33)
-		r->offered = in.flags & EXTRA;
+	if (!raw_args(mem, len, &in, offsetof(struct fuse_init_in, flags2)) ||
+	    in.major != FUSE_KERNEL_VERSION || in.minor < 33)
+		return;
+	r->offered = in.flags & EXTRA;
+	if ((in.flags & FUSE_INIT_EXT) != 0 &&
+	    raw_args(mem, len, &in, sizeof(in)))
+		r->offered2 = in.flags2 & EXTRA2;
 }
 
 /* The name and its NUL, then the value, stand after the fixed part. */

@@ -9,6 +9,8 @@
  *   - TMPFILE (O_TMPFILE) is answered;
  *   - SETXATTR_EXT likewise, and SETXATTR is answered: with an access ACL the
  *     kernel tells whether the setgid bit must go;
+ *   - DIRECT_IO_ALLOW_MMAP likewise: files opened past the page cache can be
+ *     mapped;
  *   - INTERRUPT is declined once, so that the kernel stops sending it: no
  *     operation here can be broken off half-way.
  */
@@ -46,7 +48,8 @@ struct rawio_made {
 };
 
 struct rawio {
-	uint32_t offered; /* flags of INIT that the kernel knows */
+	/* Of the flags of INIT that libfuse does not know, the kernel's. */
+	uint32_t offered, offered2;
 	/* Negotiated; set by the answer to INIT. */
 	atomic_bool killpriv, setxattr_ext;
 	double timeout; /* of names and attributes, in answers */

@@ -139,7 +139,16 @@ store_readdir(struct store *st, uint64_t dir, const char *after,
 			e = emit(st, dir, s, want_attr, cb, arg, &more);
 	} while (e == OK && more);
 	db_done(st, which);
-	if (after == NULL)
-		attr_accessed(st, dp.ip);
 	return (e == ERR_NOENT ? OK : e);
+}
+
+void
+store_listed(struct store *st, uint64_t dir)
+{
+	LOCK_SCOPE(&st->db);
+	PIN(dp);
+	if (pin_dir(st, dir, &dp) == OK)
+		attr_accessed(st, dp.ip);
+	else
+		err_clear();
 }

@@ -128,6 +128,12 @@ store_release(struct store_file *f)
 	}
 }
 
+void
+store_file_noatime(struct store_file *f)
+{
+	f->noatime = true;
+}
+
 uint64_t
 store_file_ino(const struct store_file *f)
 {

@@ -266,6 +266,7 @@ inode_row_attr(sqlite3_stmt *s, int col, uint64_t ino, struct store_attr *a)
 			return (
 			    err_fail(ERR_CORRUPT, "inode %llu: damaged times",
 				(unsigned long long)ino));
+	a->bucket = (uint64_t)sqlite3_column_int64(s, col + 9);
 	a->keyref = (uint32_t)sqlite3_column_int64(s, col + 10);
 	a->xattrs = (uint32_t)sqlite3_column_int64(s, col + 11);
 	rec = sqlite3_column_blob(s, col + 12);
@@ -294,7 +295,7 @@ inode_load(struct store *st, sqlite3_stmt *s, struct inode *ip)
 	ip->btime = a.btime;
 	ip->keyref = a.keyref;
 	ip->parent = (uint64_t)sqlite3_column_int64(s, 8);
-	ip->bucket = (uint64_t)sqlite3_column_int64(s, 9);
+	ip->bucket = a.bucket;
 	ip->xattrs = a.xattrs;
 	ip->in_table = true;
 	if (!S_ISREG(ip->mode))
@@ -425,6 +426,7 @@ inode_attr(const struct inode *ip, struct store_attr *a)
 	a->btime = ip->btime;
 	a->keyref = ip->keyref;
 	a->xattrs = ip->xattrs;
+	a->bucket = ip->bucket;
 	/* The method never changes while others can see the inode. */
 	if (ip->obj != NULL)
 		a->sse = ip->obj->method;

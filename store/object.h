@@ -322,6 +322,7 @@ struct store_file {
 	char tenant[KMS_NAME_MAX], user[KMS_NAME_MAX], agent[KMS_NAME_MAX];
 	struct kms_who who;
 	atomic_bool early; /* had a write that was answered early */
+	bool noatime;      /* set before the first read */
 };
 /* file.c.  file_new takes over one pin of ${ip}. */
 enum err file_new(struct store *st, const struct kms_who *who, struct inode *ip,

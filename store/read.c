@@ -255,7 +255,8 @@ store_read(
 	}
 	st->n.reads++;
 	st->n.read_bytes += len;
-	attr_touch_atime(st, ip);
+	if (!f->noatime)
+		attr_touch_atime(st, ip);
 	*ret_len = len;
 	return (OK);
 }

@@ -106,6 +106,7 @@ struct store_attr {
 	uint64_t size;
 	uint64_t blocks; /* 512-byte units that hold data */
 	uint32_t xattrs; /* stored extended attributes */
+	uint64_t bucket; /* inode of the bucket it lives in; 0: none */
 	struct timespec atime, mtime, ctime, btime;
 	enum sse sse;    /* of regular files */
 	uint32_t keyref; /* small number naming the master key; 0: none */
@@ -226,6 +227,8 @@ struct store_dirent {
 enum err store_readdir(struct store *st, uint64_t dir, const char *after,
     size_t afterlen, bool after_isdir, size_t limit, bool want_attr,
     bool (*cb)(void *arg, const struct store_dirent *e), void *arg) MUSTCHECK;
+/* A program listed the directory: its access time moves as relatime says. */
+void store_listed(struct store *st, uint64_t dir);
 /* The inode of ".." of a directory. */
 enum err store_parent(struct store *st, uint64_t dir, uint64_t *ret) MUSTCHECK;
 
@@ -241,6 +244,8 @@ enum err store_parent(struct store *st, uint64_t dir, uint64_t *ret) MUSTCHECK;
 enum err store_open(struct store *st, const struct kms_who *who, uint64_t ino,
     struct store_file **ret) MUSTCHECK;
 void store_release(struct store_file *f);
+/* Reading through ${f} changes no access time.  Before it is read. */
+void store_file_noatime(struct store_file *f);
 uint64_t store_file_ino(const struct store_file *f);
 
 /* Read up to ${len} bytes; fewer only at the end.  ERR_AUTH, ERR_CORRUPT:
