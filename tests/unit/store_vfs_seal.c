@@ -12,6 +12,7 @@
 
 #define CANARY "canary-4f9c2b"
 #define ROWS 400
+#define LONG "CAST(hex(zeroblob(20000)) AS BLOB)"
 
 static const uint8_t uuid[UUID_LEN] = { 1, 2, 3, 4 };
 
@@ -164,7 +165,13 @@ content(sqlite3 *c)
 	if (rc != SQLITE_DONE)
 		return (-1);
 	assert_true(rows == 0 || rows == ROWS);
-	return (round);
+	/* A long value, in pages of its own. */
+	rc = sqlite3_prepare_v2(c,
+	    "SELECT count(*) FROM symlink WHERE target<>" LONG, -1, &s, NULL);
+	rc = rc == SQLITE_OK ? sqlite3_step(s) : rc;
+	assert_true(rc != SQLITE_ROW || sqlite3_column_int(s, 0) == 0);
+	(void)sqlite3_finalize(s);
+	return (rc == SQLITE_ROW ? round : -1);
 }
 
 static uint8_t *
@@ -298,6 +305,22 @@ test_plain_is_in_clear(void **state UNUSED)
 	assert_int_equal(sqlite3_close(c), SQLITE_OK);
 }
 
+/* What a process that died had committed is brought home by the next one: it
+ * must then be there for good. */
+static void
+brought_home(const struct tmpdir *d, int round)
+{
+	sqlite3 *c = open_db(d);
+	int frames = 0;
+
+	assert_int_equal(checkpoint(c, &frames), SQLITE_OK);
+	close_db(d, c);
+	assert_int_equal(content_of(d), round);
+	assert_true(frames > 0);
+	flip(d, "meta.db-log", WAL_FRONT + (off_t)frames * FRAME_LEN - 5000);
+	assert_int_equal(content_of(d), -1);
+}
+
 /* A process that died: files as they are at any moment. */
 static void
 test_after_a_crash(void **state UNUSED)
@@ -314,6 +337,7 @@ test_after_a_crash(void **state UNUSED)
 		commit(c, round);
 		copy_db(&d, &e);
 		assert_int_equal(content_of(&e), round);
+		brought_home(&e, round);
 		if (round % 2 == 0)
 			sync_wal(&d);
 		assert_int_equal(change(c, 100), SQLITE_OK);
@@ -348,6 +372,19 @@ test_torn_and_damaged_log(void **state UNUSED)
 		assert_int_equal(checkpoint(r, &durable), SQLITE_OK);
 		close_db(&e, r);
 	}
+	/* Frames of a transaction that was not finished count for nothing, even
+	 * if they were synced. */
+	assert_int_equal(change(c, 2), SQLITE_OK);
+	sync_wal(&d);
+	{
+		struct tmpdir e CLEANUP_TMPDIR = tmpdir_make();
+
+		copy_db(&d, &e);
+		spill(&e, "meta.db-log", zero, sizeof(zero),
+		    WAL_FRONT + (off_t)durable * FRAME_LEN);
+		assert_int_equal(content_of(&e), 1);
+	}
+	assert_int_equal(run(c, "ROLLBACK"), SQLITE_OK);
 	commit(c, 2);
 	for (int frame = 0; frame < durable + 8; frame++) {
 		struct tmpdir e CLEANUP_TMPDIR = tmpdir_make();
@@ -435,10 +472,13 @@ test_exchanged_pages(void **state UNUSED)
 	make_db(&d);
 	c = open_db(&d);
 	commit(c, 1);
+	assert_int_equal(
+	    run(c, "INSERT INTO symlink VALUES(7, " LONG ")"), SQLITE_OK);
 	assert_int_equal(checkpoint(c, NULL), SQLITE_OK);
 	assert_int_equal(run(c, "UPDATE super SET epoch=5"), SQLITE_OK);
 	close_db(&d, c);
 	copy_db(&d, &e);
+	assert_int_equal(content_of(&e), 1);
 	uint8_t *p CLEANUP_FREE = slurp(&d, "meta.db", &len);
 	const size_t pages = (len - SEAL_FRONT) / SEAL_PAGESIZE;
 	const size_t a = pages - 3, b = pages - 5;
@@ -500,24 +540,76 @@ test_replayed_log(void **state UNUSED)
 	}
 }
 
-/* A journal that somebody left there is not played back. */
+static int
+epoch_of(sqlite3 *c)
+{
+	sqlite3_stmt *s = NULL;
+	int r = -1;
+
+	/* From the files, not from pages in core. */
+	(void)sqlite3_db_release_memory(c);
+	if (sqlite3_prepare_v2(c, "SELECT epoch FROM super", -1, &s, NULL) ==
+		SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW)
+		r = sqlite3_column_int(s, 0);
+	(void)sqlite3_finalize(s);
+	return (r);
+}
+
+/* A frame of an older round put back while the log is in use. */
+static void
+test_replayed_while_open(void **state UNUSED)
+{
+	struct tmpdir d CLEANUP_TMPDIR = tmpdir_make();
+	sqlite3 *c;
+	size_t len;
+
+	make_db(&d);
+	c = open_db(&d);
+	assert_int_equal(checkpoint(c, NULL), SQLITE_OK);
+	assert_int_equal(run(c, "UPDATE super SET epoch=5"), SQLITE_OK);
+	assert_int_equal(checkpoint(c, NULL), SQLITE_OK);
+	uint8_t *p CLEANUP_FREE = slurp(&d, "meta.db-log", &len);
+	assert_int_equal(run(c, "UPDATE super SET epoch=6"), SQLITE_OK);
+	assert_int_equal(epoch_of(c), 6);
+	spill(&d, "meta.db-log", p + WAL_FRONT, FRAME_LEN, WAL_FRONT);
+	assert_int_equal(epoch_of(c), -1);
+	close_db(&d, c);
+}
+
+/*
+ * SQLite would write a journal's pages into the database, where they would be
+ * sealed as if they were ours.
+ */
 static void
 test_no_journal(void **state UNUSED)
 {
+	static uint8_t journal[4096 + 4 + SEAL_PAGESIZE + 4] =
+	    "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7";
 	struct tmpdir d CLEANUP_TMPDIR = tmpdir_make();
 	char path[128];
+	size_t len;
 	sqlite3 *c;
 
 	make_db(&d);
 	c = open_db(&d);
 	commit(c, 1);
+	assert_int_equal(checkpoint(c, NULL), SQLITE_OK);
 	close_db(&d, c);
+	uint8_t *p CLEANUP_FREE = slurp(&d, "meta.db", &len);
+	/* One record: page 3, zeros, whose checksum is what it began with. */
+	put_u32(journal + 8, 1);
+	put_u32(journal + 16, (uint32_t)((len - SEAL_FRONT) / SEAL_PAGESIZE));
+	put_u32(journal + 20, 4096);
+	put_u32(journal + 24, SEAL_PAGESIZE);
+	put_u32(journal + 4096, 3);
 	path_of(&d, "meta.db-journal", path);
 	int fd CLEANUP_CLOSE = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(
-	    write(fd, "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 and more", 17), 17);
+	assert_int_equal(write(fd, journal, sizeof(journal)), sizeof(journal));
 	assert_int_equal(content_of(&d), 1);
-	assert_int_equal(file_size(d.path, "meta.db-journal"), 17);
+	uint8_t *now CLEANUP_FREE = slurp(&d, "meta.db", &len);
+	assert_memory_equal(p + SEAL_FRONT, now + SEAL_FRONT, len - SEAL_FRONT);
+	assert_int_equal(file_size(d.path, "meta.db-journal"), sizeof(journal));
 }
 
 /* Patterns of writing that would put something into the wrong place. */
@@ -671,6 +763,7 @@ main(void)
 		cmocka_unit_test(test_flipped_bits),
 		cmocka_unit_test(test_exchanged_pages),
 		cmocka_unit_test(test_replayed_log),
+		cmocka_unit_test(test_replayed_while_open),
 		cmocka_unit_test(test_no_journal),
 		cmocka_unit_test(test_unknown_writes),
 		cmocka_unit_test(test_census_of_nonces),
