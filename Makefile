@@ -154,6 +154,7 @@ PROG_DIRS := tests/model tests/crash tests/fault tests/bench
 PROGS := $(patsubst %.c,%,$(shell grep -ls '^main[[:punct:]]' $(PROG_DIRS:%=%/*.c)))
 MODEL := $(filter tests/model/%,$(PROGS))
 FAULT := $(filter tests/fault/%,$(PROGS))
+CRASH := $(filter tests/crash/%,$(PROGS))
 define prog
 $(O)/$(1): $(O)/$(1).o $(patsubst %.c,$(O)/%.o,$(filter-out $(PROGS:%=%.c),$(call sources,$(patsubst %/,%,$(dir $(1)))))) $(PROG_LIBS)
 	$$(call say,LD,$$@)
@@ -161,6 +162,11 @@ $(O)/$(1): $(O)/$(1).o $(patsubst %.c,$(O)/%.o,$(filter-out $(PROGS:%=%.c),$(cal
 	    $$(shell pkg-config --libs $(PKGS) cmocka) -ldl
 endef
 $(foreach p,$(PROGS),$(eval $(call prog,$(p))))
+
+# Functions of the engine that these put their own in the place of.
+wrap = $(foreach f,$(1),-Wl,--wrap=$(f))
+$(O)/tests/crash/planted: LDFLAGS += $(call wrap,alloc_sync vfs_wal_sync \
+	alloc_give inode_flush)
 
 # tests/fuzz/<name>.c has LLVMFuzzerTestOneInput.  "make check" replays the
 # corpus through driver.c; "make fuzz" searches, with clang.
@@ -173,10 +179,11 @@ $(FUZZ:%=$(O)/%): $(O)/%: $(O)/%.o $(FUZZ_MAIN) $(PROG_LIBS)
 	    -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 	    $(shell pkg-config --libs $(PKGS)) -ldl
 
-.PHONY: unit model fault progs replay
+.PHONY: unit model fault crash-progs progs replay
 unit: $(UNIT:%=$(O)/tests/unit/%)
 model: $(MODEL:%=$(O)/%)
 fault: $(FAULT:%=$(O)/%)
+crash-progs: $(CRASH:%=$(O)/%)
 progs: $(PROGS:%=$(O)/%)
 replay: $(FUZZ:%=$(O)/%)
 
@@ -193,6 +200,7 @@ help:
 	@echo 'make tsan           unit and model tests under TSan'
 	@echo 'make kills          mounts killed at each call, and 100 at random'
 	@echo 'make soak           load for SOAK_SECONDS=1800, then PostgreSQL'
+	@echo 'make crash          power cuts, on and on (CRASH_SECONDS, CRASH_SEED)'
 	@echo 'make faults         every failing call, full disks, other filesystems'
 	@echo 'make check-layers   rooms include only what stands below them'
 	@echo 'make bench          speed beside gocryptfs, securefs, passthrough'
@@ -233,6 +241,12 @@ kills: deps-test all
 soak: deps-test all
 	CASE_TIMEOUT=36000 SSEFS='$(O)/ssefs' sh tests/load/soak.sh
 	CASE_TIMEOUT=3600 SSEFS='$(O)/ssefs' sh tests/load/postgres.sh
+
+# All sequences of two steps take half an hour; random ones of three follow until
+# it is stopped.
+.PHONY: crash
+crash: deps-test crash-progs
+	@JOBS='$(JOBS)' $(O)/tests/crash/crash all
 
 .PHONY: faults
 faults: deps-faults

@@ -213,15 +213,6 @@ check_content(struct node *n)
 	store_release(f);
 }
 
-static const char *
-xattr_name(unsigned i)
-{
-	static const char *const names[XATTRS] = { "user.a", "user.b",
-		"user.longer-name", "trusted.t", "security.s", "user.z" };
-
-	return (names[i]);
-}
-
 struct counter {
 	unsigned n;
 };

@@ -1,9 +1,9 @@
 /*
  * ref: the tree in memory that the store is compared with.
  *
- * Included once, by the model program.  Nothing here knows the store: nodes
- * hold what a file must be, dentries are a list per directory, and an
- * allocation that fails ends the program.
+ * Included by the model program and by the crash simulator.  Nothing here knows
+ * the store: nodes hold what a file must be, dentries are a list per directory,
+ * and an allocation that fails ends the program.
  */
 #ifndef TESTS_MODEL_REF_H
 #define TESTS_MODEL_REF_H
@@ -17,8 +17,10 @@
 
 #include "store/store.h"
 
+#ifndef FILE_MAX_BYTES
 #define FILE_MAX_BYTES 1200000u /* largest file of the model */
-#define XATTRS 6                /* names an inode may have */
+#endif
+#define XATTRS 6 /* names an inode may have */
 
 struct node;
 
@@ -60,7 +62,16 @@ struct ref {
 	unsigned count;
 };
 
-static void *
+static inline const char *
+xattr_name(unsigned i)
+{
+	static const char *const names[XATTRS] = { "user.a", "user.b",
+		"user.longer-name", "trusted.t", "security.s", "user.z" };
+
+	return (names[i]);
+}
+
+static inline void *
 must(void *p)
 {
 	if (p == NULL) {
@@ -70,13 +81,13 @@ must(void *p)
 	return (p);
 }
 
-static bool
+static inline bool
 is_dir(const struct node *n)
 {
 	return (S_ISDIR(n->mode));
 }
 
-static struct node *
+static inline struct node *
 ref_node(struct ref *r, uint64_t ino, uint32_t mode)
 {
 	struct node *n = must(calloc(1, sizeof(*n)));
@@ -89,7 +100,7 @@ ref_node(struct ref *r, uint64_t ino, uint32_t mode)
 	return (n);
 }
 
-static void
+static inline void
 ref_free(struct ref *r, struct node *n)
 {
 	struct node **at = &r->all;
@@ -105,7 +116,7 @@ ref_free(struct ref *r, struct node *n)
 }
 
 /* The link that holds the entry ${name}, or that ends the list. */
-static struct entry **
+static inline struct entry **
 ref_find(struct node *dir, const char *name)
 {
 	struct entry **at = &dir->entries;
@@ -115,7 +126,7 @@ ref_find(struct node *dir, const char *name)
 	return (at);
 }
 
-static struct node *
+static inline struct node *
 ref_get(struct node *dir, const char *name)
 {
 	struct entry *e = *ref_find(dir, name);
@@ -123,7 +134,7 @@ ref_get(struct node *dir, const char *name)
 	return (e != NULL ? e->node : NULL);
 }
 
-static void
+static inline void
 ref_add(struct node *dir, const char *name, struct node *n)
 {
 	struct entry *e = must(calloc(1, sizeof(*e)));
@@ -140,7 +151,7 @@ ref_add(struct node *dir, const char *name, struct node *n)
 	n->bucket = dir->bucket != NULL ? dir->bucket : n;
 }
 
-static void
+static inline void
 ref_remove(struct node *dir, const char *name)
 {
 	struct entry **at = ref_find(dir, name);
@@ -154,7 +165,7 @@ ref_remove(struct node *dir, const char *name)
 	free(e);
 }
 
-static uint32_t
+static inline uint32_t
 ref_nlink(const struct node *n)
 {
 	uint32_t links = 2;
@@ -168,7 +179,7 @@ ref_nlink(const struct node *n)
 }
 
 /* Is ${n} the directory ${dir} or above it? */
-static bool
+static inline bool
 ref_above(const struct node *n, const struct node *dir)
 {
 	for (; dir != NULL; dir = dir->parent)
@@ -178,7 +189,7 @@ ref_above(const struct node *n, const struct node *dir)
 }
 
 /* The default text in force in ${dir}. */
-static const char *
+static inline const char *
 ref_default(const struct node *dir)
 {
 	for (; dir != NULL; dir = dir->parent)
@@ -187,7 +198,7 @@ ref_default(const struct node *dir)
 	return ("None");
 }
 
-static enum sse
+static inline enum sse
 ref_method(const char *text)
 {
 	if (strcmp(text, "None") == 0)
@@ -195,7 +206,7 @@ ref_method(const char *text)
 	return (strcmp(text, "AES256") == 0 ? SSE_AES256 : SSE_KMS);
 }
 
-static uint8_t *
+static inline uint8_t *
 ref_data(struct node *n)
 {
 	if (n->data == NULL)
@@ -203,7 +214,7 @@ ref_data(struct node *n)
 	return (n->data);
 }
 
-static void
+static inline void
 ref_resize(struct node *n, size_t size)
 {
 	if (size < n->size)
@@ -213,7 +224,7 @@ ref_resize(struct node *n, size_t size)
 		n->had_data = true;
 }
 
-static void
+static inline void
 ref_write(struct node *n, size_t off, const void *p, size_t len)
 {
 	if (len == 0)
@@ -225,7 +236,7 @@ ref_write(struct node *n, size_t off, const void *p, size_t len)
 	n->mtime_known = false;
 }
 
-static void
+static inline void
 ref_zero(struct node *n, size_t off, size_t len)
 {
 	if (off < n->size)
@@ -234,7 +245,7 @@ ref_zero(struct node *n, size_t off, size_t len)
 	n->mtime_known = false;
 }
 
-static void
+static inline void
 ref_release(struct ref *r)
 {
 	while (r->all != NULL) {

@@ -1,0 +1,294 @@
+/*
+ * crash: the store on a simulated disk, and the power cut everywhere.
+ *
+ *	crash			all sequences of one step, then random ones of
+ *				the other kinds, for CRASH_SECONDS (20)
+ *	crash all		all of one step, all kills, all of two steps,
+ *				then random ones of three, for CRASH_SECONDS, or
+ *				for ever without it
+ *	crash three		only the last of these
+ *	crash SEED [CUT]	that run; only that cut, in more states
+ *
+ * CRASH_SEED chooses the random ones, JOBS the number of processes.  A failure
+ * prints the seed and the cut that repeat it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+
+#include "tests/crash/explore.h"
+
+#define JOBS_MAX 64
+#define STUCK 60 /* seconds without an end of one run */
+
+enum part { PART_ONE, PART_KILL, PART_TWO, PART_THREE, PARTS };
+
+struct worker {
+	struct counts part[PARTS];
+	bool failed;
+	char why[WHY_MAX];
+};
+
+static struct {
+	struct worker *w; /* shared with the processes */
+	unsigned jobs;
+	uint64_t seed;
+	uint64_t end_ns; /* 0: never */
+	bool all, three;
+	char dir[200];
+} run;
+
+/* ---- One process ------------------------------------------------------------------- */
+
+static void
+died(int sig)
+{
+	char text[1200];
+	const int n =
+	    snprintf(text, sizeof(text), "not ok - %s\n# signal %d: %s\n",
+		sig == SIGALRM ? "it hangs" : "the program died", sig,
+		explore_where());
+
+	if (write(STDOUT_FILENO, text, (size_t)n) < 0)
+		_exit(3);
+	_exit(2);
+}
+
+static void
+prepare(unsigned me)
+{
+	static const int sigs[] = { SIGSEGV, SIGABRT, SIGBUS, SIGALRM, SIGFPE };
+	char dir[256];
+	int null = -1;
+
+	for (size_t i = 0; i < COUNTOF(sigs); i++)
+		(void)signal(sigs[i], died);
+	/* The engine says what it finds; here it finds it a thousand times. */
+	if (getenv("CRASH_LOG") == NULL)
+		null = open("/dev/null", O_WRONLY);
+	if (null >= 0) {
+		(void)dup2(null, STDERR_FILENO);
+		(void)close(null);
+	}
+	(void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void)snprintf(dir, sizeof(dir), "%s/%u", run.dir, me);
+	if (mkdir(dir, 0700) != 0)
+		abort();
+	base_start(dir);
+}
+
+static bool
+late(void)
+{
+	return (run.end_ns != 0 && clock_mono_ns() >= run.end_ns);
+}
+
+static bool
+one(struct worker *me, enum part part, uint64_t seed)
+{
+	struct work w;
+
+	(void)alarm(STUCK);
+	work_of_seed(seed, &w);
+	if (explore(&w, NO_CUT, &me->part[part], me->why))
+		return (true);
+	me->failed = true;
+	return (false);
+}
+
+/* All seeds of [from, to) that are mine. */
+static bool
+range(unsigned no, enum part part, uint64_t from, uint64_t to)
+{
+	for (uint64_t s = from + no; s < to && !late(); s += run.jobs)
+		if (!one(&run.w[no], part, s))
+			return (false);
+	return (true);
+}
+
+static uint64_t
+random_seed(enum part part, uint64_t r)
+{
+	if (part == PART_KILL)
+		return (work_ones() + r % (work_kills() - work_ones()));
+	if (part == PART_TWO)
+		return (work_kills() + r % (work_twos() - work_kills()));
+	return (work_twos() + r % 1000000000);
+}
+
+static void
+work(unsigned no)
+{
+	uint64_t rnd = run.seed;
+	bool good = run.three || range(no, PART_ONE, 0, work_ones());
+
+	if (good && run.all)
+		good = range(no, PART_KILL, work_ones(), work_kills()) &&
+		       range(no, PART_TWO, work_kills(), work_twos());
+	for (uint64_t i = 0; good && !late(); i++) {
+		const enum part part = run.all || run.three
+					   ? PART_THREE
+					   : (enum part)(1 + i / run.jobs % 3);
+		const uint64_t r = rnd_next(&rnd, UINT64_MAX);
+
+		if (i % run.jobs == no)
+			good = one(&run.w[no], part, random_seed(part, r));
+	}
+}
+
+/* ---- The whole --------------------------------------------------------------------- */
+
+static bool
+run_all(void)
+{
+	pid_t pid[JOBS_MAX];
+	bool good = true;
+	int status;
+
+	(void)fflush(stdout);
+	for (unsigned i = 0; i < run.jobs; i++) {
+		pid[i] = fork();
+		if (pid[i] < 0)
+			return (false);
+		if (pid[i] == 0) {
+			prepare(i);
+			work(i);
+			_exit(run.w[i].failed ? 1 : 0);
+		}
+	}
+	for (unsigned left = run.jobs; left > 0; left--) {
+		const pid_t done = wait(&status);
+
+		if (done < 0)
+			return (false);
+		if (status == 0)
+			continue;
+		good = false;
+		/* The others need not go on. */
+		for (unsigned i = 0; i < run.jobs && left == run.jobs; i++)
+			if (pid[i] != done)
+				(void)kill(pid[i], SIGTERM);
+	}
+	return (good);
+}
+
+static void
+sum_up(bool good)
+{
+	static const char *const names[PARTS] = { "one step",
+		"two, killed and cut", "two steps", "three steps" };
+
+	for (unsigned p = 0; p < PARTS; p++) {
+		struct counts c = { .works = 0 };
+
+		for (unsigned i = 0; i < run.jobs; i++) {
+			const struct counts *w = &run.w[i].part[p];
+
+			c.works += w->works;
+			c.cuts += w->cuts;
+			c.states += w->states;
+			c.opened += w->opened;
+		}
+		(void)printf("%sok %u - sequences of %s: %llu runs, %llu "
+			     "cuts, %llu states, %llu of them different\n",
+		    good ? "" : "# ", p + 1, names[p],
+		    (unsigned long long)c.works, (unsigned long long)c.cuts,
+		    (unsigned long long)c.states, (unsigned long long)c.opened);
+	}
+	/* One that died has said so itself. */
+	for (unsigned i = 0; i < run.jobs; i++)
+		if (run.w[i].failed)
+			(void)printf("not ok - %s\n", run.w[i].why);
+}
+
+static int
+repeat(uint64_t seed, size_t cut)
+{
+	struct counts c = { .works = 0 };
+	static char why[WHY_MAX];
+	char text[600];
+	struct work w;
+	bool good;
+
+	prepare(0);
+	work_of_seed(seed, &w);
+	work_text(&w, text, sizeof(text));
+	(void)printf("# %s\n", text);
+	good = explore(&w, cut, &c, why);
+	(void)printf("%s - seed %llu: %llu cuts, %llu states, %llu different"
+		     "%s%s\n",
+	    good ? "ok" : "not ok", (unsigned long long)seed,
+	    (unsigned long long)c.cuts, (unsigned long long)c.states,
+	    (unsigned long long)c.opened, good ? "" : ": ", why);
+	return (good ? 0 : 1);
+}
+
+static uint64_t
+number(const char *name, uint64_t other)
+{
+	const char *text = getenv(name);
+
+	return (
+	    text != NULL && *text != '\0' ? strtoull(text, NULL, 10) : other);
+}
+
+static void
+clean_up(void)
+{
+	char rm[256];
+
+	(void)snprintf(rm, sizeof(rm), "rm -rf '%s'", run.dir);
+	if (system(rm) != 0)
+		(void)printf("# %s is left\n", run.dir);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *tmp = getenv("TMPDIR");
+	uint64_t seconds;
+	bool good;
+	int rc;
+
+	run.all = argc > 1 && strcmp(argv[1], "all") == 0;
+	run.three = argc > 1 && strcmp(argv[1], "three") == 0;
+	run.seed = number("CRASH_SEED", 1);
+	run.jobs = (unsigned)number("JOBS", 1);
+	if (run.jobs == 0 || run.jobs > JOBS_MAX)
+		run.jobs = 1;
+	(void)snprintf(run.dir, sizeof(run.dir), "%s/crash.XXXXXX",
+	    tmp != NULL ? tmp : "/tmp");
+	if (mkdtemp(run.dir) == NULL) {
+		(void)fprintf(stderr, "%s: %s\n", run.dir, strerror(errno));
+		return (1);
+	}
+	if (argc > 1 && !run.all && !run.three) {
+		rc = repeat(strtoull(argv[1], NULL, 10),
+		    argc > 2 ? (size_t)strtoull(argv[2], NULL, 10) : NO_CUT);
+		clean_up();
+		return (rc);
+	}
+	run.w = mmap(NULL, sizeof(*run.w) * JOBS_MAX, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (run.w == MAP_FAILED)
+		return (1);
+	seconds = number("CRASH_SECONDS", run.all ? 0 : 20);
+	run.end_ns =
+	    seconds == 0 ? 0 : clock_mono_ns() + seconds * UINT64_C(1000000000);
+	(void)printf("1..%d\n# random sequences by CRASH_SEED=%llu\n", PARTS,
+	    (unsigned long long)run.seed);
+	good = run_all();
+	sum_up(good);
+	clean_up();
+	return (good ? 0 : 1);
+}

@@ -1,0 +1,366 @@
+/*
+ * explore: equal disks are opened once.  What a disk shows depends on nothing
+ * else, so that only whether it may show that is asked again.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kms/audit.h"
+#include "lib/base/clock.h"
+
+#include "tests/crash/explore.h"
+#include "tests/crash/seeded.h"
+
+#define LOOK_STREAM 2000
+#define KNOWN_MAX ((size_t)1 << 22)
+
+static char where[1024];
+
+const char *
+explore_where(void)
+{
+	return (where);
+}
+
+/* ---- One state ------------------------------------------------------------------------ */
+
+struct problems {
+	char *text;
+	size_t size;
+};
+
+static void
+problem(void *arg, const struct store_problem *p)
+{
+	struct problems *ps = arg;
+	const size_t at = strlen(ps->text);
+
+	(void)snprintf(ps->text + at, ps->size - at, "\n#   %s inode %llu: %s",
+	    p->invariant, (unsigned long long)p->ino, p->what);
+}
+
+static void
+bad_block(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
+{
+	struct problems *ps = arg;
+	const size_t at = strlen(ps->text);
+
+	(void)snprintf(ps->text + at, ps->size - at,
+	    "\n#   scrub: inode %llu at %llu: %s: %s", (unsigned long long)ino,
+	    (unsigned long long)off, err_name(e), what);
+}
+
+/* Segments that lie under others hold blocks that no file shows any more. */
+static bool
+scrubbed(struct store *st, char *why)
+{
+	char text[WHY_MAX / 2] = "";
+	struct problems ps = { text, sizeof(text) };
+	const struct store_scrub_opts o = {
+		.keys = true, .who = &crash_who, .bad = bad_block, .arg = &ps
+	};
+	struct store_scrub_result res;
+	const enum err e = store_scrub(st, &o, &res);
+
+	if (e != OK)
+		return (
+		    because(why, "scrub: %s (%s)", err_name(e), err_detail(e)));
+	return (
+	    res.bad == 0 || because(why, "not all blocks are good:%s", text));
+}
+
+static bool
+checked(struct store *st, char *why)
+{
+	char text[WHY_MAX / 2] = "";
+	struct problems ps = { text, sizeof(text) };
+	struct store_check_result res;
+	const enum err e = store_check(st, false, problem, &ps, &res);
+
+	if (e != OK)
+		return (
+		    because(why, "check: %s (%s)", err_name(e), err_detail(e)));
+	return (res.problems == 0 || because(why, "fsck:%s", text));
+}
+
+static bool
+audited(struct store *st, char *why)
+{
+	struct audit_verdict v = { .bad_seq = 0 };
+
+	if (store_kms(st) == NULL)
+		return (true);
+	if (audit_verify(store_kms(st), &v) != OK)
+		return (because(why, "the audit log cannot be read"));
+	return (v.bad_seq == 0 || because(why, "audit record %llu: %s",
+				      (unsigned long long)v.bad_seq, v.what));
+}
+
+bool
+disk_verdict(struct disk *d, struct tree *ret, char *why)
+{
+	const struct timespec t = { 1500000000, 0 };
+	const struct store_opts o = base_opts();
+	struct store *st = NULL;
+	bool good;
+	enum err e;
+
+	clock_freeze(&t);
+	seeded_start(LOOK_STREAM);
+	sim_mount(d, NULL);
+	*ret = (struct tree){ .digest = 0 };
+	e = store_open_dir(&o, &st);
+	good = e == OK ||
+	       because(why, "open: %s (%s)", err_name(e), err_detail(e));
+	if (good)
+		good = audited(st, why) && tree_of_store(st, ret, why) &&
+		       scrubbed(st, why) && checked(st, why);
+	if (st != NULL) {
+		e = store_close_dir(st);
+		if (good && e != OK)
+			good = because(why, "close: %s", err_name(e));
+	}
+	sim_unmount();
+	disk_free(d);
+	if (!good)
+		tree_clear(ret);
+	return (good);
+}
+
+/* ---- States that were seen -------------------------------------------------------------- */
+
+struct known {
+	uint64_t disk, tree;
+};
+
+static struct known *known;
+static size_t nknown, known_size;
+
+void
+explore_forget(void)
+{
+	free(known);
+	known = NULL;
+	nknown = known_size = 0;
+}
+
+static struct known *
+known_at(uint64_t disk)
+{
+	size_t i = (size_t)(disk >> 7) & (known_size - 1);
+
+	while (known[i].tree != 0 && known[i].disk != disk)
+		i = (i + 1) & (known_size - 1);
+	return (&known[i]);
+}
+
+static void
+known_grow(void)
+{
+	struct known *old = known;
+	const size_t n = known_size;
+
+	if (nknown >= KNOWN_MAX)
+		explore_forget();
+	if (nknown * 2 < known_size)
+		return;
+	known_size = known_size == 0 ? 4096 : known_size * 2;
+	known = must(calloc(known_size, sizeof(*known)));
+	for (size_t i = 0; i < n; i++)
+		if (old[i].tree != 0)
+			*known_at(old[i].disk) = old[i];
+	free(old);
+}
+
+/* ---- All cuts of a run ------------------------------------------------------------------- */
+
+struct look {
+	const struct work *w;
+	const struct record *rec;
+	struct cursor cur;
+	struct counts *c;
+	size_t only;
+	char *why;
+};
+
+static bool
+in_window(const struct look *l, uint64_t digest)
+{
+	unsigned lo, hi;
+
+	record_window(l->rec, l->cur.pos, &lo, &hi);
+	for (unsigned i = lo; i <= hi; i++)
+		if (l->rec->state[i].tree.digest == digest)
+			return (true);
+	return (false);
+}
+
+/* Why the tree on ${d}, which is well formed, may not be there. */
+static void
+explain(struct look *l, struct disk *d)
+{
+	char diff[WHY_MAX / 4], newer[WHY_MAX / 4];
+	unsigned lo, hi;
+	struct tree t;
+
+	record_window(l->rec, l->cur.pos, &lo, &hi);
+	if (!disk_verdict(d, &t, l->why))
+		return;
+	for (unsigned i = 0; i < l->rec->nstates; i++)
+		if (l->rec->state[i].tree.digest == t.digest) {
+			(void)because(l->why,
+			    "it is state %u of the tree, wanted is one of "
+			    "%u to %u",
+			    i, lo, hi);
+			tree_clear(&t);
+			return;
+		}
+	tree_diff(&l->rec->state[lo].tree, &t, diff, sizeof(diff));
+	tree_diff(&l->rec->state[hi].tree, &t, newer, sizeof(newer));
+	(void)because(l->why,
+	    "the tree is none of its states; beside state %u:%s\n"
+	    "# beside state %u:%s",
+	    lo, diff, hi, newer);
+	tree_clear(&t);
+}
+
+static bool
+look_at(struct look *l, enum cut kind, unsigned no)
+{
+	uint64_t rnd = (l->w->seed << 20) ^ ((uint64_t)l->cur.pos << 8) ^ no;
+	struct disk *d = cursor_cut(&l->cur, kind, &rnd);
+	const uint64_t h = disk_hash(d);
+	struct known *k;
+	struct tree t;
+
+	(void)snprintf(where, sizeof(where), "seed %llu cut %zu state %u (%s)",
+	    (unsigned long long)l->w->seed, l->cur.pos, no, cut_name(kind));
+	l->c->states++;
+	known_grow();
+	k = known_at(h);
+	if (k->tree == 0) {
+		l->c->opened++;
+		if (!disk_verdict(disk_clone(d), &t, l->why)) {
+			/* A store that is not made yet need not open. */
+			if (l->cur.pos < l->rec->made) {
+				disk_free(d);
+				return (true);
+			}
+			disk_free(d);
+			return (false);
+		}
+		*k = (struct known){ .disk = h, .tree = t.digest };
+		nknown++;
+		tree_clear(&t);
+	}
+	if (l->cur.pos < l->rec->made || in_window(l, k->tree)) {
+		disk_free(d);
+		return (true);
+	}
+	explain(l, d);
+	return (false);
+}
+
+/* Is the next change a sync?  What is pending is then all that can be. */
+static bool
+before_sync(const struct cursor *c)
+{
+	enum io_kind k;
+
+	if (c->pos == c->log->n)
+		return (true);
+	k = c->log->v[c->pos].kind;
+	return (k == IO_SYNC || k == IO_SYNC_DIR || k == IO_SYNC_FAIL);
+}
+
+static bool
+cut_here(struct look *l)
+{
+	static const enum cut rich[] = { CUT_FILE, CUT_BUT, CUT_SOME, CUT_SOME,
+		CUT_512, CUT_512, CUT_4096, CUT_4096 };
+	static const enum cut one[] = { CUT_SOME, CUT_512, CUT_4096, CUT_FILE };
+	unsigned no = 0;
+
+	l->c->cuts++;
+	if (!look_at(l, CUT_NONE, no++))
+		return (false);
+	if (l->cur.npend == 0)
+		return (true);
+	if (!look_at(l, CUT_ALL, no++) || !look_at(l, CUT_FIRST, no++) ||
+	    !look_at(l, CUT_LAST, no++))
+		return (false);
+	if (!before_sync(&l->cur) && l->only == NO_CUT)
+		return (look_at(l, one[l->cur.pos % COUNTOF(one)], 10));
+	for (unsigned i = 0; i < COUNTOF(rich); i++)
+		if (!look_at(l, rich[i], 10 + i))
+			return (false);
+	return (true);
+}
+
+static void
+report(struct look *l, const char *what)
+{
+	char text[600], *why = must(strdup(l->why));
+
+	work_text(l->w, text, sizeof(text));
+	(void)because(l->why, "%s\n# %s\n# %s: %s\n# repeat: crash %llu %zu",
+	    what, text, where, why, (unsigned long long)l->w->seed, l->cur.pos);
+	free(why);
+}
+
+/* For people: what the run did, and when which state was asked for. */
+static void
+list_changes(const struct record *rec)
+{
+	char text[300];
+
+	for (size_t i = 0; i <= rec->log.n; i++) {
+		for (unsigned k = 0; k < rec->nacks; k++)
+			if (rec->ack[k].pos == i)
+				(void)printf("#   -- state %u is promised\n",
+				    rec->ack[k].state);
+		for (unsigned k = 0; k < rec->nstates; k++)
+			if (rec->state[k].begin == i)
+				(void)printf("#   -- to state %u\n", k);
+		if (i == rec->log.n)
+			break;
+		io_text(&rec->log.v[i], text, sizeof(text));
+		(void)printf("# %3zu %s\n", i, text);
+	}
+}
+
+bool
+explore(const struct work *w, size_t only, struct counts *c, char *why)
+{
+	struct record rec;
+	struct look l = {
+		.w = w, .rec = &rec, .c = c, .only = only, .why = why
+	};
+	bool good;
+
+	(void)snprintf(where, sizeof(where), "seed %llu, being recorded",
+	    (unsigned long long)w->seed);
+	c->works++;
+	why[0] = '\0';
+	good = work_record(w, &rec, why);
+	if (!good)
+		report(&l, "the run itself");
+	/* A step that did nothing makes it another, shorter sequence. */
+	if (!good || (rec.idle > 0 && w->n > 2 && only == NO_CUT)) {
+		record_clear(&rec);
+		return (good);
+	}
+	if (only != NO_CUT)
+		list_changes(&rec);
+	cursor_start(&l.cur, rec.base->disk, &rec.log);
+	do {
+		if (only == NO_CUT || l.cur.pos == only)
+			good = cut_here(&l);
+	} while (good && cursor_step(&l.cur));
+	if (!good)
+		report(&l, "a power cut");
+	cursor_end(&l.cur);
+	record_clear(&rec);
+	return (good);
+}

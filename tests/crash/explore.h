@@ -1,0 +1,41 @@
+/*
+ * explore: every cut of a recorded run, and what each leaves, looked at.
+ *
+ * A state of a disk is good when the store opens on it without repair; shows
+ * one of the trees that the run went through, none older than the last promise
+ * and none newer than what had been asked for; can be read to the last block
+ * it holds; and has nothing that its checker minds.
+ */
+#ifndef TESTS_CRASH_EXPLORE_H
+#define TESTS_CRASH_EXPLORE_H
+
+#include "tests/crash/cut.h"
+#include "tests/crash/work.h"
+
+struct counts {
+	uint64_t works;  /* workloads run */
+	uint64_t cuts;   /* places where the power went */
+	uint64_t states; /* states of the disk judged … */
+	uint64_t opened; /* … and, as no equal one had been, opened */
+};
+
+/*
+ * disk_verdict(d, ret, why):
+ * Open the store that is on ${d} (which it consumes), read everything, check
+ * and close it.  False, and why, when anything is wrong; else its tree.
+ */
+bool disk_verdict(struct disk *d, struct tree *ret, char *why);
+
+#define NO_CUT SIZE_MAX
+/*
+ * explore(w, only, c, why):
+ * Run ${w}, cut it everywhere, or only after ${only} changes, and add to the
+ * counts.  False, with a report in ${why}, at the first state that is not good.
+ */
+bool explore(const struct work *w, size_t only, struct counts *c, char *why);
+/* Forget which states were good: the program's behaviour was changed. */
+void explore_forget(void);
+/* The workload and the place of the state at hand, for a program that dies. */
+const char *explore_where(void);
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * planted: faults on purpose, one for each of the four rules of the engine, and
+ * whether the simulator finds them.
+ *
+ *	planted [N]		all, or the Nth only
+ *
+ * The linker puts the functions below in the place of the engine's (see
+ * Makefile): the engine itself has no trace of them.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/store_internal.h"
+
+#include "tests/crash/explore.h"
+
+#define TRIES 3000 /* runs without a finding that are enough */
+
+static unsigned plant;
+
+/* ---- The faults ----------------------------------------------------------------- */
+
+enum err __real_alloc_sync(struct store *st) MUSTCHECK;
+enum err __wrap_alloc_sync(struct store *st) MUSTCHECK;
+enum err __real_vfs_wal_sync(const char *path) MUSTCHECK;
+enum err __wrap_vfs_wal_sync(const char *path) MUSTCHECK;
+void __real_alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh);
+void __wrap_alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh);
+enum err __real_inode_flush(struct store *st, struct inode *ip) MUSTCHECK;
+enum err __wrap_inode_flush(struct store *st, struct inode *ip) MUSTCHECK;
+
+enum err
+__wrap_alloc_sync(struct store *st)
+{
+	enum err e;
+
+	/* Rule 1: the map is committed before the data. */
+	if (plant == 1)
+		return (OK);
+	e = __real_alloc_sync(st);
+	/* Rule 3: a failed sync is tried again, and the kernel says yes. */
+	if (plant == 3 && e != OK)
+		e = __real_alloc_sync(st);
+	return (e);
+}
+
+enum err
+__wrap_vfs_wal_sync(const char *path)
+{
+	const enum err e = __real_vfs_wal_sync(path);
+
+	/* Rule 3 once more. */
+	return (plant == 3 ? OK : e);
+}
+
+void
+__wrap_alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh)
+{
+	/* Rule 2: what is freed is used again at once. */
+	__real_alloc_give(st, slot, n, fresh || plant == 2);
+}
+
+enum err
+__wrap_inode_flush(struct store *st, struct inode *ip)
+{
+	TRY(__real_inode_flush(st, ip));
+	if (plant != 4)
+		return (OK);
+	/* Rule 4: each file's change is a transaction of its own. */
+	LOCK_SCOPE(&st->db);
+	return (db_commit(st));
+}
+
+/* ---- Looking for them ------------------------------------------------------------- */
+
+/* The ${i}th run to be tried; for rule 3 one in which a sync fails, without which
+ * it is never broken. */
+static void
+nth_work(unsigned i, struct work *w)
+{
+	uint64_t rnd = i, seed = rnd_next(&rnd, work_twos());
+
+	if (plant == 3)
+		seed = work_twos() + 1000ull * i;
+	work_of_seed(seed, w);
+	while (plant == 3 && w->fail_sync == 0)
+		work_of_seed(++seed, w);
+}
+
+/* The first line of a report says where, the third what. */
+static void
+found(const struct counts *c, const char *rule, char *why)
+{
+	char *line = strtok(why, "\n");
+	unsigned n = 0;
+
+	(void)printf("ok - %s: found in run %llu, state %llu\n", rule,
+	    (unsigned long long)c->works, (unsigned long long)c->states);
+	for (; line != NULL && n < 4; line = strtok(NULL, "\n"), n++)
+		(void)printf("%s%s\n", line[0] == '#' ? "" : "# ", line);
+}
+
+static bool
+look_for(unsigned which, const char *rule)
+{
+	static char why[WHY_MAX];
+	struct counts c = { .works = 0 };
+	struct work w;
+
+	explore_forget();
+	for (unsigned i = 0; i < TRIES; i++) {
+		/* A prepared disk has no fault. */
+		plant = which;
+		nth_work(i, &w);
+		plant = 0;
+		(void)base_get(w.cfg);
+		plant = which;
+		if (!explore(&w, NO_CUT, &c, why)) {
+			found(&c, rule, why);
+			return (true);
+		}
+	}
+	(void)printf("not ok - %s: not found in %llu runs, %llu states\n", rule,
+	    (unsigned long long)c.works, (unsigned long long)c.states);
+	return (false);
+}
+
+/* Without a fault the same program finds nothing. */
+static bool
+control(void)
+{
+	static char why[WHY_MAX];
+	struct counts c = { .works = 0 };
+	struct work w;
+
+	plant = 0;
+	explore_forget();
+	for (unsigned i = 0; i < 20; i++) {
+		nth_work(i, &w);
+		if (!explore(&w, NO_CUT, &c, why)) {
+			(void)printf("not ok - no fault: %s\n", why);
+			return (false);
+		}
+	}
+	(void)printf("ok - no fault: nothing found in %llu states\n",
+	    (unsigned long long)c.states);
+	return (true);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const char *const rules[] = { "rule 1, data before map",
+		"rule 2, no early reuse", "rule 3, fail-stop",
+		"rule 4, one transaction" };
+	const char *tmp = getenv("TMPDIR");
+	const unsigned only =
+	    argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
+	char dir[200], rm[256];
+	bool good = true;
+	int null;
+
+	(void)snprintf(
+	    dir, sizeof(dir), "%s/planted.XXXXXX", tmp != NULL ? tmp : "/tmp");
+	if (mkdtemp(dir) == NULL)
+		return (1);
+	null = open("/dev/null", O_WRONLY);
+	if (null >= 0)
+		(void)dup2(null, STDERR_FILENO);
+	base_start(dir);
+	(void)printf("1..%zu\n", only != 0 ? 1 : COUNTOF(rules) + 1);
+	if (only == 0)
+		good = control();
+	for (unsigned i = 1; i <= COUNTOF(rules); i++)
+		if (only == 0 || only == i)
+			good = look_for(i, rules[i - 1]) && good;
+	(void)snprintf(rm, sizeof(rm), "rm -rf '%s'", dir);
+	return (system(rm) == 0 && good ? 0 : 1);
+}
