@@ -509,6 +509,26 @@ alloc_set_bits(struct store *st, uint64_t grp, const uint8_t *bits)
 	return (OK);
 }
 
+bool
+alloc_known(struct store *st, uint64_t grp)
+{
+	LOCK_SCOPE(&st->alloc_lock);
+	return (grp < st->alloc->ngrp && st->alloc->grp[grp] != NULL);
+}
+
+uint64_t
+alloc_used(struct store *st)
+{
+	const struct alloc *a = st->alloc;
+	uint64_t n = 0;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	for (uint32_t i = 0; i < a->ngrp; i++)
+		for (uint32_t k = 0; a->grp[i] != NULL && k < GROUP_BYTES; k++)
+			n += (unsigned)__builtin_popcount(a->grp[i]->used[k]);
+	return (n);
+}
+
 uint64_t
 alloc_groups(struct store *st)
 {

@@ -40,6 +40,9 @@
 	"SELECT i.ino AS ino, i.size AS a, length(CAST(s.target AS BLOB)) AS " \
 	"b FROM inode i JOIN symlink s ON s.ino = i.ino WHERE " ISLNK(         \
 	    "i") " AND a <> b"
+/* What inode.c refuses. */
+#define NOT_IN(col, most) " OR " col " NOT BETWEEN 0 AND " most
+#define NOT_U32(col) NOT_IN(col, "4294967295")
 #define NOBODY                               \
 	"ino NOT IN (SELECT ino FROM inode)" \
 	" AND ino NOT IN (SELECT ino FROM dentry)"
@@ -111,8 +114,25 @@ static const struct rule rules[] = {
 	{ "I6",
 	    "SELECT ino, mode FROM inode WHERE typeof(times) <> 'blob' OR"
 	    " length(times) <> 48 OR (mode & 61440) NOT IN (4096, 8192, 16384,"
-	    " 24576, 32768, 40960, 49152)",
+	    " 24576, 32768, 40960, 49152)" NOT_U32("mode") NOT_U32("nlink")
+		NOT_U32("uid") NOT_U32("gid") NOT_U32("rdev") NOT_U32("keyref")
+		    NOT_U32("xattrs") NOT_IN("size", "35184372088832")
+			NOT_IN("blocks", "8589934592")
+			    NOT_IN("parent", "281474976710655")
+				NOT_IN("bucket", "281474976710655"),
 	    NULL, "the inode's row is damaged" },
+
+	{ "I0",
+	    "SELECT 0, n FROM (SELECT count(*) AS n FROM ("
+	    "SELECT 1 FROM node WHERE typeof(seg) <> 'integer' OR"
+	    " typeof(level) <> 'integer' OR typeof(idx) <> 'integer'"
+	    " UNION ALL SELECT 1 FROM base WHERE typeof(owner) <> 'integer' OR"
+	    " typeof(start) <> 'integer'"
+	    " UNION ALL SELECT 1 FROM dead WHERE typeof(seg) <> 'integer' OR"
+	    " typeof(first) <> 'integer'"
+	    " UNION ALL SELECT 1 FROM xattr WHERE typeof(ino) <> 'integer' OR"
+	    " typeof(name) <> 'blob')) WHERE n > 0",
+	    NULL, "%1 rows have keys of a wrong type and are not used" },
 };
 
 static const struct rule uses[] = {

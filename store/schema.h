@@ -55,6 +55,8 @@ static const char schema_sql[] =
 	"i.mode, i.nlink, i.uid, i.gid, i.rdev, i.size, i.blocks, i.times," \
 	" i.parent, i.bucket, i.keyref, i.xattrs, i.obj"
 
+#define TOP_INT "9223372036854775807" /* texts and blobs come after it */
+
 static const char *const stmt_sql[ST_COUNT_] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
 	[ST_COMMIT] = "COMMIT",
@@ -65,11 +67,12 @@ static const char *const stmt_sql[ST_COUNT_] = {
 	[ST_SUPER_SET] = "UPDATE super SET epoch=?1, next_ino=?2, next_seg=?3"
 			 " WHERE one=1",
 	/* One step into each key's tree. */
-	[ST_TOP] =
-	    "SELECT (SELECT max(ino) FROM inode), max("
-	    "coalesce((SELECT max(seg) FROM node), 0),"
-	    " coalesce((SELECT max(seg) FROM segment), 0),"
-	    " coalesce((SELECT max(owner) FROM base), 0))",
+	[ST_TOP] = "SELECT (SELECT max(ino) FROM inode), max("
+		   "coalesce((SELECT seg FROM node WHERE seg<=" TOP_INT
+		   " ORDER BY seg DESC LIMIT 1), 0),"
+		   " coalesce((SELECT max(seg) FROM segment), 0),"
+		   " coalesce((SELECT owner FROM base WHERE owner<=" TOP_INT
+		   " ORDER BY owner DESC LIMIT 1), 0))",
 
 	[ST_INODE_GET] = "SELECT " INODE_COLS " FROM inode WHERE ino=?1",
 	[ST_INODE_PUT] = "INSERT OR REPLACE INTO inode VALUES"
@@ -118,9 +121,12 @@ static const char *const stmt_sql[ST_COUNT_] = {
 			" WHERE seg=?1 AND level=?2 AND idx=?3",
 	[ST_NODE_PUT] = "INSERT OR REPLACE INTO node VALUES(?1, ?2, ?3, ?4)",
 	[ST_NODE_DEL] = "DELETE FROM node WHERE seg=?1 AND level=?2 AND idx=?3",
+	/* Where a loop goes on by what a row says of its place, a place that is
+	 * no number (SQLite keeps any type) would be met for ever. */
 	[ST_NODE_FROM] =
 	    "SELECT idx, row FROM node"
-	    " WHERE seg=?1 AND level=?2 AND idx>=?3 ORDER BY idx LIMIT ?4",
+	    " WHERE seg=?1 AND level=?2 AND idx>=?3 AND typeof(idx)='integer'"
+	    " ORDER BY idx LIMIT ?4",
 	[ST_NODE_DELSEG] = "DELETE FROM node WHERE seg=?1",
 
 	[ST_SEG_GET] = "SELECT refs, rec FROM segment WHERE seg=?1",
@@ -129,7 +135,8 @@ static const char *const stmt_sql[ST_COUNT_] = {
 	[ST_SEG_DEL] = "DELETE FROM segment WHERE seg=?1",
 
 	[ST_BASE_LIST] = "SELECT start, len, seg, off, rec FROM base"
-			 " WHERE owner=?1 ORDER BY start",
+			 " WHERE owner=?1 AND typeof(start)='integer'"
+			 " ORDER BY start",
 	[ST_BASE_PUT] = "INSERT OR REPLACE INTO base"
 			" VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
 	[ST_BASE_DEL] = "DELETE FROM base WHERE owner=?1 AND start=?2",
@@ -146,9 +153,11 @@ static const char *const stmt_sql[ST_COUNT_] = {
 
 	[ST_DEAD_PUT] = "INSERT OR IGNORE INTO dead VALUES(?1, ?2)",
 	[ST_DEAD_DEL] = "DELETE FROM dead WHERE seg=?1 AND first=?2",
-	[ST_DEAD_NEXT] = "SELECT seg, first FROM dead LIMIT 1",
-	[ST_DEAD_HAS] =
-	    "SELECT first FROM dead WHERE seg=?1 ORDER BY first LIMIT 1",
+	[ST_DEAD_NEXT] = "SELECT seg, first FROM dead WHERE"
+			 " typeof(seg)='integer' AND typeof(first)='integer'"
+			 " LIMIT 1",
+	[ST_DEAD_HAS] = "SELECT first FROM dead WHERE seg=?1 AND"
+			" typeof(first)='integer' ORDER BY first LIMIT 1",
 
 	[ST_KEYREF_FIND] = "SELECT id FROM keyref WHERE arn=?1",
 	[ST_KEYREF_ADD] = "INSERT INTO keyref(arn, uses) VALUES(?1, 0)",

@@ -29,7 +29,7 @@ static const char inodes_sql[] =
     " ORDER BY ino LIMIT ?2";
 static const char bases_sql[] =
     "SELECT start, seg, off FROM base WHERE owner=?3 AND start>?1"
-    " ORDER BY start LIMIT ?2";
+    " AND typeof(start)='integer' ORDER BY start LIMIT ?2";
 static const char segs_sql[] =
     "SELECT seg FROM segment WHERE seg>?1 ORDER BY seg LIMIT ?2";
 
@@ -350,17 +350,11 @@ static enum err
 prepare(struct scrub *s)
 {
 	struct store *st = s->st;
-	uint8_t bits[GROUP_SLOTS / 8];
 
 	s->plain = calloc(1, BLOCK);
 	if (s->plain == NULL)
 		return (ERR_NOMEM);
-	for (uint64_t g = 0; g < alloc_groups(st); g++) {
-		TRY(alloc_bits(st, g, bits));
-		for (size_t i = 0; i < sizeof(bits); i++)
-			s->total += (unsigned)__builtin_popcount(bits[i]) *
-				    (uint64_t)BLOCK;
-	}
+	s->total = alloc_used(st) * BLOCK;
 	s->next_ns = s->said_ns = clock_mono_ns();
 	LOCK_SCOPE(&st->db);
 	sqlite3 *c = sqlite3_db_handle(db_stmt(st, ST_SUPER_GET));
