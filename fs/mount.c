@@ -243,7 +243,8 @@ serve_in_child(const struct fs_opts *o, const char *mp)
 	if (pid == 0) {
 		(void)close(fds[0]);
 		(void)setsid();
-		exit(serve(o, mp, fds[1]));
+		/* Back to whoever holds a passphrase, to wipe it. */
+		return (serve(o, mp, fds[1]));
 	}
 	if (pid < 0)
 		(void)fprintf(stderr, "ssefs: cannot start a process: %s\n",
