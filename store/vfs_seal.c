@@ -480,7 +480,7 @@ vfs_seal_look(
 {
 	uint8_t head[100] = { 0 }, rec[SEAL_RECLEN], want[SEAL_RECLEN];
 	int fd CLEANUP(fd_close) =
-	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 
 	*ret_sealed = false;
 	/* What else is wrong with it is found when it is opened. */
