@@ -8,12 +8,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/sys.h"
 
 #include "tests/fuzz/fuzz.h"
 
 #define INPUT_MAX ((size_t)1 << 20)
+#define SECONDS_MAX 60 /* for one input */
 
 static int
 replay_file(const char *path)
@@ -30,7 +32,10 @@ replay_file(const char *path)
 	(void)printf("%s\n", path);
 	(void)fflush(stdout);
 	input = exact(p, len);
+	/* What takes for ever ends here, by SIGALRM. */
+	(void)alarm(SECONDS_MAX);
 	(void)LLVMFuzzerTestOneInput(input, len);
+	(void)alarm(0);
 	return (1);
 }
 

@@ -252,6 +252,143 @@ def control():
         [b"\1" + a for a in answers])
 
 
+def segrec():
+    def row(version, level, cipher, based, tail=b""):
+        return (bytes([version, level, cipher, based]) + bytes(4) +
+                struct.pack(">Q", 9) + UUID + b"R" * 16 + b"B" * 16 +
+                b"N" * 12 + b"T" * 16 + bytes(4) + tail)
+
+    rows = [row(1, 0, 0, 0), row(1, 4, 1, 1), row(1, 5, 0, 0), row(2, 0, 0, 0),
+            row(1, 1, 2, 0), row(1, 1, 1, 2), row(1, 1, 1, 1, b"x"),
+            row(1, 0, 0, 0)[:-1], row(1, 0, 1, 0)[:8], b""]
+    put("segrec", [b"\1\0\7" + r for r in rows] + [b"\0\0\0" + rows[0]])
+
+
+def epoch():
+    def page(value, wake=0, owner=0, acked=0, n=64):
+        # The machine's own byte order, as the file is.
+        return (b"SSEFSEP1" + struct.pack("=QII", value, wake, wake) +
+                bytes(8) + struct.pack("=QQ", owner, acked) * n)
+
+    top = (1 << 64) - 1
+    pages = [b"", b"SSEFSEP1", page(0), page(top), page(top - 1, top >> 32),
+             page(5, 0, 1 << 32 | 77, 3), page(5, 0, top, top),
+             page(1 << 63, 1, 1, 0), page(7, n=3), page(7, n=65),
+             b"\xff" * 1056, bytes(5000)]
+    put("epoch", [bytes([flags]) + p for flags in (2, 6) for p in pages] +
+        [b"\1" + b"\xff" * 40, b"\3" + bytes(40)])
+
+
+def number(v):
+    return b"\0" + bytes([v])
+
+
+def wide(v):
+    return b"\1" + struct.pack(">q", v)
+
+
+def text(s):
+    return b"\3" + bytes([len(s)]) + s
+
+
+def keyrows():
+    def blob(code, n, fill):
+        return b"\2" + bytes([code]) + fill * n
+
+    uuid, sealed = blob(250, 16, b"u"), blob(251, 60, b"s")
+
+    def key(row=1, state=0, kind=0, tenant=b"000000000000", uuid=uuid):
+        return (b"\0" + number(row) + uuid + text(tenant) + number(state) +
+                number(kind) + wide(1795000000) + text(b"words"))
+
+    def version(n=1, uuid=uuid, sealed=sealed):
+        return b"\1" + uuid + number(n) + wide(1795000000) + sealed
+
+    alias = b"\2" + text(b"000000000000") + text(b"alias/x") + uuid
+    other = blob(250, 16, b"v")
+    put("keyrows", [
+        b"", key(), key() + version(), key() + version() + alias,
+        key() + version() + version(2) + version(3), key() + version(2),
+        key() + version(0), version(), alias, key(state=5) + version(),
+        key(kind=3) + version(), key(row=0) + version(),
+        key(tenant=b"a\0b") + version(), key() + key() + version(),
+        key() + version() + version(), key() + version() +
+        key(2, 1, 1, b"t", other) + version(1, other),
+        key() + version(sealed=blob(59, 59, b"s")),
+        key() + version(sealed=text(b"s" * 60)),
+        b"\0" + b"\5" * 7, b"\0" + b"\4\0\10" * 7, b"\1" + b"\5" * 4,
+        b"\3" + wide(-1), b"\3" + text(b"x"), b"\3\5",
+        b"\0" + number(1) + uuid + b"\3\374" + b"t" * 64 + number(0) * 3 +
+        b"\3\376" + b"d" * 1024 + version(),
+        b"\0" + number(1) + uuid + b"\3\375" + b"t" * 65 + number(0) * 3 +
+        b"\3\377" + b"d" * 1025 + version()])
+
+
+def rows():
+    (SUPER, INODE, DENTRY, SYMLINK, XATTR, DFLT, NODE, SEGMENT, BASE, ALLOC,
+     ORPHAN, DEAD, KEYREF) = range(13)
+    top = (1 << 63) - 1
+
+    def change(table, row, col, value):
+        return bytes([0, table, row, col]) + value
+
+    def add(table, *values):
+        return bytes([1, table, 0]) + b"".join(values)
+
+    def bit(table, row, n):
+        return bytes([3, table, row]) + struct.pack(">H", n)
+
+    def long(n, fill=b"x"):
+        """The lengths that have a code of their own."""
+        return b"\2" + bytes([248 + n]) + fill * (
+            16, 48, 60, 96, 300, 4095, 4096, 20000)[n]
+
+    seeds = [b"", b"\1", b"\2", b"\4", b"\x0e", b"\x0f"]
+    # Every column of every table: an odd number, a high one, a text, nothing.
+    width = (8, 14, 3, 2, 3, 2, 4, 3, 6, 2, 1, 2, 3)
+    for t, n in enumerate(width):
+        for value in (number(0), wide(-1), wide(top), wide(1 << 40),
+                      text(b"text"), b"\5", b"\4\0\3"):
+            seeds.append(b"\x06" + b"".join(
+                change(t, 1 + c, c, value) for c in range(n)))
+            if value in (wide(top), text(b"text")):
+                seeds += [b"\x0e" + change(t, 2, c, value) for c in range(n)]
+        seeds += [b"\x0e" + bytes([2, t, i]) for i in (0, 1)]
+    # Rows that took memory, or time.
+    seeds += [
+        b"\6" + add(ALLOC, wide(524287), long(6, b"\0")),
+        b"\6" + add(ALLOC, wide(524288), long(6, b"\0")),
+        b"\x0e" + change(ALLOC, 0, 1, long(6, b"\0")),
+        b"\x0e" + change(ALLOC, 0, 1, long(6, b"\xff")),
+        b"\x0e" + change(ALLOC, 0, 1, long(5)),
+        b"\6" + change(SUPER, 0, 4, wide(1 << 46)) + b"".join(
+            change(INODE, i, 9, number(4)) for i in range(6)),
+        b"\x0e" + change(SUPER, 0, 4, number(4)) +
+        change(SUPER, 0, 5, number(1)),
+        b"\6" + b"".join(add(DENTRY, number(2), text(n), number(5)) for n in
+                         (b"a/b", b"a\0b", b".", b"..", b"/", b"../",
+                          b"sub/", b"x" * 200)),
+        b"\6" + add(DENTRY, number(2), long(4), number(5)),
+        b"\6" + add(DENTRY, number(4), text(b"loop/"), number(2)),
+        b"\x0e" + b"".join(add(DEAD, number(i), wide(v)) for i in range(1, 7)
+                           for v in (0, -1)),
+        b"\x0e" + b"".join(add(ORPHAN, number(i)) for i in range(1, 12)),
+        b"\6" + add(XATTR, number(5), text(b"user.\0"), number(1)),
+        b"\6" + add(XATTR, number(5), long(4), number(1)),
+        b"\6" + change(SYMLINK, 0, 1, text(b"a\0b")),
+        b"\6" + change(SYMLINK, 0, 1, long(6)),
+        b"\6" + change(DFLT, 0, 1, text(b"KMS:")),
+        b"\6" + change(DFLT, 0, 1, long(4)),
+    ]
+    for t, rec in ((INODE, 340), (NODE, 244), (SEGMENT, 96)):
+        seeds += [bytes([6 + 8 * (n % 2)]) + b"".join(
+            bit(t, i, 8 * (n + i)) for i in range(12))
+            for n in range(0, rec, 18)]
+        seeds += [b"\x0e" + bytes([4, t, i, j])
+                  for i in range(4, 10) for j in range(4, 10) if i != j][:12]
+    put("rows", seeds)
+
+
 for make in (codec, json, obj, node, blob, context, slot, audit, keyname,
-             storename, opts, args, control):
+             storename, opts, args, control, segrec, epoch, keyrows, rows):
     make()
