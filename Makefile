@@ -167,6 +167,8 @@ $(foreach p,$(PROGS),$(eval $(call prog,$(p))))
 wrap = $(foreach f,$(1),-Wl,--wrap=$(f))
 $(O)/tests/crash/planted: LDFLAGS += $(call wrap,alloc_sync vfs_wal_sync \
 	alloc_give inode_flush)
+$(O)/tests/crash/census: LDFLAGS += $(call wrap,aead_new aead_free aead_seal \
+	aead_seal_once aead_seal_msg rand_bytes)
 
 # tests/fuzz/<name>.c has LLVMFuzzerTestOneInput.  "make check" replays the
 # corpus through driver.c; "make fuzz" searches, with clang.

@@ -16,6 +16,7 @@
 #include "tests/crash/seeded.h"
 
 static _Thread_local bool mine;
+static bool never;
 static uint64_t sequence;
 static unsigned calls;
 
@@ -33,11 +34,19 @@ getrandom(void *p, size_t len, unsigned flags)
 }
 
 void
+seeded_never(void)
+{
+	never = true;
+}
+
+void
 seeded_start(uint64_t stream)
 {
 	const unsigned before = calls;
 	uint8_t b;
 
+	if (never)
+		return;
 	mine = true;
 	sequence = stream * UINT64_C(0x2545f4914f6cdd1d);
 	(void)sqlite3_test_control(

@@ -12,5 +12,7 @@
  * threads, they are the kernel's.
  */
 void seeded_start(uint64_t stream);
+/* From now on that does nothing. */
+void seeded_never(void);
 
 #endif
