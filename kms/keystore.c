@@ -80,8 +80,8 @@ kms_set_vfs(const char *name)
 	    vfs_name, sizeof(vfs_name), "%s", name == NULL ? "" : name);
 }
 
-static const char *
-vfs(void)
+const char *
+kms_vfs(void)
 {
 
 	return vfs_name[0] == '\0' ? NULL : vfs_name;
@@ -156,7 +156,7 @@ create(const char *path, bool sealing, const struct kms_root *root,
 		return err_fail(err_from_errno(errno), "keystore %s: %s", path,
 		    strerror(errno));
 	(void)sys->close(fd);
-	e = kdb_open(&db, path, vfs());
+	e = kdb_open(&db, path, kms_vfs());
 	if (e == OK)
 		e = fill(&db, sealing, root, region);
 	kdb_close(&db);
@@ -357,7 +357,7 @@ kms_open(const char *path, const struct kms_root *root, struct kms **ret)
 	if (sys->stat(path, &st) != 0)
 		return err_fail(err_from_errno(errno), "keystore %s: %s", path,
 		    strerror(errno));
-	TRY(kdb_open(&k->db, path, vfs()));
+	TRY(kdb_open(&k->db, path, kms_vfs()));
 	TRY(load_meta(k));
 	TRY(unlock(k, root));
 	TRY(prepare(k));

@@ -128,6 +128,14 @@ enum err kms_metadata_key(
 /* The SQLite VFS used by keystores opened or made from now on (${name} is
  * copied); NULL the default.  For the start of a process. */
 void kms_set_vfs(const char *name);
+/*
+ * kms_copy(path, to):
+ * Copy the keystore ${path}, which may be in use, to ${to} as it is: sealed, so
+ * that no root key is needed.  Its audit log goes along as ${to}-audit.log.
+ * Neither may exist.  What was recorded is in the copy as far as kms_flush()
+ * had brought it to the disk.  ERR_IO, ERR_NOSPC, ERR_CORRUPT, ERR_EXIST.
+ */
+enum err kms_copy(const char *path, const char *to) MUSTCHECK;
 /* Flush audit and counters, wipe, free.  NULL is fine. */
 void kms_close(struct kms *k);
 

@@ -57,6 +57,9 @@ struct kms {
 	uint64_t watch_seen; /* epoch when the watch began */
 };
 
+/* The VFS that kms_set_vfs() named; NULL: the default. */
+const char *kms_vfs(void);
+
 /* Free everything, writing nothing. */
 void kms_free(struct kms *k);
 

@@ -12,6 +12,9 @@
  * and never handed out, until a repair says which are free.  So a row with a high
  * number costs memory for itself alone.
  *
+ * While an epoch is being copied (alloc_hold.c) what it refers to stays busy
+ * longer.
+ *
  * Before a slot of an extent is handed out its space is reserved on the disk
  * (fallocate), so that a full disk is an error of alloc_take and never one of
  * a later write.
@@ -156,6 +159,9 @@ alloc_close(struct store *st)
 	for (unsigned i = 0; i < ARENAS_MAX; i++)
 		if (a->arena[i].fd >= 0)
 			(void)sys->close(a->arena[i].fd);
+	for (uint32_t i = 0; i < a->ngrp; i++)
+		if (a->grp[i] != NULL)
+			free(a->grp[i]->hold);
 	for (uint32_t i = 0; i < a->ngrp; i++)
 		free(a->grp[i]);
 	free(a->grp);
@@ -321,15 +327,14 @@ find_any_backed(const struct alloc *a, uint64_t *ret_slot)
 	return (ERR_NOSPC);
 }
 
-enum err
-alloc_take(struct store *st, uint64_t hint, uint32_t want, uint64_t *ret_slot,
+static enum err
+take(struct store *st, uint64_t hint, uint32_t want, uint64_t *ret_slot,
     uint32_t *ret_n)
 {
 	struct alloc *a = st->alloc;
 	uint64_t slot = 0, ext = 0;
 	enum err e;
 
-	LOCK_SCOPE(&st->alloc_lock);
 	const struct group *g = group_of(a, hint);
 	if (hint != 0 && g != NULL &&
 	    !bit_get(g->busy, (uint32_t)(hint % GROUP_SLOTS))) {
@@ -343,6 +348,19 @@ alloc_take(struct store *st, uint64_t hint, uint32_t want, uint64_t *ret_slot,
 	e = take_at(st, slot, want, ret_slot, ret_n);
 	if (e == ERR_NOSPC && find_any_backed(a, &slot) == OK)
 		e = take_at(st, slot, want, ret_slot, ret_n);
+	return (e);
+}
+
+enum err
+alloc_take(struct store *st, uint64_t hint, uint32_t want, uint64_t *ret_slot,
+    uint32_t *ret_n)
+{
+	enum err e;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	e = take(st, hint, want, ret_slot, ret_n);
+	if (e == ERR_NOSPC && hold_break(st))
+		e = take(st, hint, want, ret_slot, ret_n);
 	return (e);
 }
 
@@ -444,6 +462,17 @@ alloc_epoch_end(struct store *st)
 	a->cur.n = 0;
 }
 
+bool
+slot_release(struct alloc *a, struct group *g, uint32_t i)
+{
+	/* A repair may have set the bits anew. */
+	if (!bit_get(g->busy, i) || bit_get(g->used, i))
+		return (false);
+	bit_clear(g->busy, i);
+	count_busy(a, g, i, false);
+	return (true);
+}
+
 void
 alloc_epoch_durable(struct store *st)
 {
@@ -458,11 +487,8 @@ alloc_epoch_durable(struct store *st)
 			const uint32_t b =
 			    (uint32_t)(sp.slot % GROUP_SLOTS) + i;
 
-			/* A repair may have set the bits anew. */
-			if (!bit_get(g->busy, b) || bit_get(g->used, b))
-				continue;
-			bit_clear(g->busy, b);
-			count_busy(a, g, b, false);
+			if (!hold_keeps(g, b))
+				(void)slot_release(a, g, b);
 		}
 		arena_punch(st, sp.slot, sp.n);
 	}

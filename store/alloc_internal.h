@@ -21,6 +21,7 @@ struct group {
 	uint16_t ext_busy[GROUP_EXTENTS]; /* busy slots of each extent */
 	bool backed[GROUP_EXTENTS];       /* space reserved since the start */
 	bool dirty;                       /* used differs from the table */
+	struct hold *hold;                /* NULL: none is kept */
 };
 
 struct span {
@@ -46,6 +47,7 @@ struct alloc {
 	uint64_t small_scan; /* where the search for the next one goes on */
 	uint64_t empty;      /* extents without a busy slot */
 	uint64_t backed_empty; /* of these, reserved */
+	bool holding;          /* groups have holds, or had until copied */
 	struct spans cur;      /* freed in the open epoch */
 	struct spans sealed;   /* freed in epochs that are not durable yet */
 	struct arena arena[ARENAS_MAX];
@@ -57,5 +59,13 @@ enum err arena_reserve(struct store *st, uint64_t ext) MUSTCHECK;
 /* Give the space of the empty extents among these slots' back to the disk,
  * beyond a reserve. */
 void arena_punch(struct store *st, uint64_t slot, uint32_t n);
+
+/* alloc.c, with st->alloc_lock held.  A slot that is freed is free from now on,
+ * unless it is in use (again); false then. */
+bool slot_release(struct alloc *a, struct group *g, uint32_t i);
+/* alloc_hold.c, the same.  The slot of the group is freed: must it wait? */
+bool hold_keeps(struct group *g, uint32_t i);
+/* Give all back when something is held; false: nothing is. */
+bool hold_break(struct store *st);
 
 #endif

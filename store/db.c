@@ -512,7 +512,10 @@ db_room(struct store *st)
 		db->room--;
 		return (OK);
 	}
-	TRY(vfs_wal_reserve(db->path, anew, need));
+	enum err e = vfs_wal_reserve(db->path, anew, need);
+	if (e == ERR_NOSPC && alloc_hold_break(st))
+		e = vfs_wal_reserve(db->path, anew, need);
+	TRY(e);
 	db->room = ROOM_CALLS;
 	db->later = later;
 	return (OK);

@@ -12,6 +12,9 @@ enum err db_conn_open(
     const char *path, int flags, size_t cache, sqlite3 **ret) MUSTCHECK;
 void db_conn_close(sqlite3 **c);
 void db_stmt_close(sqlite3_stmt **s);
+/* A new file ${path}: the front of a sealed database, and no page yet. */
+enum err db_front(const char *path, const uint8_t uuid[static UUID_LEN],
+    const struct key *key) MUSTCHECK;
 /* Run statements that give no rows. */
 enum err db_sql(sqlite3 *c, const char *text) MUSTCHECK;
 /* The answer of a query with one row and one column is ${want}; ERR_NOTSTORE

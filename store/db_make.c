@@ -115,13 +115,20 @@ create_sealed(const char *path, const uint8_t *uuid)
 }
 
 enum err
+db_front(const char *path, const uint8_t uuid[static UUID_LEN],
+    const struct key *key)
+{
+	TRY(front_make(path, uuid));
+	return (vfs_seal_format(path, key, uuid));
+}
+
+enum err
 db_create_sealed(const char *path, const uint8_t uuid[static UUID_LEN],
     const struct key *key)
 {
 	enum err e;
 
-	TRY(front_make(path, uuid));
-	TRY(vfs_seal_format(path, key, uuid));
+	TRY(db_front(path, uuid, key));
 	TRY(vfs_seal_add(path, key, uuid));
 	e = create_sealed(path, uuid);
 	vfs_seal_drop(path);

@@ -193,6 +193,21 @@ epoch_commit(struct store *st)
 	return (commit_now(st, now));
 }
 
+enum err
+epoch_with(struct store *st,
+    enum err (*fn)(struct store *st, uint64_t epoch, void *arg), void *arg)
+{
+	bool changed;
+
+	LOCK_SCOPE(&st->commit);
+	if (st->stopped)
+		return (ERR_FAILSTOP);
+	const uint64_t now = open_epoch(st, &changed);
+	if (changed && !st->readonly)
+		TRY(commit_now(st, now));
+	return (fn(st, st->durable_epoch, arg));
+}
+
 /* ---- The maintenance thread ----------------------------------------------------- */
 
 /* Returns false when the store closes. */

@@ -231,6 +231,28 @@ enum err db_sync(struct store *st) MUSTCHECK;
  * transactions (st->db held); else from the checkpoint connection, no lock
  * needed, one thread only. */
 enum err db_checkpoint(struct store *st, bool full) MUSTCHECK;
+/*
+ * db_copy.c: the state of one epoch, read by a connection of its own.
+ * db_snap_open(st, epoch, ret): as of now, which is ${epoch} (ERR_CORRUPT when
+ * the table says otherwise); st->commit held.  Until it is closed the WAL grows.
+ * db_snap_copy(s, path, more, arg): write it as database ${path}, synced, and
+ * sealed when this one is; ${more} is called now and then, false stops it
+ * (ERR_BUSY).
+ */
+struct db_snap;
+enum err db_snap_open(
+    struct store *st, uint64_t epoch, struct db_snap **ret) MUSTCHECK;
+enum err db_snap_copy(struct db_snap *s, const char *path,
+    bool (*more)(void *arg), void *arg) MUSTCHECK;
+void db_snap_close(struct db_snap *s);
+/* Read such a copy, until the store is done with it (db_copy_drop). */
+enum err db_read_open(const char *path, sqlite3 **ret) MUSTCHECK;
+void db_read_close(sqlite3 **c);
+void db_copy_drop(const char *path);
+/* SHA-256 of all rows (db_read_open): two copies of one state have the same,
+ * also sealed ones. */
+enum err db_state(sqlite3 *c, uint8_t ret[static 32]) MUSTCHECK;
+
 /* Bytes of the WAL in use; 0 when all of it is home. */
 uint64_t db_wal_bytes(struct store *st);
 /* The enum err of an SQLite result code. */
@@ -286,6 +308,19 @@ void alloc_epoch_end(struct store *st);
 void alloc_epoch_durable(struct store *st);
 /* fdatasync every arena written since its last sync. */
 enum err alloc_sync(struct store *st) MUSTCHECK;
+/*
+ * alloc_hold(st):
+ * What is in use now stays where it is until alloc_unhold() of its group, or
+ * alloc_unhold_all().  With st->commit held, after a commit: what that commit
+ * refers to is among it.  ERR_BUSY: held already; ERR_NOMEM.
+ * alloc_held() tells whether the hold is unbroken: what was read before is good.
+ * alloc_hold_break() ends it for want of space; false: there was none.
+ */
+enum err alloc_hold(struct store *st) MUSTCHECK;
+bool alloc_held(struct store *st);
+void alloc_unhold(struct store *st, uint64_t grp);
+void alloc_unhold_all(struct store *st);
+bool alloc_hold_break(struct store *st);
 /* Give the space of all empty extents back to the disk: at the start and at a
  * clean end, when no slot waits for an epoch. */
 void alloc_trim(struct store *st);
@@ -423,6 +458,11 @@ enum err epoch_stop(struct store *st, enum err e, const char *what);
 enum err epoch_damage(struct store *st, enum err e);
 /* Commit all; wait until durable. */
 enum err epoch_commit(struct store *st) MUSTCHECK;
+/* Commit all, then call ${fn} before any other commit can come; ${epoch} is the
+ * last one on disk. */
+enum err epoch_with(struct store *st,
+    enum err (*fn)(struct store *st, uint64_t epoch, void *arg),
+    void *arg) MUSTCHECK;
 /* The thread that commits in time, drains and brings the WAL home. */
 enum err epoch_start(struct store *st) MUSTCHECK;
 void epoch_end(struct store *st);
