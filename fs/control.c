@@ -13,6 +13,7 @@
 #include "fs/control.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "store/backup.h"
 
 #define BACKLOG 16
 #define MS_NS 1000000ull
@@ -34,13 +35,13 @@ struct control {
 	struct fs *fs;
 	struct kms_who who;
 	int dirfd, listenfd;
-	int stopfd; /* readable for ever once it is time to end */
-	pthread_t thread, scrub;
+	int stopfd;            /* readable for ever once it is time to end */
+	pthread_t thread, job; /* ${job}: a scrub or a backup */
 	bool thread_on;
 	/* The listening thread's, and control_stop()'s after it. */
-	bool scrub_on;           /* ${scrub} is to be joined */
-	atomic_bool scrub_ended; /* it has nothing more to do */
-	struct client scrubbed;  /* ${scrub}'s while it runs */
+	bool job_on;           /* ${job} is to be joined */
+	atomic_bool job_ended; /* it has nothing more to do */
+	struct client worked;  /* ${job}'s while it runs */
 };
 
 /* ---- Waiting --------------------------------------------------------------*/
@@ -158,10 +159,10 @@ conclude(struct client *cl, struct buf *out, enum err e)
 	transmit(cl, out);
 }
 
-/* ---- Scrub ----------------------------------------------------------------*/
+/* ---- Scrub and backup -----------------------------------------------------*/
 
 static bool
-scrub_progress(void *arg, uint64_t done, uint64_t total)
+job_progress(void *arg, uint64_t done, uint64_t total)
 {
 	struct client *cl = arg;
 	struct buf line CLEANUP_BUF;
@@ -188,55 +189,108 @@ scrub_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
 		transmit(cl, &line);
 }
 
-static void *
-scrub_main(void *arg)
+static enum err
+scrub_run(struct client *cl, struct buf *out)
 {
-	struct client *cl = arg;
-	struct control *c = cl->c;
 	const struct store_scrub_opts o = {
 		.keys = cl->req.keys,
-		.who = &c->who,
+		.who = &cl->c->who,
 		.rate = cl->req.rate,
-		.progress = scrub_progress,
+		.progress = job_progress,
 		.bad = scrub_bad,
 		.arg = cl,
 	};
 	struct store_scrub_result r = { .bad = 0 };
+
+	TRY(store_scrub(cl->c->fs->store, &o, &r));
+	return (buf_printf(out, "row %llu %llu %llu %llu %llu\n",
+	    (unsigned long long)r.files, (unsigned long long)r.blocks,
+	    (unsigned long long)r.bytes, (unsigned long long)r.bad,
+	    (unsigned long long)r.skipped));
+}
+
+static void
+backup_bad(void *arg, const char *what)
+{
+	scrub_bad(arg, 0, 0, ERR_CORRUPT, what);
+}
+
+/* Below the mount itself, each write would wait for us. */
+static enum err
+not_in_mount(const struct fs *fs, const char *dir)
+{
+	struct stat mine, there;
+	const char *slash = strrchr(dir, '/');
+	char up[CONTROL_FIELD + 1];
+
+	if (dir[0] != '/')
+		return (err_fail(ERR_INVAL, "the path is not absolute"));
+	(void)snprintf(up, sizeof(up), "%.*s", (int)(slash - dir) + 1, dir);
+	if (stat(fs->opts->mountpoint, &mine) != 0 ||
+	    (stat(dir, &there) != 0 && stat(up, &there) != 0))
+		return (OK);
+	if (mine.st_dev == there.st_dev)
+		return (err_fail(ERR_INVAL, "%s lies in the mount", dir));
+	return (OK);
+}
+
+static enum err
+backup_run(struct client *cl, struct buf *out)
+{
+	const struct backup_opts o = {
+		.rate = cl->req.rate,
+		.progress = job_progress,
+		.bad = backup_bad,
+		.arg = cl,
+	};
+	struct backup_result r = { .bad = 0 };
+
+	TRY(not_in_mount(cl->c->fs, cl->req.name));
+	TRY(backup_make(cl->c->fs->store, cl->req.name, &o, &r));
+	return (buf_printf(out, "row %llu %llu %llu %llu %llu %d %s\n",
+	    (unsigned long long)r.epoch, (unsigned long long)r.blocks,
+	    (unsigned long long)r.copied, (unsigned long long)r.bytes,
+	    (unsigned long long)r.bad, r.same ? 1 : 0, r.digest));
+}
+
+static void *
+job_main(void *arg)
+{
+	struct client *cl = arg;
+	struct control *c = cl->c;
 	struct buf out CLEANUP_BUF;
 	enum err e = OK;
 
 	buf_init(&out, CONTROL_LINE);
 	err_clear();
-	e = store_scrub(c->fs->store, &o, &r);
-	if (e == OK && ending(c))
+	e = cl->req.op == CONTROL_SCRUB ? scrub_run(cl, &out)
+					: backup_run(cl, &out);
+	/* A backup that was made before is one. */
+	if (ending(c) && (e != OK || cl->req.op == CONTROL_SCRUB))
 		e = err_fail(ERR_BUSY, "the filesystem is being unmounted");
-	if (e == OK)
-		e = buf_printf(&out, "row %llu %llu %llu %llu %llu\n",
-		    (unsigned long long)r.files, (unsigned long long)r.blocks,
-		    (unsigned long long)r.bytes, (unsigned long long)r.bad,
-		    (unsigned long long)r.skipped);
 	conclude(cl, &out, e);
 	(void)close(cl->fd);
-	c->scrub_ended = true;
+	c->job_ended = true;
 	return (NULL);
 }
 
 /* Hand ${cl} over to a thread.  OK: its descriptor is that thread's now. */
 static enum err
-scrub_start(const struct client *cl)
+job_start(const struct client *cl)
 {
 	struct control *c = cl->c;
 
-	if (c->scrub_on && !c->scrub_ended)
-		return (err_fail(ERR_BUSY, "a scrub is running already"));
-	if (c->scrub_on)
-		(void)pthread_join(c->scrub, NULL);
-	c->scrub_on = false;
-	c->scrub_ended = false;
-	c->scrubbed = *cl;
-	if (pthread_create(&c->scrub, NULL, scrub_main, &c->scrubbed) != 0)
+	if (c->job_on && !c->job_ended)
+		return (err_fail(ERR_BUSY, "a %s is running already",
+		    c->worked.req.op == CONTROL_SCRUB ? "scrub" : "backup"));
+	if (c->job_on)
+		(void)pthread_join(c->job, NULL);
+	c->job_on = false;
+	c->job_ended = false;
+	c->worked = *cl;
+	if (pthread_create(&c->job, NULL, job_main, &c->worked) != 0)
 		return (ERR_NOMEM);
-	c->scrub_on = true;
+	c->job_on = true;
 	return (OK);
 }
 
@@ -278,8 +332,9 @@ client_serve(struct client *cl)
 	}
 	if (e == OK)
 		e = control_parse(line, len, &cl->req);
-	if (e == OK && cl->req.op == CONTROL_SCRUB) {
-		e = scrub_start(cl);
+	if (e == OK &&
+	    (cl->req.op == CONTROL_SCRUB || cl->req.op == CONTROL_BACKUP)) {
+		e = job_start(cl);
 		if (e == OK)
 			return (true);
 	} else if (e == OK) {
@@ -389,8 +444,8 @@ control_stop(struct control *c)
 		log_error("fs: control: the end could not be signalled");
 	if (c->thread_on)
 		(void)pthread_join(c->thread, NULL);
-	if (c->scrub_on)
-		(void)pthread_join(c->scrub, NULL);
+	if (c->job_on)
+		(void)pthread_join(c->job, NULL);
 	if (c->listenfd >= 0) {
 		(void)unlinkat(c->dirfd, CONTROL_SOCKET, 0);
 		(void)close(c->listenfd);

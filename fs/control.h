@@ -4,8 +4,9 @@
  * A thread of its own listens on the socket "control" in the store's directory
  * (mode 0600; the peer must have the daemon's effective user id, or be root)
  * and serves one client after the other, each with one request; the protocol
- * stands in lib/base/control.h.  A scrub is handed to a second thread, so that
- * other requests are served meanwhile; one scrub runs at a time.
+ * stands in lib/base/control.h.  A scrub or a backup is handed to a second
+ * thread, so that other requests are served meanwhile; one of them runs at a
+ * time.
  *
  * Requests are bounded and every wait for a client has a deadline and ends with
  * control_stop(), so that no client holds up the mount.
@@ -33,7 +34,7 @@ void control_stop(struct control *c);
 
 /*
  * control_do(fs, who, uid, gid, req, out):
- * Carry out any request but a scrub for a client with these ids; rows are
+ * Carry out any request but a scrub or a backup for a client with these ids; rows are
  * appended to ${out}.
  */
 enum err control_do(struct fs *fs, const struct kms_who *who, uid_t uid,

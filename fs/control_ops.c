@@ -172,6 +172,7 @@ control_do(struct fs *fs, const struct kms_who *who, uid_t uid, gid_t gid,
 	case CONTROL_ENCRYPTION_SET:
 		return (encryption_set(fs, who, req));
 	case CONTROL_SCRUB:
+	case CONTROL_BACKUP:
 		break;
 	}
 	return (ERR_INTERNAL);

@@ -73,6 +73,9 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	    "read a new passphrase from a file" },
 	[OPT_NEW_CREDENTIAL] = { "new-credential", 0, "NAME",
 	    "a systemd credential that will open the store" },
+	[OPT_VERIFY] = { "verify", 0, NULL,
+	    "make none: read all backups in DIR and verify them" },
+	[OPT_EPOCH] = { "epoch", 0, "N", "the backup to restore (the last)" },
 };
 
 #define OPTS_COMMON (OPT_BIT(OPT_HELP) | OPT_BIT(OPT_JSON))

@@ -56,6 +56,8 @@ enum opt {
 	OPT_NEW_PASSPHRASE,
 	OPT_NEW_PASSPHRASE_FILE,
 	OPT_NEW_CREDENTIAL,
+	OPT_VERIFY,
+	OPT_EPOCH,
 	OPT_COUNT_
 };
 
@@ -201,5 +203,7 @@ int cmd_audit_show(const struct args *a);
 int cmd_audit_verify(const struct args *a);
 int cmd_fsck(const struct args *a);
 int cmd_scrub(const struct args *a);
+int cmd_backup(const struct args *a);
+int cmd_restore(const struct args *a);
 
 #endif

@@ -40,7 +40,7 @@ cmd_bucket_create(const struct args *a)
 	struct reach r;
 	enum err e;
 
-	if (!reach_open(a, &r, NULL))
+	if (!reach_open(a, NULL, &r, NULL))
 		return (EXIT_FAILED);
 	e = create(&r, name, a->opt[OPT_SSE]);
 	return (reach_close(
@@ -55,7 +55,7 @@ cmd_bucket_rm(const struct args *a)
 	struct reach r;
 	enum err e;
 
-	if (!reach_open(a, &r, NULL))
+	if (!reach_open(a, NULL, &r, NULL))
 		return (EXIT_FAILED);
 	e = r.st != NULL ? store_bucket_remove(r.st, name)
 			 : ask(&r, CONTROL_BUCKET_RM, name, NULL, NULL, NULL);
@@ -154,7 +154,7 @@ cmd_bucket_ls(const struct args *a)
 	enum err e;
 
 	buf_init(&list, LIST_MAX);
-	if (!reach_open(a, &r, NULL))
+	if (!reach_open(a, NULL, &r, NULL))
 		return (EXIT_FAILED);
 	e = r.st != NULL ? list_local(r.st, &list) : list_mounted(&r, &list);
 	json_begin(&j);
@@ -205,7 +205,7 @@ cmd_bucket_encryption_get(const struct args *a)
 	struct json j;
 	enum err e;
 
-	if (!reach_open(a, &r, NULL))
+	if (!reach_open(a, NULL, &r, NULL))
 		return (EXIT_FAILED);
 	e = get_default(&r, name, text);
 	if (e != OK)
@@ -242,7 +242,7 @@ cmd_bucket_encryption_set(const struct args *a)
 	struct reach r;
 	enum err e;
 
-	if (!reach_open(a, &r, NULL))
+	if (!reach_open(a, NULL, &r, NULL))
 		return (EXIT_FAILED);
 	e = set_default(&r, name, a->pos[1]);
 	return (reach_close(

@@ -246,7 +246,7 @@ cmd_scrub(const struct args *a)
 	if (a->opt[OPT_RATE] != NULL &&
 	    args_size(a->opt[OPT_RATE], &o.rate) != OK)
 		return (cmd_usage(a->cmd, "--rate: %s", err_detail(ERR_INVAL)));
-	if (!reach_open(a, &re, &e))
+	if (!reach_open(a, NULL, &re, &e))
 		return (not_opened(e));
 	json_begin(&j);
 	if (as_json) {

@@ -29,9 +29,10 @@ dial(const char *dir)
 }
 
 bool
-reach_open(const struct args *a, struct reach *ret, enum err *ret_e)
+reach_open(const struct args *a, const struct store_opts *o, struct reach *ret,
+    enum err *ret_e)
 {
-	enum err e = cmd_try_store(a, NULL, &ret->st);
+	enum err e = cmd_try_store(a, o, &ret->st);
 
 	ret->fd = -1;
 	if (e != OK)

@@ -17,12 +17,13 @@ struct reach {
 };
 
 /*
- * reach_open(a, ret, ret_e):
- * Open the store that ${a} names, or connect to the mount that has it.  False
- * after saying why neither works; ${ret_e}, when not NULL, tells it too.
+ * reach_open(a, o, ret, ret_e):
+ * Open the store that ${a} names, or connect to the mount that has it.  ${o} is
+ * as for cmd_try_store().  False after saying why neither works; ${ret_e}, when
+ * not NULL, tells it too.
  */
-bool reach_open(
-    const struct args *a, struct reach *ret, enum err *ret_e) MUSTCHECK;
+bool reach_open(const struct args *a, const struct store_opts *o,
+    struct reach *ret, enum err *ret_e) MUSTCHECK;
 /* Commit and close; ${code}, or EXIT_FAILED when the commit failed. */
 int reach_close(struct reach *r, int code);
 

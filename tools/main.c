@@ -17,7 +17,8 @@ static int cmd_help(const struct args *a);
 static int cmd_version(const struct args *a);
 
 static const struct cmd cmds[] = {
-	{ "init", "", 0, 0, STORE | B(REGION) | B(NO_KMS) | B(SEAL_METADATA), "make a store",
+	{ "init", "", 0, 0, STORE | B(REGION) | B(NO_KMS) | B(SEAL_METADATA),
+	    "make a store",
 	    "The root key is a new file beside the store, DIR.key, unless "
 	    "--root-key,\n--passphrase, --passphrase-file or --credential "
 	    "names another.",
@@ -88,6 +89,21 @@ static const struct cmd cmds[] = {
 	    "read every block and verify it",
 	    "Exit 0: clean; 4: damage was found; 8: could not be read.",
 	    cmd_scrub },
+	{ "backup", "DIR", 1, 1, STORE | B(RATE) | B(VERIFY),
+	    "copy what is new in the store, also a mounted one",
+	    "DIR holds the backups of one store, each named by its epoch; a "
+	    "new one has the\nblocks that those before it lack.  No key is "
+	    "needed, save for sealed metadata, and\nnone is copied: WITHOUT "
+	    "THE ROOT KEY A BACKUP IS OF NO USE.  Keep it elsewhere.\n"
+	    "Exit 0: done; 1: failed; 4: damage was found; with --verify also "
+	    "8: not verified.",
+	    cmd_backup },
+	{ "restore", "DIR", 1, 1, B(STORE) | B(EPOCH),
+	    "make a store of a backup",
+	    "The store that --store names must not exist, or be an empty "
+	    "directory.  It opens\nwith the root key of the store that the "
+	    "backup is of.",
+	    cmd_restore },
 	{ "help", "[COMMAND]", 0, 3, 0, "show help", NULL, cmd_help },
 	{ "version", "", 0, 0, 0, "print the version", NULL, cmd_version },
 };
@@ -220,7 +236,7 @@ run(struct args *a, int argc, char **argv)
 		return (EXIT_DONE);
 	}
 	if ((a->cmd->opts & STORE) == STORE && a->cmd->run != cmd_mount &&
-	    cmd_store_dir(a) == NULL)
+	    a->cmd->run != cmd_backup && cmd_store_dir(a) == NULL)
 		return (EXIT_USAGE);
 	/* Before anything else touches the cryptographic library. */
 	e = secret_init();

@@ -9,7 +9,8 @@ enum args {
 	ARGS_NAME,
 	ARGS_NAME_MAYBE_TEXT,
 	ARGS_NAME_TEXT,
-	ARGS_SCRUB
+	ARGS_SCRUB,
+	ARGS_BACKUP
 };
 
 static const struct {
@@ -24,6 +25,7 @@ static const struct {
 	[CONTROL_ENCRYPTION_GET] = { "encryption-get", ARGS_NAME },
 	[CONTROL_ENCRYPTION_SET] = { "encryption-set", ARGS_NAME_TEXT },
 	[CONTROL_SCRUB] = { "scrub", ARGS_SCRUB },
+	[CONTROL_BACKUP] = { "backup", ARGS_BACKUP },
 };
 
 static const char *const kinds[] = {
@@ -164,6 +166,11 @@ parse_args(struct control_req *r, char **field, size_t n)
 			return (ERR_PARSE);
 		r->keys = keys == 1;
 		return (number(field[1], &r->rate));
+	case ARGS_BACKUP:
+		if (n != 2)
+			return (ERR_PARSE);
+		TRY(number(field[0], &r->rate));
+		return (take(r->name, field[1]));
 	}
 	return (ERR_INTERNAL);
 }
@@ -204,7 +211,9 @@ control_print(struct buf *b, const struct control_req *req)
 	if (args == ARGS_SCRUB)
 		TRY(buf_printf(b, " %d %llu", req->keys ? 1 : 0,
 		    (unsigned long long)req->rate));
-	else if (args != ARGS_NONE)
+	else if (args == ARGS_BACKUP)
+		TRY(buf_printf(b, " %llu", (unsigned long long)req->rate));
+	if (args != ARGS_SCRUB && args != ARGS_NONE)
 		TRY(control_field(b, req->name, false));
 	if (args == ARGS_NAME_TEXT ||
 	    (args == ARGS_NAME_MAYBE_TEXT && req->has_text))

@@ -4,7 +4,7 @@
  * The owner listens on the socket CONTROL_SOCKET in the store's directory
  * (fs/control.h); a tool that finds the store in use connects (tools/control.h),
  * sends one request, reads the answer to its end and closes.  Closing early
- * stops a scrub.  Requests and answers are lines of at most CONTROL_LINE bytes
+ * stops a scrub or a backup.  Requests and answers are lines of at most CONTROL_LINE bytes
  * with the line feed; one space stands between fields.
  *
  *	request                        what it does
@@ -20,10 +20,15 @@
  *	                               limit.  At the end a row: files, blocks,
  *	                               bytes, damaged places, skipped files
  *
+ *	backup RATE DIR                add a backup to the place DIR, an
+ *	                               absolute path.  At the end a row: epoch,
+ *	                               blocks, copied, bytes, damaged, same (0,
+ *	                               1), digest
+ *
  *	answer                         meaning
  *	row FIELD...                   as the request says
- *	progress DONE TOTAL            of a scrub, in bytes, once a second
- *	bad INO OFFSET ERR TEXT        of a scrub: damage
+ *	progress DONE TOTAL            of these two, in bytes, once a second
+ *	bad INO OFFSET ERR TEXT        damage; of a backup, 0 0
  *	ok                             the last line: done
  *	err ERR TEXT                   the last line: it failed
  *
@@ -58,7 +63,8 @@ enum control_op {
 	CONTROL_BUCKET_RM,
 	CONTROL_ENCRYPTION_GET,
 	CONTROL_ENCRYPTION_SET,
-	CONTROL_SCRUB
+	CONTROL_SCRUB,
+	CONTROL_BACKUP
 };
 
 struct control_req {

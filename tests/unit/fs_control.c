@@ -44,6 +44,10 @@ test_requests(void **state UNUSED)
 	assert_int_equal(parse("scrub 1 18446744073709551615", &r), OK);
 	assert_true(r.keys);
 	assert_true(r.rate == UINT64_MAX);
+	assert_int_equal(parse("backup 7 /a%20b", &r), OK);
+	assert_int_equal(r.op, CONTROL_BACKUP);
+	assert_true(r.rate == 7);
+	assert_string_equal(r.name, "/a b");
 	assert_int_equal(parse("scrub 0 0", &r), OK);
 	assert_false(r.keys);
 	assert_true(r.rate == 0);
@@ -55,6 +59,7 @@ test_refused(void **state UNUSED)
 	static const char *const bad[] = { "", "sync ", "sync x", "bucket-rm",
 		"bucket-rm a b", "bucket-create", "bucket-create a b c",
 		"bucket-create a b c d e", "encryption-set a", "encryption-get",
+		"backup", "backup 1", "backup x /d", "backup 1 /a /b",
 		"scrub", "scrub 1", "scrub 2 0", "scrub 1 ", "scrub  1",
 		"scrub 1 -1", "scrub 1 1K", "scrub 1 0x10",
 		"scrub 1 18446744073709551616", "scrub 1 0 0", "bucket-rm %",
