@@ -206,6 +206,7 @@ check_locked(struct check *ck)
 	TRY(check_counters(ck));
 	TRY(check_names(ck));
 	TRY(check_sql(ck));
+	TRY(check_acl(ck));
 	TRY(check_map(ck));
 	return (check_uses(ck));
 }

@@ -83,6 +83,8 @@ enum err check_make_dir(struct check *ck, uint64_t ino) MUSTCHECK;
 /* check_sql.c: counts that a query can state; check_uses after check_map. */
 enum err check_sql(struct check *ck) MUSTCHECK;
 enum err check_uses(struct check *ck) MUSTCHECK;
+/* check_acl.c: I12. */
+enum err check_acl(struct check *ck) MUSTCHECK;
 /* check_map.c: records, nodes, slots. */
 enum err check_map(struct check *ck) MUSTCHECK;
 /* check_key.c: is the inode's keyref that of its wrapped data key? */

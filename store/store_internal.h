@@ -46,6 +46,7 @@
  *   I9  No xattr, default or content belongs to an inode that is not there.
  *   I10 Numbers given out (inode, segment) are below the counters in super.
  *   I11 No inode holds both inline data and a map, nor blocks beyond its size.
+ *   I12 An ACL is one, and an access ACL stands for its inode's mode.
  */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H

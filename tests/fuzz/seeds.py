@@ -389,6 +389,20 @@ def rows():
     put("rows", seeds)
 
 
-for make in (codec, json, obj, node, blob, context, slot, audit, keyname,
+def acl():
+    def e(tag, perm, who=0xffffffff):
+        return struct.pack("<HHI", tag, perm, who)
+    head = struct.pack("<I", 2)
+    plain = head + e(1, 6) + e(4, 4) + e(32, 0)
+    full = (head + e(1, 7) + e(2, 6, 1001) + e(2, 0, 1002) + e(4, 5) +
+            e(8, 3, 2000) + e(16, 6) + e(32, 1))
+    put("acl", [m + b for m in (b"\1\xb4", b"\x0f\xff") for b in (
+        plain, full, head + e(1, 6) + e(4, 4) + e(16, 2) + e(32, 4),
+        full[:-8], head, head + e(32, 1) + e(1, 7) + e(4, 0),
+        head + e(1, 7) + b"".join(e(2, i % 8, i) for i in range(507)) +
+        e(4, 1) + e(16, 7) + e(32, 0))])
+
+
+for make in (acl, codec, json, obj, node, blob, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows):
     make()

@@ -237,6 +237,7 @@ test_damaged(void **state UNUSED)
 	const uint64_t dir = mkdir_(st, f->bkt, "d");
 	const struct store_new n = { .mode = S_IFREG | 0600 };
 	const struct store_attr in = { .mode = 0700 };
+	struct store_check_result r;
 	struct inode *ip = NULL;
 	struct store_attr a;
 
@@ -250,6 +251,8 @@ test_damaged(void **state UNUSED)
 	inode_put(st, ip);
 	lock_drop(&st->db);
 	epoch_leave(st);
+	assert_ok(store_check(st, false, NULL, NULL, &r));
+	assert_int_equal(r.problems, 2);
 	assert_err(
 	    store_make(st, &who, dir, "x", 1, &n, &a, NULL), ERR_CORRUPT);
 	assert_err(
@@ -257,6 +260,18 @@ test_damaged(void **state UNUSED)
 	assert_ok(store_xattr_remove(st, dir, STORE_ACL_DEFAULT));
 	assert_ok(store_xattr_remove(st, dir, STORE_ACL_ACCESS));
 	assert_ok(store_make(st, &who, dir, "x", 1, &n, &a, NULL));
+	assert_ok(store_setattr(st, &who, dir, STORE_SET_MODE, &in, &a));
+	/* A mode that went its own way. */
+	assert_ok(store_xattr_set(
+	    st, dir, STORE_ACL_ACCESS, masked, sizeof(masked), 0));
+	lock_take(&st->db);
+	assert_ok(inode_get(st, dir, &ip));
+	ip->mode ^= 0040;
+	inode_dirty(st, ip);
+	inode_put(st, ip);
+	lock_drop(&st->db);
+	assert_ok(store_check(st, false, NULL, NULL, &r));
+	assert_int_equal(r.problems, 1);
 	assert_ok(store_setattr(st, &who, dir, STORE_SET_MODE, &in, &a));
 }
 

@@ -234,6 +234,15 @@ for q, fn, n in ((p("d", "r"), get, "a read"),
     read_moves("%s moves atime when it is the older" % n, q, fn, True)
     ok(abs(at(q) - time.time_ns()) < 100 * G, "... to now")
     read_moves("%s again does not" % n, q, fn, False)
+# ---- Far times, to the nanosecond; looked at again after a remount.
+FAR = ((-(1 << 40), 999999999), (-1, 1), ((1 << 31) - 1, 999999999),
+       (1 << 31, 0), ((1 << 32) + 5, 123456789), (1 << 34, 1), (1 << 40, 7))
+for i, t in enumerate(FAR):
+    put(p("d", "far%d" % i))
+    utimensat(p("d", "far%d" % i), t, FAR[-1 - i])
+    st = os.stat(p("d", "far%d" % i))
+    eq((st.st_atime_ns, st.st_mtime_ns), (t[0] * G + t[1], FAR[-1 - i][0] * G +
+                                         FAR[-1 - i][1]), "times %r" % (t,))
 put(p("d", "big"), pattern(300000))
 st = os.stat(p("d", "big"))
 eq(st.st_atime_ns <= st.st_mtime_ns <= time.time_ns(), True,
@@ -243,6 +252,10 @@ stop_mount
 start_mount docs -o allow_other,noatime
 py <<'PY'
 from lib import *
+FAR = ((-(1 << 40), 999999999), (-1, 1), ((1 << 31) - 1, 999999999),
+       (1 << 31, 0), ((1 << 32) + 5, 123456789), (1 << 34, 1), (1 << 40, 7))
+eq([os.stat(p("d", "far%d" % i)).st_atime_ns for i in range(7)],
+   [s * 10 ** 9 + n for s, n in FAR], "far times after a remount")
 for q, fn in ((p("d", "big"), get), (p("d", "rd"), os.listdir)):
     utimensat(q, (1000, 0), (2000, 0))
     fn(q)

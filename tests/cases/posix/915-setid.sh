@@ -11,6 +11,7 @@ chmod 777 "$M"
 
 py <<'PY'
 import mmap
+import struct
 from lib import *
 
 os.umask(0)
@@ -73,6 +74,26 @@ for n, fn in WRITES:
             if (e, got) != (0, after(mode, uid, member)):
                 bad.append((n, oct(mode), uid, groups, e, oct(got)))
 eq(bad, [], "%d ways to write, 8 modes, 5 callers" % len(WRITES))
+
+# ---- File capabilities go with any change of content or owner, root's too.
+CAP = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
+bad = []
+for n, fn in WRITES + (("chown", lambda: os.chown(f, 1001, 2000)),
+                       ("chown to the same", lambda: os.chown(f, -1, -1))):
+    for uid in (0, 1001):
+        os.unlink(f)
+        put(f, bytes(4096), 0o666)
+        os.chown(f, 1001, 2000)
+        os.setxattr(f, "security.capability", CAP)
+        e = as_user(uid, 2000, fn)
+        left = "security.capability" in os.listxattr(f)
+        if e or left: bad.append((n, uid, e, left))
+eq(bad, [], "file capabilities after each of them")
+os.setxattr(f, "security.capability", CAP)
+for fn in (lambda: os.chmod(f, 0o600), lambda: os.utime(f), lambda: os.rename(
+        f, f)): fn()
+eq(os.getxattr(f, "security.capability"), CAP, "chmod and utime leave them")
+os.unlink(f)
 
 # ---- chown: everybody's set-id bits go, directories' stay.
 bad = []
