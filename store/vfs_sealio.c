@@ -46,8 +46,9 @@ reserve_zero(const uint8_t *page)
 
 /* ---- The database --------------------------------------------------------- */
 
+/* SQLITE_IOERR_DATA, without a word, when it is not good. */
 static int
-page_get(struct vfs_file *f, uint64_t number, void *ret)
+page_try(struct vfs_file *f, uint64_t number, void *ret)
 {
 	struct vfs_node *const n = f->node;
 	uint8_t *const msg = f->buf->msg;
@@ -63,10 +64,37 @@ page_get(struct vfs_file *f, uint64_t number, void *ret)
 	e = rc == SQLITE_OK ? seal_get(n->seal->keys, SEAL_PAGE, number, msg,
 				  PAGE_TEXT, ret)
 			    : ERR_AUTH;
-	if (e == ERR_AUTH)
-		return (vfs_seal_bad(n->seal, "page", number));
 	memset((uint8_t *)ret + PAGE_TEXT, 0, SEAL_RESERVE);
 	return (vfs_seal_rc(e));
+}
+
+static int
+page_get(struct vfs_file *f, uint64_t number, void *ret)
+{
+	const int rc = page_try(f, number, ret);
+
+	return (rc == SQLITE_IOERR_DATA
+		    ? vfs_seal_bad(f->node->seal, "page", number)
+		    : rc);
+}
+
+/*
+ * The start of page 1, from which SQLite learns the size of a page before it
+ * looks at the WAL.  A crash may have torn the page as it came home from there:
+ * then what every sealed database has is told.  If the WAL does not have the
+ * page after all, it is read once more, whole.
+ */
+static int
+first_get(struct vfs_file *f, uint8_t *ret)
+{
+	const int rc = page_try(f, 1, ret);
+
+	if (rc != SQLITE_IOERR_DATA)
+		return (rc);
+	memset(ret, 0, SEAL_PAGESIZE);
+	put_u16(ret + 16, SEAL_PAGESIZE);
+	ret[20] = SEAL_RESERVE;
+	return (SQLITE_OK);
 }
 
 static int
@@ -87,7 +115,8 @@ page_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
 		memset(buf, 0, len);
 		return (SQLITE_IOERR_SHORT_READ);
 	}
-	rc = page_get(f, number, f->buf->text);
+	rc = number == 1 ? first_get(f, f->buf->text)
+			 : page_get(f, number, f->buf->text);
 	if (rc == SQLITE_OK)
 		memcpy(buf, f->buf->text + at, len);
 	return (rc);
