@@ -22,8 +22,8 @@ const char *
 base_name(enum config cfg)
 {
 	static const char *const names[CFG_ALL] = { "KMS", "AES256, new key",
-		"None, no key service", "KMS, large file", "init",
-		"None, no arena" };
+		"None, no key service", "KMS, sealed metadata",
+		"KMS, large file", "init", "None, no arena" };
 
 	return (names[cfg]);
 }
@@ -149,7 +149,8 @@ static void
 make(enum config cfg, struct base *b)
 {
 	const struct store_init in = { .dir = store_dir,
-		.no_kms = no_kms(cfg) };
+		.no_kms = no_kms(cfg),
+		.seal_metadata = cfg == CFG_SEALED };
 	const struct store_opts o = base_opts();
 	struct session s = { .st = NULL };
 

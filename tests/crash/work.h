@@ -53,10 +53,11 @@ bool work_natural(enum err e);
 /* ---- Bases (base.c) ------------------------------------------------------------- */
 
 enum config {
-	CFG_KMS,   /* files under a master key */
-	CFG_FRESH, /* no blocks, no arena, no key yet; new files are AES256 */
-	CFG_NONE,  /* a store without a key service */
-	CFG_BIG,   /* as CFG_KMS, with a file whose space is freed in batches */
+	CFG_KMS,    /* files under a master key */
+	CFG_FRESH,  /* no blocks, no arena, no key yet; new files are AES256 */
+	CFG_NONE,   /* a store without a key service */
+	CFG_SEALED, /* as CFG_KMS, its metadata sealed */
+	CFG_BIG, /* as CFG_KMS, with a file whose space is freed in batches */
 	CFG_COUNT,
 	CFG_INIT = CFG_COUNT, /* an empty disk: the run makes the store */
 	CFG_BARE,             /* as CFG_NONE, without blocks or an arena */
