@@ -59,7 +59,8 @@ def moves(scene):
                  ("docs/row-01", 9), ("docs/row-02", 9)),
                 ("between files", ("docs/tree-01", 1), ("docs/emb-01", 1)),
                 ("between methods", ("plain/p-00", 1), ("docs/row-03", 1)),
-                ("between None and AES256", ("plain/p-01", 1), ("aes/a-00", 1))):
+                ("between None and AES256",
+                 ("plain/p-01", 1), ("aes/a-00", 1))):
             exchange(s, one, two)
             a.hit(one[0], "error", what)
             a.hit(two[0], "error", what)

@@ -3,12 +3,14 @@ store writes; and the database as a file."""
 import errno
 import os
 import random
-import stat
-import struct
+import shutil
+import signal
+import time
 
-from lib import M, S, name, ok, pattern, put
+from lib import M, S, T, name, pattern, put
 from attack.fmt import BLOCK
-from attack.scene import DAMAGE, Scene, call, daemon, must
+from attack.scene import (DAMAGE, Scene, alive, call, copy_store, daemon,
+                          must)
 
 BIG = 300 * BLOCK
 
@@ -73,8 +75,8 @@ BLOCKS = ("docs/big", "docs/hard", "docs/sub/deep/file", "docs/emb-00",
           "plain/none")
 NEW_WORKS = works(lambda: put(p("docs/made"), b"x" * 9000))
 
-# What is done; the SQL; what the files show then (None: perhaps the store cannot
-# be opened; "keys": nothing under a key can be read); checks on the mount; must
+# What is done; the SQL; what the files show then (None: the store may be shut;
+# "keys": nothing under a key can be read); checks on the mount; must
 # scrub or fsck tell of it?
 ROWS = [
     ("a name leads nowhere",
@@ -172,7 +174,8 @@ ROWS = [
      {}, [NEW_WORKS, works(lambda: put(p("docs/made2"), b"y" * 300))], True),
     ("the counter of segments set back", "UPDATE super SET next_seg=1",
      {}, [NEW_WORKS], True),
-    ("counters beyond all bounds", "UPDATE super SET next_ino=(1 << 62) * 2 - 1",
+    ("counters beyond all bounds",
+     "UPDATE super SET next_ino=(1 << 62) * 2 - 1",
      None, [], True),
     ("an epoch beyond all bounds", "UPDATE super SET epoch=(1 << 62) * 2 - 1",
      None, [], True),
@@ -346,6 +349,60 @@ def anything(a, scene, contents):
         a.hit(path, tuple(contents) + ("same",) + lost)
 
 
+def unclean(scene):
+    """The store as a kill -9 leaves it: its last changes stand in the WAL."""
+    copy_store(scene.base, S)
+    must("mount", "/", M)
+    scene.first, scene.old, scene.new = scene.old, scene.new, {}
+    for path, data in scene.old.items():
+        scene.files = scene.new
+        scene.put(path, pattern(len(data), "third " + path))
+        fd = os.open(p(path), os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+    pid = daemon()
+    os.kill(pid, signal.SIGKILL)
+    while alive(pid):
+        time.sleep(0.01)
+    call("umount", M)
+    scene.base = T + "/unclean"
+    copy_store(S, scene.base)
+
+
+def wals(scene):
+    unclean(scene)
+    wal = S + "/meta.db-wal"
+
+    def changed(at):
+        def change():
+            with open(wal, "r+b") as f:
+                f.seek(at)
+                b = f.read(1)[0]
+                f.seek(at)
+                f.write(bytes([b ^ 1]))
+        return change
+
+    with scene.attempt("the WAL of a killed mount left as it is"):
+        pass
+    for what, change in (
+            ("removed", lambda: os.unlink(wal)),
+            ("emptied", lambda: os.truncate(wal, 0)),
+            ("cut within its first frame", lambda: os.truncate(wal, 5000)),
+            ("cut within a later frame", lambda: os.truncate(wal, 60000)),
+            ("changed in its head", changed(17)),
+            ("changed in its first frame", changed(32 + 24 + 100)),
+            ("changed in a later frame", changed(32 + 5 * 8216 + 999)),
+            ("changed in a frame's checksum", changed(32 + 3 * 8216 + 17)),
+            ("an older one", lambda: shutil.copy2(
+                scene.before + "/meta.db-wal", wal))):
+        with scene.attempt("the WAL of a killed mount: " + what) as a:
+            change()
+            a.damaged = a.fatal = True
+            a.mounts = "maybe"
+            for path in scene.new:
+                a.hit(path, ("same", "old", "error", scene.first[path]))
+
+
 def files(scene):
     """What stands in the place of a file of the store: nothing hangs on it."""
     for f in ("meta.db", "meta.db-wal", "arena-0", "keys.db", "keys.db-wal",
@@ -377,3 +434,4 @@ def main_files():
     scene = Scene({"inl": 3, "emb": 2, "row": 2}, {"docs": "KMS"})
     pages(scene)
     files(scene)
+    wals(scene)

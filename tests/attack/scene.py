@@ -18,9 +18,8 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
-from lib import M, S, SSEFS, T, errno, get, name, ok, pattern, put
+from lib import M, S, SSEFS, T, errno, get, name, ok, pattern
 from attack.fmt import Store
 
 HANG = 30           # seconds after which an answer does not count any more
