@@ -426,6 +426,14 @@ test_flipped_bits(void **state UNUSED)
 	c = open_db(&d);
 	commit(c, 1);
 	assert_int_equal(checkpoint(c, NULL), SQLITE_OK);
+	{
+		struct tmpdir e CLEANUP_TMPDIR = tmpdir_make();
+
+		/* Power failed as it was brought home: the WAL has it whole. */
+		copy_db(&d, &e);
+		flip(&e, "meta.db", SEAL_FRONT + 50);
+		assert_int_equal(content_of(&e), 1);
+	}
 	/* A new round of the WAL that hides few pages. */
 	assert_int_equal(run(c, "UPDATE super SET epoch=5"), SQLITE_OK);
 	sync_wal(&d);
