@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,6 +162,7 @@ run_all(void)
 		if (pid[i] < 0)
 			return (false);
 		if (pid[i] == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 			prepare(i);
 			work(i);
 			_exit(run.w[i].failed ? 1 : 0);
