@@ -197,6 +197,10 @@ mapping_make(const char *path, struct mapping **ret)
 	if (st.st_size < (off_t)sizeof(struct page) &&
 	    ftruncate(fd, (off_t)sizeof(struct page)) != 0)
 		return err_from_errno(errno);
+	/* Touching a page that the disk has no room for would be a SIGBUS. */
+	if (fallocate(fd, 0, 0, (off_t)sizeof(struct page)) != 0 &&
+	    errno != EOPNOTSUPP && errno != ENOSYS)
+		return err_from_errno(errno);
 	m->dev = st.st_dev;
 	m->ino = st.st_ino;
 	TRY(mapping_finish(fd, m));

@@ -1,6 +1,8 @@
 /*
  * From memory to disk: audit records and call counters; closing.
  */
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +10,7 @@
 #include "lib/base/log.h"
 
 #include "kms/kms_internal.h"
+#include "kms/reserve.h"
 
 #define COUNTERS_NS UINT64_C(3000000000)
 
@@ -132,6 +135,7 @@ kms_flush(struct kms *k)
 void
 kms_close(struct kms *k)
 {
+	char path[PATH_MAX];
 	enum err e;
 
 	if (k == NULL)
@@ -149,5 +153,8 @@ kms_close(struct kms *k)
 		    "%s: closed with audit records or counters unwritten: "
 		    "%s",
 		    k->path, err_detail(e));
+	(void)snprintf(path, sizeof(path), "%s", k->path);
 	kms_free(k);
+	/* SQLite's files are gone: their room is kept for the next. */
+	reserve_take(path);
 }

@@ -8,7 +8,7 @@
  *	keys      one row per master key: who owns it and its state
  *	versions  its material, sealed (see table.c)
  *	aliases   names of keys, per tenant
- * Beside it stand KEYSTORE-audit.log and KEYSTORE-epoch.
+ * Beside it stand KEYSTORE-audit.log, KEYSTORE-epoch and KEYSTORE-reserve.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@
 #include "lib/base/sys.h"
 
 #include "kms/kms_internal.h"
+#include "kms/reserve.h"
 #include "kms/slot.h"
 
 #define FORMAT 1
@@ -343,8 +344,8 @@ kms_cleanup(struct kms **k)
 		kms_free(*k);
 }
 
-enum err
-kms_open(const char *path, const struct kms_root *root, struct kms **ret)
+static enum err
+open_once(const char *path, const struct kms_root *root, struct kms **ret)
 {
 	struct kms *k CLEANUP(kms_cleanup) = kms_new();
 	struct stat st;
@@ -363,6 +364,19 @@ kms_open(const char *path, const struct kms_root *root, struct kms **ret)
 	TRY(prepare(k));
 	*ret = steal(k);
 	return OK;
+}
+
+enum err
+kms_open(const char *path, const struct kms_root *root, struct kms **ret)
+{
+	enum err e = open_once(path, root, ret);
+
+	/* Not always does SQLite say that it is the room that is missing. */
+	if ((e == ERR_NOSPC || e == ERR_IO) && reserve_give(path))
+		e = open_once(path, root, ret);
+	if (e == OK)
+		reserve_take(path);
+	return e;
 }
 
 /* ---- The table and changes ---------------------------------------------- */

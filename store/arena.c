@@ -12,8 +12,10 @@
 
 #include "store/alloc_internal.h"
 
-#define RESERVE_EXTENTS 16u    /* reserved at once while space is plentiful */
-#define KEEP_FREE_EXTENTS 128u /* empty but reserved: not punched */
+#define RESERVE_EXTENTS 16u /* reserved at once while space is plentiful */
+#define LEFT_PART 20u       /* of the disk is left, … */
+#define LEFT_MAX ((uint64_t)64 << 20) /* … at most */
+#define KEEP_FREE_EXTENTS 128u        /* empty but reserved: not punched */
 
 /* Open arena ${path}; a new one is made when ${make}, and its name synced: the
  * sync of its blocks does not promise that. */
@@ -86,6 +88,24 @@ backed(struct alloc *a, struct group *g, uint32_t first, uint32_t n)
 	}
 }
 
+uint64_t
+arena_left(const struct statvfs *v)
+{
+	const uint64_t part = (uint64_t)v->f_blocks * v->f_frsize / LEFT_PART;
+
+	return (part < LEFT_MAX ? part : LEFT_MAX);
+}
+
+bool
+arena_room(struct store *st, uint64_t bytes, unsigned part)
+{
+	struct statvfs v;
+
+	return (
+	    sys->statvfs(st->dir, &v) != 0 ||
+	    (uint64_t)v.f_bavail * v.f_frsize >= arena_left(&v) / part + bytes);
+}
+
 enum err
 arena_reserve(struct store *st, uint64_t ext)
 {
@@ -103,6 +123,12 @@ arena_reserve(struct store *st, uint64_t ext)
 	       !g->backed[first + n] && g->ext_busy[first + n] == 0)
 		n++;
 	for (;;) {
+		if (!arena_room(st, (uint64_t)n * EXTENT_SLOTS * BLOCK, 1)) {
+			if (n == 1)
+				return (ERR_NOSPC);
+			n = 1;
+			continue;
+		}
 		rc = sys->fallocate(fd, 0,
 		    (off_t)(ext * EXTENT_SLOTS % ARENA_SLOTS * BLOCK),
 		    (off_t)n * EXTENT_SLOTS * BLOCK);

@@ -31,6 +31,7 @@
 #define ROOM_INODE 1024u
 #define ROOM_NODE 4096u
 #define ROOM_STEP ((uint64_t)4 << 20)
+#define ROOM_LOOKS 64u
 #define ROOM_CALLS 256u /* operations that one reservation lets pass */
 
 struct db {
@@ -39,6 +40,7 @@ struct db {
 	char *path;
 	sqlite3_stmt *stmt[ST_COUNT_];
 	uint64_t changes; /* db_begin() calls of the open transaction */
+	unsigned looks;   /* new inodes until the disk is looked at */
 	unsigned room;    /* operations that still have room in the WAL, … */
 	uint64_t later; /* … reserved when this was to come with the commit */
 	/* Frames in the WAL, and how many of them are home. */
@@ -384,10 +386,13 @@ db_close(struct store *st)
 		return;
 	if (st->in_txn)
 		(void)sqlite3_step(db_stmt(st, ST_ROLLBACK));
-	else if (!st->readonly && !atomic_load(&st->stopped) &&
-		 db_checkpoint(st, true) != OK)
-		log_warn("meta.db: the last checkpoint failed; the next start "
-			 "reads the WAL");
+	else if (!st->readonly && !atomic_load(&st->stopped)) {
+		if (db_checkpoint(st, true) == OK)
+			db_shrink(st);
+		else
+			log_warn("meta.db: the last checkpoint failed; the "
+				 "next start reads the WAL");
+	}
 	st->in_txn = false;
 	db_free(&st->sql);
 }
@@ -521,6 +526,40 @@ db_room(struct store *st)
 	return (OK);
 }
 
+/* By how much meta.db will grow when all is home. */
+static enum err
+growth(struct store *st, uint64_t *ret)
+{
+	sqlite3_stmt *s CLEANUP(db_stmt_close) = NULL;
+	struct stat sb;
+	uint64_t size;
+
+	TRY(db_prepare(st, "PRAGMA page_count", &s));
+	TRY(db_step(st, s));
+	size = (uint64_t)sqlite3_column_int64(s, 0) * PAGE;
+	if (sys->stat(st->sql->path, &sb) != 0)
+		return (err_from_errno(errno));
+	*ret = size > (uint64_t)sb.st_size ? size - (uint64_t)sb.st_size : 0;
+	return (OK);
+}
+
+enum err
+db_room_new(struct store *st)
+{
+	struct db *const db = st->sql;
+	uint64_t more;
+
+	TRY(db_room(st));
+	if (db->looks == 0) {
+		TRY(growth(st, &more));
+		if (!arena_room(st, more, 2))
+			return (ERR_NOSPC);
+		db->looks = ROOM_LOOKS;
+	}
+	db->looks--;
+	return (OK);
+}
+
 enum err
 db_begin(struct store *st)
 {
@@ -574,6 +613,32 @@ db_checkpoint(struct store *st, bool full)
 	if (home >= 0)
 		atomic_store(&db->wal_home, (uint64_t)home);
 	return (OK);
+}
+
+bool
+db_shrinkable(struct store *st)
+{
+	return (vfs_wal_large(st->sql->path));
+}
+
+void
+db_shrink(struct store *st)
+{
+	struct db *const db = st->sql;
+	int rc;
+
+	if (st->in_txn || db_wal_bytes(st) != 0 || !db_shrinkable(st))
+		return;
+	/* Another time, when somebody reads an older state. */
+	(void)sqlite3_busy_timeout(db->main, 0);
+	rc = sqlite3_wal_checkpoint_v2(
+	    db->main, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	(void)sqlite3_busy_timeout(db->main, BUSY_MS);
+	if (rc != SQLITE_OK)
+		return;
+	atomic_store(&db->wal_frames, 0);
+	atomic_store(&db->wal_home, 0);
+	db->room = 0;
 }
 
 uint64_t

@@ -17,6 +17,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/sys.h"
 
 #include "store/object.h"
 
@@ -25,6 +26,7 @@
 #define SYNC_AHEAD ((uint64_t)32 << 20) /* bytes between early syncs */
 #define WAL_HOME ((uint64_t)16 << 20)   /* brought home in idle time */
 #define WAL_FULL ((uint64_t)96 << 20)   /* brought home by the committer */
+#define SCARCE 8u                       /* this part of the disk is free */
 #define DRAIN_STEPS 64u                 /* batches between looks at the clock */
 
 enum err
@@ -253,18 +255,34 @@ drain_some(struct store *st)
 	return (e == OK && st->have_dead);
 }
 
+/* Is the disk so full that the WAL's space is better used for content? */
+static bool
+scarce(struct store *st)
+{
+	struct statvfs v;
+
+	return (
+	    sys->statvfs(st->dir, &v) == 0 && v.f_bavail < v.f_blocks / SCARCE);
+}
+
 static void
 commit_now_and_then(struct store *st)
 {
-	bool changed;
+	bool changed, shrink;
 
 	(void)open_epoch(st, &changed);
 	/* An error has stopped the store and said so. */
 	if (changed && epoch_commit(st) != OK)
 		err_clear();
-	if (db_wal_bytes(st) > WAL_HOME && db_checkpoint(st, false) != OK)
+	shrink = db_shrinkable(st) && scarce(st);
+	if ((db_wal_bytes(st) > WAL_HOME || shrink) &&
+	    db_checkpoint(st, false) != OK)
 		log_warn(
 		    "store %s: the WAL could not be brought home", st->dir);
+	if (shrink) {
+		LOCK_SCOPE(&st->db);
+		db_shrink(st);
+	}
 }
 
 static void *

@@ -210,7 +210,7 @@ insert(struct store *st, struct inode *dp, struct making *m, struct pin *ret)
 
 	if (m->obj != NULL)
 		TRY(obj_still_ok(st, m->obj, m->arn));
-	TRY(db_room(st));
+	TRY(db_room_new(st));
 	TRY(db_begin(st));
 	if (m->arn[0] != '\0')
 		TRY(keyref_get(st, m->arn, &keyref));

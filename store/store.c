@@ -161,9 +161,14 @@ lock_dir(struct store *st)
 		    st->dir, text));
 	}
 	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (sys->ftruncate(st->lockfd, 0) != 0)
+	/* In the place of the old text: on a full disk there is no other.  It is
+	 * for people only, so that none is better than no store. */
+	const enum err e = sys_pwrite_full(st->lockfd, text, (size_t)n, 0);
+	if (e != OK && e != ERR_NOSPC)
+		return (e);
+	if (sys->ftruncate(st->lockfd, e == OK ? n : 0) != 0)
 		return (err_from_errno(errno));
-	return (sys_pwrite_full(st->lockfd, text, (size_t)n, 0));
+	return (OK);
 }
 
 /* ---- Opening ------------------------------------------------------------------- */
@@ -441,14 +446,16 @@ enum err
 store_statfs(struct store *st, struct store_stat *ret)
 {
 	struct statvfs v;
-	uint64_t own;
+	uint64_t own, avail, left;
 
 	if (sys->statvfs(st->dir, &v) != 0)
 		return (err_from_errno(errno));
 	own = alloc_free_bytes(st);
 	ret->bytes_total = (uint64_t)v.f_blocks * v.f_frsize;
 	ret->bytes_free = (uint64_t)v.f_bfree * v.f_frsize + own;
-	ret->bytes_avail = (uint64_t)v.f_bavail * v.f_frsize + own;
+	avail = (uint64_t)v.f_bavail * v.f_frsize;
+	left = arena_left(&v);
+	ret->bytes_avail = (avail > left ? avail - left : 0) + own;
 	/* An inode here is a row of some 600 bytes with its name. */
 	ret->inodes_free = ret->bytes_avail / 600;
 	LOCK_SCOPE(&st->db);

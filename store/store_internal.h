@@ -57,6 +57,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/statvfs.h>
 
 #include "crypto/aead.h"
 #include "crypto/secret.h"
@@ -225,6 +226,8 @@ enum err db_begin(struct store *st) MUSTCHECK;
  * for what the transaction will hold, so that a full disk is an error of that
  * change and not of the commit.  ERR_NOSPC. */
 enum err db_room(struct store *st) MUSTCHECK;
+/* The same before a new inode. */
+enum err db_room_new(struct store *st) MUSTCHECK;
 /* End it.  The WAL is not synced: db_sync() does, without any lock. */
 enum err db_commit(struct store *st) MUSTCHECK;
 enum err db_sync(struct store *st) MUSTCHECK;
@@ -254,6 +257,10 @@ void db_copy_drop(const char *path);
  * also sealed ones. */
 enum err db_state(sqlite3 *c, uint8_t ret[static 32]) MUSTCHECK;
 
+/* With all of the WAL home, give its space back to the disk beyond what is kept
+ * for removing files on a full one.  Between two transactions. */
+void db_shrink(struct store *st);
+bool db_shrinkable(struct store *st);
 /* Bytes of the WAL in use; 0 when all of it is home. */
 uint64_t db_wal_bytes(struct store *st);
 /* The enum err of an SQLite result code. */
@@ -282,6 +289,8 @@ enum err vfs_wal_renew(const char *path) MUSTCHECK;
  * or, when SQLite will begin it anew, from its start.  ERR_NOSPC. */
 enum err vfs_wal_reserve(
     const char *path, bool from_start, uint64_t bytes) MUSTCHECK;
+/* Does it own more than is worth keeping? */
+bool vfs_wal_large(const char *path);
 
 /* ---- Slots (store/alloc.c) --------------------------------------------------- */
 
@@ -325,6 +334,13 @@ bool alloc_hold_break(struct store *st);
 /* Give the space of all empty extents back to the disk: at the start and at a
  * clean end, when no slot waits for an epoch. */
 void alloc_trim(struct store *st);
+/*
+ * Bytes of a disk that content leaves to names, and of which these leave half to
+ * the audit log: without room for that no file could be read any more.
+ * arena_room: has the disk ${bytes} more than the ${part}th part of them?
+ */
+uint64_t arena_left(const struct statvfs *v);
+bool arena_room(struct store *st, uint64_t bytes, unsigned part);
 /* Bytes free within reserved extents. */
 uint64_t alloc_free_bytes(struct store *st);
 /* Arena I/O of ${n} slots in a row (never across arenas). */

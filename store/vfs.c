@@ -240,8 +240,11 @@ x_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	struct vfs_node *const n = file_of(file)->node;
 
-	if (n->is_wal)
+	if (n->is_wal) {
+		if (size == 0)
+			vfs_wal_cut(n);
 		return (SQLITE_OK);
+	}
 	if (n->seal != NULL)
 		size += SEAL_FRONT;
 	if (sys->ftruncate(n->fd, (off_t)size) != 0)

@@ -70,6 +70,9 @@ int vfs_rc(int errnum, int ioerr);
 /* store/vfs_wal.c: make the WAL own at least ${want} bytes, a step more when
  * there is room. */
 int vfs_wal_grow(struct vfs_node *n, uint64_t want);
+/* SQLite has no use any more for what is in the WAL: what it owns beyond
+ * WAL_KEEP goes back to the disk. */
+void vfs_wal_cut(struct vfs_node *n);
 
 /*
  * store/vfs.c: the bytes of a file as they are on the disk, for sealed ones.

@@ -15,6 +15,7 @@
 #include "store/vfs_seal.h"
 
 #define WAL_STEP ((uint64_t)4 << 20)
+#define WAL_KEEP ((uint64_t)16 << 20)
 
 /* The WAL's format, as SQLite documents it. */
 #define WAL_MAGIC 0x377f0682u
@@ -45,6 +46,20 @@ vfs_wal_grow(struct vfs_node *n, uint64_t want)
 	}
 	atomic_store(&n->have, end);
 	return (SQLITE_OK);
+}
+
+void
+vfs_wal_cut(struct vfs_node *n)
+{
+	/* A sealed one is a log of its own kind. */
+	if (n->seal != NULL || atomic_load(&n->have) <= WAL_KEEP ||
+	    sys->ftruncate(n->fd, 0) != 0)
+		return;
+	atomic_store(&n->have, 0);
+	atomic_store(&n->used, 0);
+	atomic_store(&n->pos, 0);
+	/* Kept for removing files on a full disk. */
+	(void)vfs_wal_grow(n, WAL_KEEP);
 }
 
 /* The node of ${path}'s WAL with a reference, or NULL. */
@@ -147,4 +162,13 @@ vfs_wal_reserve(const char *path, bool from_start, uint64_t bytes)
 	if (from_start)
 		atomic_store(&n->pos, 0);
 	return (db_err(vfs_wal_grow(n, atomic_load(&n->pos) + bytes)));
+}
+
+bool
+vfs_wal_large(const char *path)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+
+	return (
+	    n != NULL && n->seal == NULL && atomic_load(&n->have) > WAL_KEEP);
 }

@@ -1,0 +1,19 @@
+/*
+ * reserve: a little of the disk that is kept for opening a keystore.
+ *
+ * SQLite makes KEYSTORE-wal and KEYSTORE-shm anew for whoever opens first.  On
+ * a disk that others have filled there would be no room for them, and the store
+ * could not even be opened to remove something.  So KEYSTORE-reserve takes that
+ * room while nobody needs it.
+ */
+#ifndef KMS_RESERVE_H
+#define KMS_RESERVE_H
+
+#include <stdbool.h>
+
+/* Take the room unless it is taken, or the disk has not got it. */
+void reserve_take(const char *path);
+/* Give it up; false when there was none. */
+bool reserve_give(const char *path);
+
+#endif
