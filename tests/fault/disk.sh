@@ -3,6 +3,7 @@
 #
 #	disk_make KIND MIB	tmpfs, or ext4, xfs, btrfs on a loop device; skips
 #				the case when this machine cannot
+#	disk_take MIB		take so much of it
 #	disk_fill		take all that is left of it
 #	disk_free MIB		give so much of that back
 #	disk_unfill		give all of it back
@@ -31,6 +32,10 @@ disk_make() {
 	fi
 	# It goes with the mount.
 	losetup -d "$disk_loop"
+}
+
+disk_take() {
+	dd if=/dev/zero bs=1M count="$1" >>"$T/disk/filler" 2>/dev/null
 }
 
 disk_fill() {

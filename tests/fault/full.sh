@@ -134,7 +134,7 @@ def part_fill():
     first = T + "/first"
     if not os.path.exists(first):
         open(first, "w").write(str(total))
-    ok(total > 0.6 * int(open(first).read()) and total > 100 << 20,
+    ok(total > 0.6 * int(open(first).read()) and total > 60 << 20,
        "round %d: %d MiB in %d files fit" % (rnd, total >> 20, len(want)))
 
 
@@ -258,6 +258,9 @@ part() { py "$1" "$2" <"$T/full.py"; }
 start_mount docs
 round=1
 while [ $round -le "${ROUNDS:-3}" ]; do
+	# Others have some of it, and give it back for looking at what is there:
+	# each file that is opened makes a record.
+	disk_take 24
 	part $round fill
 	[ $((round % 3)) != 0 ] || disk_fill
 	part $round try
@@ -269,7 +272,7 @@ while [ $round -le "${ROUNDS:-3}" ]; do
 	disk_fill
 	ok "round $round: fsck on a disk without a byte" "$SSEFS" fsck
 	start_mount docs
-	disk_free 8
+	disk_free 24
 	part $round verify
 	disk_fill
 	part $round empty
