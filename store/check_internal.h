@@ -87,6 +87,26 @@ enum err check_uses(struct check *ck) MUSTCHECK;
 enum err check_acl(struct check *ck) MUSTCHECK;
 /* check_map.c: records, nodes, slots. */
 enum err check_map(struct check *ck) MUSTCHECK;
+
+/* A segment, and what it belongs to. */
+struct owner {
+	uint64_t no;      /* segment */
+	uint64_t ino;     /* 0: a shared segment */
+	uint64_t nblocks; /* that its size can have; UINT64_MAX: any */
+	uint8_t root[AEAD_TAGLEN];
+	uint8_t depth;
+	bool maybe_dead; /* table dead may name it */
+	bool draining;   /* rows of it wait to be freed */
+	bool seen;
+	bool embedded; /* its only node stands in the object record */
+};
+struct walk;
+/* The owner of segment ${no}, once all are known; NULL: none. */
+struct owner *check_owner(struct walk *w, uint64_t no);
+/* check_refs.c: rows that name segments. */
+enum err check_dead(struct check *ck, struct walk *w) MUSTCHECK;
+enum err check_bases(struct check *ck, struct walk *w) MUSTCHECK;
+
 /* check_key.c: is the inode's keyref that of its wrapped data key? */
 enum err check_key(struct check *ck, uint64_t ino, uint32_t keyref,
     const struct obj *o) MUSTCHECK;

@@ -20,18 +20,6 @@
 _Static_assert(GROUP_BYTES == 4096, "ALLOC_ROW_OK");
 #define LOST_SHOWN 3u /* damaged rows named one by one, of one segment */
 
-struct owner {
-	uint64_t no;      /* segment */
-	uint64_t ino;     /* 0: a shared segment */
-	uint64_t nblocks; /* that its size can have; UINT64_MAX: any */
-	uint8_t root[AEAD_TAGLEN];
-	uint8_t depth;
-	bool maybe_dead; /* table dead may name it */
-	bool draining;   /* rows of it wait to be freed */
-	bool seen;
-	bool embedded; /* its only node stands in the object record */
-};
-
 struct parent {
 	bool valid;
 	uint64_t idx;
@@ -102,8 +90,8 @@ owner_cmp(const void *a, const void *b)
 	return (x < y ? -1 : x > y);
 }
 
-static struct owner *
-owner_find(struct walk *w, uint64_t no)
+struct owner *
+check_owner(struct walk *w, uint64_t no)
 {
 	const struct owner key = { .no = no };
 
@@ -230,31 +218,6 @@ collect_shared(struct walk *w)
 	return (e == ERR_NOENT ? OK : e);
 }
 
-/* A note that would free what a file or a copy still has. */
-static enum err
-check_dead(struct walk *w)
-{
-	sqlite3_stmt *s CLEANUP_STMT = NULL;
-	enum err e;
-
-	TRY(db_prepare(w->ck->st, "SELECT seg, first FROM dead", &s));
-	while ((e = check_row(w->ck, s)) == OK) {
-		const uint64_t no = (uint64_t)sqlite3_column_int64(s, 0);
-		const struct owner *o = owner_find(w, no);
-
-		if (o == NULL || (sqlite3_column_int64(s, 1) > 0 &&
-				     (o->ino == 0 || o->maybe_dead)))
-			continue;
-		check_say(w->ck, "I3", o->ino, w->ck->repair,
-		    "its segment %llu is to be freed", (unsigned long long)no);
-		if (w->ck->repair)
-			TRY(check_fix_add(w->ck,
-			    "DELETE FROM dead WHERE seg=?2 AND first=?1", no,
-			    (uint64_t)sqlite3_column_int64(s, 1)));
-	}
-	return (e == ERR_NOENT ? check_fix_all(w->ck) : e);
-}
-
 /* Not in a store in use, where nothing waits any more. */
 static enum err
 collect_draining(struct walk *w)
@@ -268,7 +231,7 @@ collect_draining(struct walk *w)
 		struct owner *known;
 
 		o.no = (uint64_t)sqlite3_column_int64(s, 0);
-		known = owner_find(w, o.no);
+		known = check_owner(w, o.no);
 		if (known != NULL) {
 			known->draining = true;
 			continue;
@@ -294,7 +257,7 @@ collect(struct walk *w)
 			    "its segment %llu is inode %llu's as well",
 			    (unsigned long long)w->own[i].no,
 			    (unsigned long long)w->own[i - 1].ino);
-	TRY(check_dead(w));
+	TRY(check_dead(w->ck, w));
 	return (collect_draining(w));
 }
 
@@ -501,7 +464,7 @@ begin_segment(struct walk *w, uint64_t seg)
 	if (w->seg != 0)
 		end_segment(w);
 	w->seg = seg;
-	w->o = owner_find(w, seg);
+	w->o = check_owner(w, seg);
 	w->shown = 0;
 	memset(w->rows, 0, sizeof(w->rows));
 	memset(w->named, 0, sizeof(w->named));
@@ -564,45 +527,6 @@ check_rootless(struct walk *w)
 			check_say(w->ck, "I5", w->own[i].ino, false,
 			    "the map of segment %llu is missing",
 			    (unsigned long long)w->own[i].no);
-}
-
-/* I7: what lies under the segments, told by the file that has it. */
-static enum err
-check_bases(struct walk *w)
-{
-	sqlite3_stmt *s CLEANUP_STMT = NULL;
-	uint64_t last = 0, end = 0;
-	enum err e;
-
-	TRY(db_prepare(w->ck->st,
-	    "SELECT b.owner, b.start, b.len, b.seg, s.seg IS NULL FROM base b"
-	    " LEFT JOIN segment s ON s.seg = b.seg ORDER BY b.owner, b.start",
-	    &s));
-	while ((e = check_row(w->ck, s)) == OK) {
-		const uint64_t no = (uint64_t)sqlite3_column_int64(s, 0);
-		const uint64_t start = (uint64_t)sqlite3_column_int64(s, 1);
-		const struct owner *o = owner_find(w, no);
-		const uint64_t ino = o == NULL ? 0 : o->ino;
-
-		if (o == NULL)
-			check_say(w->ck, "I9", 0, false,
-			    "an extent under segment %llu, which belongs to "
-			    "nothing",
-			    (unsigned long long)no);
-		if (sqlite3_column_int(s, 4) != 0)
-			check_say(w->ck, "I7", ino, false,
-			    "segment %llu lies over segment %llu, which is "
-			    "not there",
-			    (unsigned long long)no,
-			    (unsigned long long)sqlite3_column_int64(s, 3));
-		if (no == last && start < end)
-			check_say(w->ck, "I7", ino, false,
-			    "extents under segment %llu overlap at block %llu",
-			    (unsigned long long)no, (unsigned long long)start);
-		last = no;
-		end = start + (uint64_t)sqlite3_column_int64(s, 2);
-	}
-	return (e == ERR_NOENT ? OK : e);
 }
 
 /* ---- The bitmap --------------------------------------------------------- */
@@ -668,7 +592,7 @@ check_map(struct check *ck)
 	TRY(collect(w));
 	TRY(walk_nodes(w));
 	check_rootless(w);
-	TRY(check_bases(w));
+	TRY(check_bases(ck, w));
 	TRY(check_rules(ck, rows, COUNTOF(rows)));
 	n = alloc_groups(ck->st);
 	if (w->ngroups > n)

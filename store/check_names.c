@@ -18,12 +18,12 @@
 	"WITH RECURSIVE r(ino, b) AS (SELECT ino, ino FROM dentry WHERE "   \
 	"parent = 1 AND " DIRNAME " UNION SELECT d.ino, r.b FROM dentry d " \
 	"JOIN r ON d.parent = r.ino WHERE " DIRNAME ") "
-#define BUCKETS                                                               \
-	PLACES                                                                \
-	    "SELECT x.ino AS ino, i.bucket AS a, x.b AS b FROM (SELECT "      \
-	    "ino, b FROM r UNION ALL SELECT d.ino, r.b FROM dentry d JOIN r " \
-	    "ON r.ino = d.parent WHERE NOT (" DIRNAME ")) x JOIN inode i "    \
-	    "ON i.ino = x.ino WHERE i.bucket <> x.b"
+#define BUCKETS                                                           \
+	PLACES                                                            \
+	"SELECT x.ino AS ino, i.bucket AS a, x.b AS b FROM (SELECT "      \
+	"ino, b FROM r UNION ALL SELECT d.ino, r.b FROM dentry d JOIN r " \
+	"ON r.ino = d.parent WHERE NOT (" DIRNAME ")) x JOIN inode i "    \
+	"ON i.ino = x.ino WHERE i.bucket <> x.b"
 /* Those whose names agree on another bucket than the one noted. */
 #define BUCKETS_SURE                                                        \
 	"SELECT ino, min(b) AS b FROM (" BUCKETS ") y GROUP BY ino HAVING " \
