@@ -403,6 +403,27 @@ def acl():
         e(4, 1) + e(16, 7) + e(32, 0))])
 
 
+def manifest():
+    z = b"0" * 64
+    def text(epoch=b"7", base=b"3 " + b"ab" * 32, keys=True, end=b"",
+             first=b"ssefs backup 1", index=b"128", damaged=b"0"):
+        files = [b"meta.db 8192", b"index " + index, b"blocks 8192"]
+        if keys:
+            files += [b"keys.db 40960", b"keys.db-audit.log 0"]
+        return (first + b"\nstore d58bf38d-1caa-c11a-0251-a3a5a76419e4\n"
+                b"epoch " + epoch + b"\nbase " + base + b"\nstate " + z +
+                b"\nmade 1795132800\ndamaged " + damaged + b"\n" +
+                b"".join(b"file " + n + b" " + z + b"\n" for n in files) +
+                b"digest " + z + b"\n" + end)
+    put("manifest", [b"\1" + t for t in (
+        text(), text(keys=False), text(base=b"0 " + z), text(epoch=b"0"),
+        text(epoch=b"07"), text(epoch=b"9223372036854775807"),
+        text(epoch=b"3"), text(end=b"x"), text(index=b"65"),
+        text(first=b"ssefs backup 2"), text(first=b"ssefs backup 0"),
+        text(damaged=b""), text()[:100])] + [b"\0" + text()])
+
+
 for make in (acl, codec, json, obj, node, blob, context, slot, audit, keyname,
-             storename, opts, args, control, segrec, epoch, keyrows, rows):
+             storename, opts, args, control, segrec, epoch, keyrows, rows,
+             manifest):
     make()
