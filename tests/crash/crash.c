@@ -3,7 +3,8 @@
  *
  *	crash			all sequences of one step, then random ones of
  *				the other kinds, for CRASH_SECONDS (20)
- *	crash all		all of one step, all kills, all of two steps,
+ *	crash all		all of one step, with kills and failing syncs,
+ *				all of two steps,
  *				then random ones of three, for CRASH_SECONDS, or
  *				for ever without it
  *	crash three		only the last of these
@@ -31,7 +32,7 @@
 #define JOBS_MAX 64
 #define STUCK 60 /* seconds without an end of one run */
 
-enum part { PART_ONE, PART_KILL, PART_TWO, PART_THREE, PARTS };
+enum part { PART_ONE, PART_HURT, PART_TWO, PART_THREE, PARTS };
 
 struct worker {
 	struct counts part[PARTS];
@@ -120,10 +121,10 @@ range(unsigned no, enum part part, uint64_t from, uint64_t to)
 static uint64_t
 random_seed(enum part part, uint64_t r)
 {
-	if (part == PART_KILL)
-		return (work_ones() + r % (work_kills() - work_ones()));
+	if (part == PART_HURT)
+		return (work_ones() + r % (work_hurts() - work_ones()));
 	if (part == PART_TWO)
-		return (work_kills() + r % (work_twos() - work_kills()));
+		return (work_hurts() + r % (work_twos() - work_hurts()));
 	return (work_twos() + r % 1000000000);
 }
 
@@ -134,8 +135,8 @@ work(unsigned no)
 	bool good = run.three || range(no, PART_ONE, 0, work_ones());
 
 	if (good && run.all)
-		good = range(no, PART_KILL, work_ones(), work_kills()) &&
-		       range(no, PART_TWO, work_kills(), work_twos());
+		good = range(no, PART_HURT, work_ones(), work_hurts()) &&
+		       range(no, PART_TWO, work_hurts(), work_twos());
 	for (uint64_t i = 0; good && !late(); i++) {
 		const enum part part = run.all || run.three
 					   ? PART_THREE
@@ -187,8 +188,8 @@ run_all(void)
 static void
 sum_up(bool good)
 {
-	static const char *const names[PARTS] = { "one step",
-		"two, killed and cut", "two steps", "three steps" };
+	static const char *const names[PARTS] = { "one step", "two, hurt first",
+		"two steps", "three steps" };
 
 	for (unsigned p = 0; p < PARTS; p++) {
 		struct counts c = { .works = 0 };

@@ -1,6 +1,6 @@
 /*
- * planted: faults on purpose, one for each of the four rules of the engine, and
- * whether the simulator finds them.
+ * planted: faults on purpose, one for each of the four rules of the engine and
+ * one more, and whether the simulator finds them.
  *
  *	planted [N]		all, or the Nth only
  *
@@ -27,6 +27,8 @@ enum err __real_alloc_sync(struct store *st) MUSTCHECK;
 enum err __wrap_alloc_sync(struct store *st) MUSTCHECK;
 enum err __real_vfs_wal_sync(const char *path) MUSTCHECK;
 enum err __wrap_vfs_wal_sync(const char *path) MUSTCHECK;
+enum err __real_vfs_wal_renew(const char *path) MUSTCHECK;
+enum err __wrap_vfs_wal_renew(const char *path) MUSTCHECK;
 void __real_alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh);
 void __wrap_alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh);
 enum err __real_inode_flush(struct store *st, struct inode *ip) MUSTCHECK;
@@ -74,20 +76,34 @@ __wrap_inode_flush(struct store *st, struct inode *ip)
 	return (db_commit(st));
 }
 
+enum err
+__wrap_vfs_wal_renew(const char *path)
+{
+	/* What the kernel shows is taken for what the disk has. */
+	return (plant == 5 ? OK : __real_vfs_wal_renew(path));
+}
+
 /* ---- Looking for them ------------------------------------------------------------- */
 
-/* The ${i}th run to be tried; for rule 3 one in which a sync fails, without which
- * it is never broken. */
+/* The ${i}th run to be tried; one in which a sync fails for what is wrong only
+ * then. */
 static void
 nth_work(unsigned i, struct work *w)
 {
-	uint64_t rnd = i, seed = rnd_next(&rnd, work_twos());
+	const bool fails = plant == 3 || plant == 5;
+	static uint64_t last;
+	uint64_t rnd = i;
 
-	if (plant == 3)
-		seed = work_twos() + 1000ull * i;
-	work_of_seed(seed, w);
-	while (plant == 3 && w->fail_sync == 0)
-		work_of_seed(++seed, w);
+	if (!fails) {
+		work_of_seed(rnd_next(&rnd, work_twos()), w);
+		return;
+	}
+	if (i == 0)
+		last = work_ones();
+	do {
+		last = last + 1 == work_hurts() ? work_twos() : last + 1;
+		work_of_seed(last, w);
+	} while (w->fail_sync == 0);
 }
 
 /* The first line of a report says where, the third what. */
@@ -155,7 +171,7 @@ main(int argc, char **argv)
 {
 	static const char *const rules[] = { "rule 1, data before map",
 		"rule 2, no early reuse", "rule 3, fail-stop",
-		"rule 4, one transaction" };
+		"rule 4, one transaction", "an opening after a failed sync" };
 	const char *tmp = getenv("TMPDIR");
 	const unsigned only =
 	    argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;

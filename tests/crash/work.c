@@ -14,8 +14,9 @@
 
 #define RUN_STREAM 1000
 #define DIE_WITHIN 90  /* changes; few runs make more */
-#define KILLED 90      /* no run of the two steps makes more changes */
 #define FAIL_WITHIN 12 /* syncs */
+#define KILLS 90
+#define HURTS (KILLS + FAIL_WITHIN) /* of one sequence, in one configuration */
 
 /* ---- Seeds -------------------------------------------------------------------------- */
 
@@ -42,15 +43,15 @@ work_ones(void)
 }
 
 uint64_t
-work_kills(void)
+work_hurts(void)
 {
-	return (work_ones() + (uint64_t)KILLED * CFG_COUNT);
+	return (work_ones() + (uint64_t)HURTS * CFG_COUNT);
 }
 
 uint64_t
 work_twos(void)
 {
-	return (work_kills() + (uint64_t)letters() * letters() * 2);
+	return (work_hurts() + (uint64_t)letters() * letters() * 2);
 }
 
 static void
@@ -91,13 +92,19 @@ random_work(uint64_t seed, struct work *w)
 }
 
 static void
-killed_work(uint64_t i, struct work *w)
+hurt_work(uint64_t i, struct work *w)
 {
+	w->cfg = i / HURTS == CFG_BIG ? CFG_BARE : (enum config)(i / HURTS);
+	i %= HURTS;
+	if (i < KILLS)
+		w->die_at = 1 + i;
+	else
+		w->fail_sync = (unsigned)(1 + i - KILLS);
 	/* A file with blocks, a sync, a write to another, a sync. */
-	w->cfg = i / KILLED == CFG_BIG ? CFG_BARE : (enum config)(i / KILLED);
-	w->die_at = 1 + i % KILLED;
 	w->step[w->n++] = letter(2);
 	add(w, STEP_SYNC);
+	if (w->fail_sync != 0)
+		add(w, STEP_REOPEN);
 	w->step[w->n++] = letter(11);
 	add(w, STEP_SYNC);
 }
@@ -129,11 +136,11 @@ work_of_seed(uint64_t seed, struct work *w)
 			add(w, STEP_SYNC);
 		return;
 	}
-	if (seed < work_kills()) {
-		killed_work(i - work_ones(), w);
+	if (seed < work_hurts()) {
+		hurt_work(i - work_ones(), w);
 		return;
 	}
-	i -= work_kills();
+	i -= work_hurts();
 	w->cfg = (enum config)((i + i / n) % (CFG_COUNT - 1));
 	w->step[w->n++] = letter(i % n);
 	if (i / n / n != 0)

@@ -3,7 +3,7 @@
  *
  * A workload is named by a number, its seed: 0 is the making of a store; then
  * come all sequences of one step, one of two that is killed at each of its
- * changes, all of two steps, and for ever random ones of three with syncs,
+ * changes or a sync of which fails, all of two steps, and for ever random ones of three with syncs,
  * reopenings, checkpoints, a kill or a failing sync among them.  Recording one
  * runs it once, on a copy of a prepared disk, and notes every change of the
  * disk, every state that the tree went through, and every promise that a state
@@ -103,9 +103,9 @@ struct work {
 };
 
 /* Seeds of sequences of one step are below work_ones(), of one sequence that is
- * killed at every change below work_kills(), of two steps below work_twos(). */
+ * killed at every change, or whose syncs fail, below work_hurts(), of two steps below work_twos(). */
 uint64_t work_ones(void);
-uint64_t work_kills(void);
+uint64_t work_hurts(void);
 uint64_t work_twos(void);
 void work_of_seed(uint64_t seed, struct work *ret);
 void work_text(const struct work *w, char *ret, size_t size);
