@@ -62,7 +62,7 @@ struct store_opts {
 	size_t db_cache;      /* bytes of SQLite pages kept; 0: 40 MiB */
 	size_t inode_cache;   /* inodes kept in core; 0: 16384 */
 	const struct kms_root *root; /* NULL: as the keystore says */
-	bool check;   /* for store_check() alone: damage that hinders
+	bool check; /* for store_check() and store_scrub(): damage that hinders
 			 ordinary work does not hinder opening, and nothing
 			 is freed */
 	bool no_keys; /* leave the keystore alone: content is shut, no root

@@ -231,6 +231,8 @@ int
 cmd_scrub(const struct args *a)
 {
 	const bool as_json = a->opt[OPT_JSON] != NULL;
+	/* It reads stores that may be damaged: nothing is freed. */
+	const struct store_opts how = { .check = true };
 	struct scrub_show s = { .terminal = isatty(STDERR_FILENO) == 1 };
 	struct store_scrub_opts o = { .keys = a->opt[OPT_KEYS] != NULL,
 		.who = &cmd_who,
@@ -246,7 +248,7 @@ cmd_scrub(const struct args *a)
 	if (a->opt[OPT_RATE] != NULL &&
 	    args_size(a->opt[OPT_RATE], &o.rate) != OK)
 		return (cmd_usage(a->cmd, "--rate: %s", err_detail(ERR_INVAL)));
-	if (!reach_open(a, NULL, &re, &e))
+	if (!reach_open(a, &how, &re, &e))
 		return (not_opened(e));
 	json_begin(&j);
 	if (as_json) {

@@ -297,11 +297,14 @@ def rows(scene):
 
 
 def repair(scene):
-    with scene.attempt("bitmap: all free, then fsck --repair") as a:
+    with scene.attempt("bitmap: all free, then scrub, then fsck --repair") as a:
         s = a.store()
         s.run("UPDATE alloc SET bits=zeroblob(4096)")
         s.close()
         a.stores = []
+        # Which gives nothing back to the disk.
+        rc, out = call("scrub")
+        a.expect(rc == 0, "scrub: exit %s: %s" % (rc, out))
         rc, out = call("fsck", "--repair")
         a.expect(rc == 1, "fsck --repair: exit %s: %s" % (rc, out))
         a.more.append(NEW_WORKS)
