@@ -98,6 +98,7 @@ ok "the mount works on" rm "$M/docs/meanwhile"
 kill_mount
 wait "$slow"
 is "a backup cut off has failed" $? 1
+ok "the store is clean" "$SSEFS" fsck
 ok "a piece of it is left" test -d "$T/slow/new"
 "$SSEFS" backup --verify "$T/slow" >"$T/out" 2>&1
 is "which is no backup" $? 8
@@ -149,7 +150,7 @@ ok "restore the first" "$SSEFS" restore "$B" --epoch "$e1" --store "$T/r2"
 check_restored r2 "$T/sums1"
 ok "restore the second" "$SSEFS" restore "$B" --epoch "$e2" --store "$T/r3"
 check_restored r3 "$T/sums2"
-for e in $(ls "$B" | grep -v lock); do
+for e in $(ls "$B" | awk -v after="$e2" '$1 + 0 > after'); do
 	"$SSEFS" restore "$B" --epoch "$e" --store "$T/r.$e" >/dev/null
 	check_restored "r.$e"
 	rm -rf "${T:?}/r.$e"
@@ -213,6 +214,41 @@ ok "sealed: fsck after changes" "$SSEFS" fsck --store "$T/rs" \
 mv "$T/kept.key" "$S.key"
 S=$T/s
 export S SSEFS_STORE="$S"
+
+# ---- A full disk ----------------------------------------------------------------
+
+full() {
+	S=$T/disk/s
+	export S SSEFS_STORE="$S"
+	new_store
+	bucket docs
+	start_mount docs
+	head -c 60000000 /dev/urandom >"$M/a"
+	sync "$M/a"
+	"$SSEFS" backup --rate 2M "$T/bf" >"$T/full.out" 2>&1 &
+	slow=$!
+	sleep 1
+	rm "$M/a"
+	sync "$M"
+	ok "a writer gets what the backup keeps" sh -c "
+	    head -c 90000000 /dev/urandom >'$M/b' && sync '$M/b'"
+	wait "$slow"
+	is "and the backup is given up" $? 1
+	like "it says why" "$(cat "$T/full.out")" 'became full'
+	is "nothing is left of it" "$(ls "$T/bf")" lock
+	ok "the next one is whole" "$SSEFS" backup "$T/bf"
+	ok "and verified" "$SSEFS" backup --verify "$T/bf"
+	stop_mount
+	ok "fsck of the full store" "$SSEFS" fsck
+	umount "$T/disk"
+	S=$T/s
+	export S SSEFS_STORE="$S"
+}
+mkdir "$T/disk"
+if [ "$(id -u)" = 0 ] &&
+    mount -t tmpfs -o size=160m none "$T/disk" 2>/dev/null; then
+	full
+fi
 
 # ---- Damage in the store ---------------------------------------------------------
 
