@@ -66,6 +66,7 @@ fs_errno(enum err e)
 	case ERR_ROOTKEY:
 		return (ENOKEY);
 	case ERR_KEYREVOKED:
+	case ERR_KEYDELETION:
 		return (EKEYREVOKED);
 	case ERR_KEYEXPIRED:
 		return (EKEYEXPIRED);

@@ -31,8 +31,8 @@ open_exit(enum err e)
 {
 	const bool key = e == ERR_ROOTKEY || e == ERR_NOKEY ||
 			 e == ERR_TIMEDOUT || e == ERR_KEYREVOKED ||
-			 e == ERR_KEYEXPIRED || e == ERR_KEYSTATE ||
-			 e == ERR_ACCESS;
+			 e == ERR_KEYDELETION || e == ERR_KEYEXPIRED ||
+			 e == ERR_KEYSTATE || e == ERR_ACCESS;
 
 	return (key ? FS_EXIT_KEY : FS_EXIT_STORE);
 }

@@ -38,9 +38,8 @@ op_alias_create(struct kms *k, struct call *c)
 
 	TRY(gate_key(k, c, c->keyname, "kms:CreateAlias", &c->key));
 	TRY(name_alias(a->text, a->name));
-	if (c->key.kind == KEY_SERVICE)
-		return err_fail(
-		    ERR_PERM, "the service key is managed by ssefs itself");
+	TRY(state_managed(&c->key));
+	TRY(state_allows(&c->key, KEY_OP_CHANGE));
 	a->tenant = c->tenant;
 	a->uuid = c->key.uuid;
 	return kms_change(k, alias_create_tx, a, false);

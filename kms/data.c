@@ -191,3 +191,17 @@ kms_check(struct kms *k, const struct kms_who *who, const char *arn)
 
 	return gate_run(k, &c, op_check);
 }
+
+enum err
+kms_blob_old(struct kms *k, const uint8_t *blob, size_t bloblen, bool *ret)
+{
+	struct name n = { .by_id = true };
+	struct keyref key;
+	struct blob_id id;
+
+	TRY(blob_parse(blob, bloblen, &id));
+	memcpy(n.uuid, id.uuid, UUID_LEN);
+	TRY(gate_find(k, &n, &key));
+	*ret = id.version < key.version;
+	return OK;
+}

@@ -65,7 +65,7 @@ kdb_open(struct db *db, const char *path, const char *vfs)
 		e = kdb_exec(db,
 		    "PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF;"
 		    "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;"
-		    "PRAGMA synchronous=FULL;");
+		    "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;");
 	if (e != OK)
 		kdb_close(db);
 	return e;

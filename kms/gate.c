@@ -74,26 +74,6 @@ gate_policy(
 	    ERR_ACCESS, "%s may not do %s on %s", c->who->user, action, arn);
 }
 
-static enum err
-state_check(const struct keyref *key)
-{
-
-	switch (key->state) {
-	case KMS_ENABLED:
-		return OK;
-	case KMS_DISABLED:
-	case KMS_PENDING_DELETION:
-		return err_fail(ERR_KEYREVOKED, "%s is %s", key->arn,
-		    key->state == KMS_DISABLED ? "disabled"
-					       : "pending deletion");
-	case KMS_PENDING_IMPORT:
-		return err_fail(ERR_KEYSTATE, "%s is pending import", key->arn);
-	case KMS_UNAVAILABLE:
-		return err_fail(ERR_TIMEDOUT, "%s cannot be reached", key->arn);
-	}
-	return ERR_INTERNAL;
-}
-
 /* A tenant's keys are for that tenant, whatever a policy says; all tenants
  * share the service key. */
 static enum err
@@ -105,7 +85,7 @@ check(struct kms *k, const struct call *c, const char *action,
 		return err_fail(
 		    ERR_ACCESS, "%s belongs to another tenant", key->arn);
 	TRY(gate_policy(k, c, action, key->arn));
-	return c->crypto ? state_check(key) : OK;
+	return c->crypto ? state_allows(key, KEY_OP_CRYPTO) : OK;
 }
 
 /* Most calls give the ARN as this room spells it, of a key that the caller's
@@ -194,7 +174,9 @@ gate_material(struct kms *k, struct keyref *key, uint32_t version)
 		return err_fail(ERR_NOKEY, "no such key");
 	/* It may have been disabled since. */
 	key->state = t->state;
-	TRY(state_check(key));
+	TRY(state_allows(key, KEY_OP_CRYPTO));
+	if (t->nv == 0)
+		return err_fail(ERR_KEYSTATE, "%s has no material", key->arn);
 	if (version == 0)
 		version = t->nv;
 	if (version > t->nv)

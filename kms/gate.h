@@ -65,6 +65,24 @@ enum err gate_policy(struct kms *k, const struct call *c, const char *action,
 enum err gate_material(
     struct kms *k, struct keyref *key, uint32_t version) MUSTCHECK;
 
+/* What a call does to a key, as far as the key's state matters. */
+enum key_op {
+	KEY_OP_CRYPTO,   /* data keys, grants */
+	KEY_OP_ENABLE,   /* enabling, disabling */
+	KEY_OP_ROTATE,   /* a new version, or when there will be one */
+	KEY_OP_DELETE,   /* scheduling deletion */
+	KEY_OP_CANCEL,   /* keeping it after all */
+	KEY_OP_CHANGE,   /* aliases to it, tags, description */
+	KEY_OP_DESCRIBE, /* reading; removing aliases and grants */
+	KEY_OP_COUNT_
+};
+
+/* May this be done to a key in this state (state.c)?  ERR_KEYREVOKED when it
+ * is disabled, ERR_KEYDELETION, ERR_KEYSTATE, ERR_NOTSUP, ERR_TIMEDOUT. */
+enum err state_allows(const struct keyref *key, enum key_op op) MUSTCHECK;
+/* Not for the service key: ERR_PERM. */
+enum err state_managed(const struct keyref *key) MUSTCHECK;
+
 /* The facts about ${n} without any check; OK, ERR_NOKEY. */
 enum err gate_find(
     struct kms *k, const struct name *n, struct keyref *ret) MUSTCHECK;

@@ -11,26 +11,7 @@
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
 
-#define SERVICE_ROTATE_S (INT64_C(365) * 24 * 3600)
-#define SERVICE_CHECK_NS (UINT64_C(3600) * 1000000000)
-
 /* ---- Making keys -------------------------------------------------------- */
-
-static enum err
-version_insert(struct kms *k, const uint8_t *uuid, const char *tenant,
-    enum key_kind kind, uint32_t version)
-{
-	const int64_t now = clock_wall().tv_sec;
-	uint8_t sealed[MATERIAL_SEALED];
-
-	TRY(material_seal(
-	    k->seal, k->uuid, uuid, tenant, kind, version, now, sealed));
-	return kdb_run(&k->db,
-	    "INSERT INTO versions(key, version, created, sealed) "
-	    "VALUES(?,?,?,?)",
-	    "biib", (const void *)uuid, (size_t)UUID_LEN, (int64_t)version, now,
-	    (const void *)sealed, sizeof(sealed));
-}
 
 enum err
 keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
@@ -46,7 +27,7 @@ keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
 	    "btiiit", (const void *)ret_uuid, (size_t)UUID_LEN, tenant,
 	    (int64_t)KMS_ENABLED, (int64_t)kind, (int64_t)clock_wall().tv_sec,
 	    description));
-	return version_insert(k, ret_uuid, tenant, kind, 1);
+	return keys_version(k, ret_uuid, tenant, kind, 1);
 }
 
 static enum err
@@ -86,10 +67,9 @@ make_tx(struct kms *k, void *arg)
 	return alias_insert(k, m->n->tenant, m->n->alias, m->uuid);
 }
 
-/* A record of what the service did by itself on behalf of ${who}. */
-static enum err
-record_own(struct kms *k, const struct kms_who *who, const char *event,
-    const char *tenant, const uint8_t uuid[static UUID_LEN])
+enum err
+keys_record(struct kms *k, const struct kms_who *who, const char *event,
+    const char *tenant, const uint8_t uuid[static UUID_LEN], enum err outcome)
 {
 	struct call c = { .who = who,
 		.event = event,
@@ -99,7 +79,7 @@ record_own(struct kms *k, const struct kms_who *who, const char *event,
 
 	name_arn(k->region, tenant, uuid, c.key.arn);
 	(void)snprintf(c.key.tenant, sizeof(c.key.tenant), "%s", tenant);
-	TRY(audit_record(k, &c, OK));
+	TRY(audit_record(k, &c, outcome));
 	return kms_flush(k);
 }
 
@@ -114,144 +94,46 @@ keys_make(struct kms *k, const struct kms_who *who, const struct name *n)
 	if (e == ERR_EXIST)
 		return kms_fresh_db(k, &changed);
 	TRY(e);
-	return record_own(k, who, "CreateKey", n->tenant, m.uuid);
-}
-
-/* ---- Rotation ----------------------------------------------------------- */
-
-struct rotate {
-	uint8_t uuid[UUID_LEN];
-	char tenant[KMS_NAME_MAX];
-	enum key_kind kind;
-	int64_t older; /* only when the current version is older than this */
-};
-
-static enum err
-rotate_tx(struct kms *k, void *arg)
-{
-	const struct rotate *r = arg;
-	sqlite3_stmt *st CLEANUP_STMT = NULL;
-	int64_t version = 0, created = 0;
-	bool row = false;
-
-	TRY(kdb_query(&k->db, &st,
-	    "SELECT version, created FROM versions WHERE key = ? "
-	    "ORDER BY version DESC LIMIT 1",
-	    "b", (const void *)r->uuid, sizeof(r->uuid)));
-	TRY(kdb_step(&k->db, st, &row));
-	if (!row)
-		return err_fail(ERR_NOKEY, "no such key");
-	TRY(kdb_col_int(st, 0, 1, UINT32_MAX - 1, &version));
-	TRY(kdb_col_int(st, 1, INT64_MIN, INT64_MAX, &created));
-	if (r->older != 0 && created > r->older)
-		return ERR_EXIST;
-	return version_insert(
-	    k, r->uuid, r->tenant, r->kind, (uint32_t)version + 1);
-}
-
-static void
-rotate_of(const struct keyref *key, struct rotate *r)
-{
-
-	memcpy(r->uuid, key->uuid, UUID_LEN);
-	memcpy(r->tenant, key->tenant, sizeof(r->tenant));
-	r->kind = key->kind;
-}
-
-/* When was the current version of the service key made? */
-static enum err
-service_age(struct kms *k, struct rotate *r, int64_t *ret_created)
-{
-	RWLOCK_READ_SCOPE(&k->tab_lock);
-	const struct name n = { .tenant = NAME_SERVICE_TENANT,
-		.alias = KMS_SERVICE_KEY };
-	const struct tkey *t = table_find(k->tab, &n);
-
-	if (t == NULL)
-		return ERR_NOKEY;
-	memcpy(r->uuid, t->uuid, UUID_LEN);
-	memcpy(r->tenant, t->tenant, sizeof(r->tenant));
-	r->kind = t->kind;
-	*ret_created = t->v[t->nv - 1].created;
-	return OK;
-}
-
-enum err
-keys_service_rotate(struct kms *k, const struct kms_who *who)
-{
-	struct rotate r = { 0 };
-	const uint64_t now = clock_mono_ns();
-	uint64_t last = atomic_load(&k->service_checked);
-	int64_t created = 0;
-	enum err e;
-
-	if ((last != 0 && now - last < SERVICE_CHECK_NS) ||
-	    !atomic_compare_exchange_strong(&k->service_checked, &last, now))
-		return OK;
-	r.older = clock_wall().tv_sec - SERVICE_ROTATE_S;
-	TRY(service_age(k, &r, &created));
-	if (created > r.older)
-		return OK;
-	e = kms_change(k, rotate_tx, &r, false);
-	if (e == ERR_EXIST)
-		return kms_fresh(k);
-	TRY(e);
-	return record_own(k, who, "RotateKey", r.tenant, r.uuid);
-}
-
-static enum err
-op_rotate(struct kms *k, struct call *c)
-{
-	struct rotate r = { 0 };
-
-	TRY(gate_key(k, c, c->keyname, "kms:RotateKeyOnDemand", &c->key));
-	if (c->key.state != KMS_ENABLED)
-		return err_fail(c->key.state == KMS_DISABLED ? ERR_KEYREVOKED
-							     : ERR_KEYSTATE,
-		    "%s is not enabled", c->key.arn);
-	rotate_of(&c->key, &r);
-	return kms_change(k, rotate_tx, &r, false);
-}
-
-enum err
-kms_key_rotate(struct kms *k, const struct kms_who *who, const char *keyname)
-{
-	struct call c = { .who = who,
-		.event = "RotateKeyOnDemand",
-		.make = true,
-		.keyname = keyname == NULL ? "" : keyname };
-
-	return gate_run(k, &c, op_rotate);
+	return keys_record(k, who, "CreateKey", n->tenant, m.uuid, OK);
 }
 
 /* ---- State -------------------------------------------------------------- */
 
 struct state {
-	const uint8_t *uuid;
+	const struct keyref *key;
 	enum kms_state to;
 };
+
+enum err
+keys_changed(struct kms *k, const struct keyref *key)
+{
+
+	if (sqlite3_changes(k->db.h) != 0)
+		return OK;
+	return err_fail(
+	    ERR_BUSY, "%s was changed by somebody else meanwhile", key->arn);
+}
 
 static enum err
 state_tx(struct kms *k, void *arg)
 {
 	const struct state *s = arg;
 
-	return kdb_run(&k->db, "UPDATE keys SET state = ? WHERE uuid = ?", "ib",
-	    (int64_t)s->to, (const void *)s->uuid, (size_t)UUID_LEN);
+	TRY(kdb_run(&k->db,
+	    "UPDATE keys SET state = ? WHERE uuid = ? AND state = ?", "ibi",
+	    (int64_t)s->to, (const void *)s->key->uuid, (size_t)UUID_LEN,
+	    (int64_t)s->key->state));
+	return keys_changed(k, s->key);
 }
 
 static enum err
 set_state(struct kms *k, struct call *c, const char *action, enum kms_state to)
 {
-	struct state s = { c->key.uuid, to };
+	struct state s = { &c->key, to };
 
 	TRY(gate_key(k, c, c->keyname, action, &c->key));
-	if (c->key.kind == KEY_SERVICE)
-		return err_fail(
-		    ERR_PERM, "the service key is managed by ssefs itself");
-	if (c->key.state != KMS_ENABLED && c->key.state != KMS_DISABLED)
-		return err_fail(ERR_KEYSTATE, "%s is in state %s", c->key.arn,
-		    kms_state_name(c->key.state));
+	TRY(state_managed(&c->key));
+	TRY(state_allows(&c->key, KEY_OP_ENABLE));
 	if (c->key.state == to)
 		return OK;
 	return kms_change(k, state_tx, &s, true);
@@ -306,7 +188,10 @@ describe(const struct tkey *t, struct kms_desc *ret)
 	ret->state = t->state;
 	ret->version = t->nv;
 	ret->created = t->created;
-	ret->rotated = t->v[t->nv - 1].created;
+	ret->rotated = t->nv == 0 ? 0 : t->v[t->nv - 1].created;
+	ret->delete_at = t->delete_at;
+	ret->rotate_days = (unsigned)t->rotate_days;
+	ret->rotate_at = t->rotate_at;
 	ret->is_default = t->kind == KEY_DEFAULT;
 	ret->is_service = t->kind == KEY_SERVICE;
 }
@@ -358,6 +243,8 @@ keys_describe(struct kms *k, const char *arn, struct kms_desc *ret)
 
 struct create {
 	const char *tenant, *description;
+	const struct kms_tag *tags;
+	size_t ntags;
 	uint8_t uuid[UUID_LEN];
 	struct kms_desc *ret;
 };
@@ -367,7 +254,8 @@ create_tx(struct kms *k, void *arg)
 {
 	struct create *a = arg;
 
-	return keys_insert(k, a->tenant, KEY_CUSTOMER, a->description, a->uuid);
+	TRY(keys_insert(k, a->tenant, KEY_CUSTOMER, a->description, a->uuid));
+	return tags_put(k, a->uuid, a->tags, a->ntags);
 }
 
 static enum err
@@ -377,11 +265,8 @@ op_create(struct kms *k, struct call *c)
 
 	a->tenant = c->tenant;
 	TRY(gate_policy(k, c, "kms:CreateKey", "*"));
-	if (strnlen(a->description, KMS_DESC_MAX) == KMS_DESC_MAX ||
-	    !name_utf8_ok(a->description))
-		return err_fail(ERR_INVAL,
-		    "a description is UTF-8 of %d bytes at most",
-		    KMS_DESC_MAX - 1);
+	TRY(description_check(a->description));
+	TRY(tags_check(a->tags, a->ntags));
 	TRY(kms_change(k, create_tx, a, false));
 	TRY(describe_id(k, a->uuid, a->ret));
 	memcpy(c->key.arn, a->ret->arn, sizeof(c->key.arn));
@@ -390,15 +275,26 @@ op_create(struct kms *k, struct call *c)
 }
 
 enum err
-kms_key_create(struct kms *k, const struct kms_who *who,
-    const char *description, struct kms_desc *ret)
+kms_key_create_tagged(struct kms *k, const struct kms_who *who,
+    const char *description, const struct kms_tag *tags, size_t ntags,
+    struct kms_desc *ret)
 {
 	struct create a = { .description =
 				description == NULL ? "" : description,
+		.tags = tags,
+		.ntags = ntags,
 		.ret = ret };
 	struct call c = { .who = who, .event = "CreateKey", .arg = &a };
 
 	return gate_run(k, &c, op_create);
+}
+
+enum err
+kms_key_create(struct kms *k, const struct kms_who *who,
+    const char *description, struct kms_desc *ret)
+{
+
+	return kms_key_create_tagged(k, who, description, NULL, 0, ret);
 }
 
 static enum err

@@ -3,11 +3,13 @@
  *
  * The keystore is one SQLite database (WAL).  Tables:
  *	meta      k, v: format, region, uuid, epoch (changes so far), audit
- *	          (head of the audit log, see audit_log.c)
+ *	          (head of the audit log, see audit_log.c), window_min,
+ *	          window_max, window (see life.c; absent: the defaults)
  *	slots     ways to the keystore master key (see slot.c)
  *	keys      one row per master key: who owns it and its state
  *	versions  its material, sealed (see table.c)
  *	aliases   names of keys, per tenant
+ *	tags      names and values, per key
  * Beside it stand KEYSTORE-audit.log, KEYSTORE-epoch and KEYSTORE-reserve.
  */
 #include <errno.h>
@@ -26,13 +28,24 @@
 #include "kms/reserve.h"
 #include "kms/slot.h"
 
-#define FORMAT 1
-#define FORMAT_SEALING 2 /* the same, of a store with sealed metadata */
+/* Even numbers: of a store with sealed metadata.  1 and 2 had no deletion times,
+ * periods and tags; opening makes 3 and 4 of them. */
+#define FORMAT 3
+#define FORMAT_SEALING 4
 #define SEAL_LABEL "ssefs keystore material v1"
 #define METADATA_LABEL "ssefs metadata v1"
 #define VFS_MAX 64
 
 static char vfs_name[VFS_MAX];
+
+/* What format 3 has and 1 had not. */
+#define SCHEMA_3                                                              \
+	"ALTER TABLE keys ADD COLUMN delete_at INTEGER NOT NULL DEFAULT 0;"   \
+	"ALTER TABLE keys ADD COLUMN rotate_days INTEGER NOT NULL DEFAULT 0;" \
+	"ALTER TABLE keys ADD COLUMN rotate_at INTEGER NOT NULL DEFAULT 0;"   \
+	"CREATE TABLE tags(key BLOB NOT NULL, name TEXT NOT NULL,"            \
+	"  value TEXT NOT NULL, PRIMARY KEY(key, name))"                      \
+	"  STRICT, WITHOUT ROWID;"
 
 static const char schema[] =
     "CREATE TABLE meta(k TEXT PRIMARY KEY, v NOT NULL) WITHOUT ROWID;"
@@ -52,7 +65,7 @@ static const char schema[] =
     "  PRIMARY KEY(key, version)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE aliases(tenant TEXT NOT NULL, name TEXT NOT NULL,"
     "  key BLOB NOT NULL, created INTEGER NOT NULL,"
-    "  PRIMARY KEY(tenant, name)) STRICT, WITHOUT ROWID;";
+    "  PRIMARY KEY(tenant, name)) STRICT, WITHOUT ROWID;" SCHEMA_3;
 
 const char *
 kms_state_name(enum kms_state s)
@@ -228,7 +241,8 @@ load_meta(struct kms *k)
 		    "keystore %s has format %" PRId64 "; this ssefs reads "
 		    "formats up to %d",
 		    k->path, v, FORMAT_SEALING);
-	k->sealing = v == FORMAT_SEALING;
+	k->sealing = v % 2 == 0;
+	k->format = v;
 	TRY(meta_row(&k->db, "region", &region));
 	TRY(kdb_col_text(region, 0, k->region, sizeof(k->region)));
 	TRY(meta_row(&k->db, "uuid", &uuid));
@@ -236,6 +250,35 @@ load_meta(struct kms *k)
 	if (!name_region_ok(k->region))
 		return err_fail(ERR_CORRUPT, "keystore: malformed region");
 	return OK;
+}
+
+/* Bring a keystore of an older program up to date: only once it has shown
+ * that it is ours, by being unlocked. */
+static enum err
+upgrade(struct kms *k)
+{
+	LOCK_SCOPE(&k->conn);
+	struct kdb_tx tx CLEANUP_TX = { NULL };
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	const int64_t now = k->sealing ? FORMAT_SEALING : FORMAT;
+	int64_t v = 0;
+
+	if (k->format == now)
+		return OK;
+	TRY(kdb_begin(&k->db, &tx));
+	TRY(meta_row(&k->db, "format", &st));
+	TRY(kdb_col_int(st, 0, 1, FORMAT_SEALING, &v));
+	kdb_stmt_cleanup(&st);
+	st = NULL;
+	/* Another process may have been faster. */
+	if (v == now)
+		return OK;
+	if (v != k->format)
+		return err_fail(ERR_CORRUPT, "keystore: its format changed");
+	TRY(kdb_exec(&k->db, SCHEMA_3));
+	TRY(kdb_run(
+	    &k->db, "UPDATE meta SET v = ? WHERE k = 'format'", "i", now));
+	return kdb_commit(&tx);
 }
 
 /* Unlock by the first slot of kind ${kind} that ${root} opens. */
@@ -361,6 +404,7 @@ open_once(const char *path, const struct kms_root *root, struct kms **ret)
 	TRY(kdb_open(&k->db, path, kms_vfs()));
 	TRY(load_meta(k));
 	TRY(unlock(k, root));
+	TRY(upgrade(k));
 	TRY(prepare(k));
 	*ret = steal(k);
 	return OK;

@@ -28,13 +28,18 @@
 #include "crypto/secret.h"
 #include "lib/base/err.h"
 
-#define KMS_ID_MAX 37        /* UUID text with its NUL */
-#define KMS_ARN_MAX 320      /* any ARN with its NUL */
-#define KMS_ALIAS_MAX 257    /* "alias/…" with its NUL */
-#define KMS_NAME_MAX 65      /* tenant or user name with its NUL */
-#define KMS_BLOB_MAX 512     /* wrapped data key of any provider here */
-#define KMS_CONTEXT_MAX 8192 /* canonical encryption context */
-#define KMS_DESC_MAX 1025    /* description with its NUL */
+#define KMS_ID_MAX 37         /* UUID text with its NUL */
+#define KMS_ARN_MAX 320       /* any ARN with its NUL */
+#define KMS_ALIAS_MAX 257     /* "alias/…" with its NUL */
+#define KMS_NAME_MAX 65       /* tenant or user name with its NUL */
+#define KMS_BLOB_MAX 512      /* wrapped data key of any provider here */
+#define KMS_CONTEXT_MAX 8192  /* canonical encryption context */
+#define KMS_DESC_MAX 1025     /* description with its NUL */
+#define KMS_TAGS_MAX 50       /* of a key */
+#define KMS_TAG_NAME_MAX 129  /* a tag's name with its NUL */
+#define KMS_TAG_MAX 257       /* a tag's value with its NUL */
+#define KMS_PERIOD_MAX 3650   /* days between two rotations */
+#define KMS_WINDOW_LIMIT 1096 /* days, of any store's waiting time */
 #define KMS_REGION_DEFAULT "us-east-1"
 #define KMS_TENANT_DEFAULT "000000000000"
 #define KMS_SERVICE_KEY "service/aes256"
@@ -67,12 +72,15 @@ struct kms_desc {
 	char tenant[KMS_NAME_MAX];
 	char description[KMS_DESC_MAX];
 	enum kms_state state;
-	uint32_t version; /* current material version, from 1 */
-	int64_t created;  /* seconds since 1970 */
-	int64_t rotated;  /* when the current version was made */
-	bool is_default;  /* a tenant's default key */
-	bool is_service;  /* the AES256 method's key */
-	uint64_t calls;   /* data-key calls made under it, ever (flushed) */
+	uint32_t version;     /* current material version, from 1 */
+	int64_t created;      /* seconds since 1970 */
+	int64_t rotated;      /* when the current version was made */
+	int64_t delete_at;    /* when it is deleted; 0 unless pending */
+	unsigned rotate_days; /* period of its rotation; 0: none */
+	int64_t rotate_at;    /* the next one; 0: none */
+	bool is_default;      /* a tenant's default key */
+	bool is_service;      /* the AES256 method's key */
+	uint64_t calls;       /* data-key calls made under it, ever (flushed) */
 };
 
 /* "Enabled", "Disabled", …; static storage. */
@@ -165,8 +173,8 @@ enum err kms_flush(struct kms *k) MUSTCHECK;
  *     ret_arn):
  * A fresh random data key, in clear and wrapped under ${keyname} with the
  * context bound in.  ${ret_blob} has room for KMS_BLOB_MAX bytes.
- * Returns OK; ERR_NOKEY; ERR_KEYREVOKED (disabled, pending deletion);
- * ERR_KEYSTATE; ERR_ACCESS (policy, other tenant); ERR_INVAL (malformed name,
+ * Returns OK; ERR_NOKEY; ERR_KEYREVOKED (disabled); ERR_KEYDELETION (pending
+ * deletion); ERR_KEYSTATE; ERR_ACCESS (policy, other tenant); ERR_INVAL (malformed name,
  * context over KMS_CONTEXT_MAX, duplicate context keys); ERR_TIMEDOUT; ERR_IO.
  */
 enum err kms_data_key(struct kms *k, const struct kms_who *who,
@@ -190,6 +198,10 @@ enum err kms_unwrap(struct kms *k, const struct kms_who *who,
  * by it.
  */
 bool kms_blob_under(const uint8_t *blob, size_t bloblen, const char *arn);
+/* Was it wrapped by an older version of its key than the newest?  Looks at the
+ * header only.  ERR_AUTH for no blob of this keystore. */
+enum err kms_blob_old(
+    struct kms *k, const uint8_t *blob, size_t bloblen, bool *ret) MUSTCHECK;
 
 /* The same data key wrapped anew: under ${keyname} (NULL: the current version
  * of the key it is under), bound to the context ${nctx}/${newctx}. */
@@ -212,6 +224,13 @@ enum err kms_check(
 
 enum err kms_key_create(struct kms *k, const struct kms_who *who,
     const char *description, struct kms_desc *ret) MUSTCHECK;
+/* The same with tags from the start; names and values as for kms_tag_set(). */
+struct kms_tag {
+	const char *name, *value;
+};
+enum err kms_key_create_tagged(struct kms *k, const struct kms_who *who,
+    const char *description, const struct kms_tag *tags, size_t ntags,
+    struct kms_desc *ret) MUSTCHECK;
 enum err kms_key_describe(struct kms *k, const struct kms_who *who,
     const char *keyname, struct kms_desc *ret) MUSTCHECK;
 /* Resolve any name to the key's ARN without an audit record. Does not make
@@ -235,6 +254,73 @@ enum err kms_key_disable(
 /* New material version; old ones decrypt for ever. */
 enum err kms_key_rotate(
     struct kms *k, const struct kms_who *who, const char *keyname) MUSTCHECK;
+/* A new version every ${days} (1 to KMS_PERIOD_MAX) from now on, made by
+ * kms_timer(); 0: no more.  The service key's period is ssefs' own affair. */
+enum err kms_key_rotation(struct kms *k, const struct kms_who *who,
+    const char *keyname, unsigned days) MUSTCHECK;
+
+/* What uses a key, in the store that the keystore belongs to. */
+struct kms_uses {
+	uint64_t objects;
+	uint64_t defaults; /* of buckets and directories */
+};
+/*
+ * kms_set_uses(k, fn, arg):
+ * Who counts the uses of ${d}; called without a lock of this room.  Without one
+ * no key can be deleted.
+ */
+typedef enum err kms_uses_fn(
+    void *arg, const struct kms_desc *d, struct kms_uses *ret);
+void kms_set_uses(struct kms *k, kms_uses_fn *fn, void *arg);
+/* Ask it: ERR_NOTSUP when there is none. */
+enum err kms_key_uses(struct kms *k, const struct kms_who *who,
+    const char *keyname, struct kms_uses *ret) MUSTCHECK;
+
+/*
+ * kms_key_delete(k, who, keyname, days):
+ * Take a key out of use as kms_key_disable() does, and delete it after ${days}
+ * (0: the store's default), if it is not in use then.  Its wrapped data keys can
+ * never be opened again after that.
+ * Returns OK; ERR_KEYINUSE; ERR_KEYDELETION; ERR_PERM (default and service
+ * keys); ERR_INVAL (${days} out of bounds); ERR_NOTSUP.
+ */
+enum err kms_key_delete(struct kms *k, const struct kms_who *who,
+    const char *keyname, unsigned days) MUSTCHECK;
+/* It stays, disabled.  ERR_KEYSTATE: it is not pending deletion. */
+enum err kms_key_cancel_deletion(
+    struct kms *k, const struct kms_who *who, const char *keyname) MUSTCHECK;
+
+/* How many days a key waits for its deletion. */
+struct kms_window {
+	unsigned min, max, days; /* days: when none are named */
+};
+enum err kms_window_get(struct kms *k, struct kms_window *ret) MUSTCHECK;
+/* 1 <= min <= days <= max <= KMS_WINDOW_LIMIT, else ERR_INVAL. */
+enum err kms_window_set(struct kms *k, const struct kms_who *who,
+    const struct kms_window *w) MUSTCHECK;
+
+/*
+ * kms_timer(k):
+ * Do what is due: rotate, delete.  Cheap when nothing is.  For whoever knows
+ * the uses of keys; the watcher calls it once a second.  A due key that is in
+ * use stays pending; that is told and recorded once per process.
+ */
+enum err kms_timer(struct kms *k) MUSTCHECK;
+
+/* Tags and the description.  A tag's name is UTF-8 of 1 to 128 bytes, not
+ * beginning with "aws:", its value of 256 at most (ERR_INVAL); at most
+ * KMS_TAGS_MAX (ERR_LIMIT).  Removing what is not there is fine. */
+enum err kms_tag_set(struct kms *k, const struct kms_who *who,
+    const char *keyname, const struct kms_tag *tags, size_t n) MUSTCHECK;
+enum err kms_tag_remove(struct kms *k, const struct kms_who *who,
+    const char *keyname, const char *const *names, size_t n) MUSTCHECK;
+enum err kms_tag_list(struct kms *k, const struct kms_who *who,
+    const char *keyname,
+    void (*cb)(void *arg, const char *name, const char *value),
+    void *arg) MUSTCHECK;
+enum err kms_key_set_description(struct kms *k, const struct kms_who *who,
+    const char *keyname, const char *text) MUSTCHECK;
+
 /* Aliases: "alias/" is added when missing.  ERR_PERM for reserved prefixes
  * (alias/aws/, alias/acs/, alias/ssefs/, obs/), ERR_EXIST, ERR_NOENT. */
 enum err kms_alias_create(struct kms *k, const struct kms_who *who,

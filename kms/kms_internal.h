@@ -24,11 +24,14 @@
 #include "lib/base/codec.h"
 #include "lib/base/lock.h"
 
+struct keyref;
+
 struct kms {
 	char path[PATH_MAX];
 	char region[REGION_MAX];
 	uint8_t uuid[UUID_LEN];
-	bool sealing;      /* format 2: of a store with sealed metadata */
+	bool sealing;      /* of a store with sealed metadata */
+	int64_t format;    /* as it was found */
 	struct key *kmk;   /* keystore master key */
 	struct aead *seal; /* seals material of master keys */
 
@@ -49,12 +52,17 @@ struct kms {
 	struct audit audit;
 	_Atomic uint64_t service_checked; /* monotonic; 0 never */
 
+	/* tab_lock */
+	kms_uses_fn *uses;
+	void *uses_arg;
+
 	pthread_t watcher; /* valid when ${watching} */
 	bool watching;
 	atomic_bool stop;
 	void (*watch_cb)(void *arg);
 	void *watch_arg;
 	uint64_t watch_seen; /* epoch when the watch began */
+	bool timer_failed;   /* the watcher's; told once */
 };
 
 /* The VFS that kms_set_vfs() named; NULL: the default. */
@@ -83,14 +91,44 @@ enum err kms_fresh_db(struct kms *k, bool *ret_changed) MUSTCHECK;
 /* Insert a key with its first version (inside kms_change). */
 enum err keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
     const char *description, uint8_t ret_uuid[static UUID_LEN]) MUSTCHECK;
+/* rotate.c: insert a version with new material (inside kms_change). */
+enum err keys_version(struct kms *k, const uint8_t *uuid, const char *tenant,
+    enum key_kind kind, uint32_t version) MUSTCHECK;
+/* After an UPDATE of a row as the gate saw it: ERR_BUSY when it was changed
+ * since. */
+enum err keys_changed(struct kms *k, const struct keyref *key) MUSTCHECK;
 /* Make the default or the service key unless it is there. */
 enum err keys_make(
     struct kms *k, const struct kms_who *who, const struct name *n) MUSTCHECK;
 /* Describe the key with this ARN, past the gate. */
 enum err keys_describe(
     struct kms *k, const char *arn, struct kms_desc *ret) MUSTCHECK;
-/* Give the service key a new version when it is old. */
+/* Record what the service did by itself on behalf of ${who}, on the disk. */
+enum err keys_record(struct kms *k, const struct kms_who *who,
+    const char *event, const char *tenant, const uint8_t uuid[static UUID_LEN],
+    enum err outcome) MUSTCHECK;
+
+/* rotate.c: give the service key a new version when it is old. */
 enum err keys_service_rotate(
     struct kms *k, const struct kms_who *who) MUSTCHECK;
+
+/* A key whose time has come (timer.c). */
+struct due {
+	uint8_t uuid[UUID_LEN];
+	char tenant[KMS_NAME_MAX];
+	char arn[KMS_ARN_MAX];
+	enum key_kind kind;
+	bool told;   /* that it is in use, before */
+	int64_t now; /* seconds since 1970 */
+};
+/* rotate.c, life.c: do it, if it is due still. */
+enum err keys_rotate_due(struct kms *k, struct due *d) MUSTCHECK;
+enum err keys_delete_due(struct kms *k, struct due *d) MUSTCHECK;
+/* tags.c: add tags to a key (inside kms_change). */
+enum err tags_put(struct kms *k, const uint8_t uuid[static UUID_LEN],
+    const struct kms_tag *tags, size_t n) MUSTCHECK;
+enum err tags_check(const struct kms_tag *tags, size_t n) MUSTCHECK;
+/* May ${s} be a description?  ERR_INVAL. */
+enum err description_check(const char *s) MUSTCHECK;
 
 #endif

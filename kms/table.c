@@ -121,6 +121,9 @@ load_key(sqlite3_stmt *st, const char *region, struct tkey *k)
 	TRY(kdb_col_int(st, 4, KEY_CUSTOMER, KEY_SERVICE, &kind));
 	TRY(kdb_col_int(st, 5, INT64_MIN, INT64_MAX, &k->created));
 	TRY(kdb_col_text(st, 6, description, sizeof(description)));
+	TRY(kdb_col_int(st, 7, 0, INT64_MAX, &k->delete_at));
+	TRY(kdb_col_int(st, 8, 0, KMS_PERIOD_MAX, &k->rotate_days));
+	TRY(kdb_col_int(st, 9, 0, INT64_MAX, &k->rotate_at));
 	k->state = (enum kms_state)state;
 	k->kind = (enum key_kind)kind;
 	k->description = strdup(description);
@@ -136,7 +139,8 @@ load_keys(struct db *db, const char *region, struct table *t)
 	bool row = false;
 
 	TRY(kdb_query(db, &st,
-	    "SELECT id, uuid, tenant, state, kind, created, description "
+	    "SELECT id, uuid, tenant, state, kind, created, description, "
+	    "delete_at, rotate_days, rotate_at "
 	    "FROM keys ORDER BY uuid",
 	    ""));
 	for (;;) {
@@ -271,7 +275,10 @@ table_load(struct db *db, const char *region, struct table **ret)
 	TRY(load_versions(db, t));
 	TRY(load_aliases(db, t));
 	for (size_t i = 0; i < t->nkeys; i++)
-		if (t->keys[i].nv == 0)
+		/* A key waits for material, and may be given up waiting. */
+		if (t->keys[i].nv == 0 &&
+		    t->keys[i].state != KMS_PENDING_IMPORT &&
+		    t->keys[i].state != KMS_PENDING_DELETION)
 			return err_fail(
 			    ERR_CORRUPT, "keystore: a key has no material");
 	TRY(kdb_commit(&tx));
@@ -311,6 +318,7 @@ table_inherit(struct table *t, struct table *old)
 		if (k == NULL)
 			continue;
 		atomic_store(&k->calls, atomic_load(&o->calls));
+		atomic_store(&k->told, atomic_load(&o->told));
 		for (uint32_t j = 0; j < o->nv && j < k->nv; j++)
 			if (memcmp(k->v[j].sealed, o->v[j].sealed,
 				MATERIAL_SEALED) == 0)

@@ -39,9 +39,13 @@ struct tkey {
 	enum key_kind kind;
 	int64_t created;
 	char *description;
+	int64_t delete_at;   /* 0: not pending deletion */
+	int64_t rotate_days; /* period; 0: none */
+	int64_t rotate_at;
 	struct version *v; /* version i stands at i - 1 */
 	uint32_t nv;
 	_Atomic uint64_t calls; /* not yet written to the keystore */
+	atomic_bool told;       /* that it is due, but in use */
 };
 
 struct talias {

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 
 #include "kms/kms_internal.h"
@@ -24,14 +25,31 @@ tick(struct kms *k)
 		(void)epoch_bump(k->epoch);
 }
 
+/* Once a second, however often the epoch rises. */
+static void
+timer(struct kms *k, uint64_t *last)
+{
+	const uint64_t now = clock_mono_ns();
+	enum err e;
+
+	if (now - *last < TICK_MS * UINT64_C(1000000))
+		return;
+	*last = now;
+	e = kms_timer(k);
+	if (e != OK && !k->timer_failed)
+		log_warn("%s: %s", k->path, err_detail(e));
+	k->timer_failed = e != OK;
+}
+
 static void *
 watch_main(void *arg)
 {
 	struct kms *k = arg;
-	uint64_t seen = k->watch_seen;
+	uint64_t seen = k->watch_seen, fired = 0;
 	enum err e;
 
 	while (!atomic_load(&k->stop)) {
+		timer(k, &fired);
 		const uint64_t now = epoch_get(k->epoch);
 
 		if (now == seen) {

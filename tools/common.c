@@ -36,6 +36,8 @@ advice(enum err e)
 			"is written alias/NAME");
 	case ERR_KEYREVOKED:
 		return ("ssefs key enable brings it back");
+	case ERR_KEYDELETION:
+		return ("ssefs key cancel-deletion keeps it");
 	case ERR_NOTEMPTY:
 		return ("remove its files first");
 	case ERR_NOSPC:

@@ -32,7 +32,9 @@ test_bound_to_the_root_key(void **state)
 	kms_close(k);
 	set_format(p->path, 2);
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_ROOTKEY);
-	set_format(p->path, 3);
+	set_format(p->path, 4);
+	assert_int_equal(kms_open(p->path, NULL, &k), ERR_ROOTKEY);
+	set_format(p->path, 5);
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_VERSION);
 
 	(void)snprintf(path, sizeof(path), "%s/sealing.db", p->dir);
@@ -42,7 +44,9 @@ test_bound_to_the_root_key(void **state)
 	kms_close(k);
 	set_format(path, 1);
 	assert_int_equal(kms_open(path, NULL, &k), ERR_ROOTKEY);
-	set_format(path, 2);
+	set_format(path, 3);
+	assert_int_equal(kms_open(path, NULL, &k), ERR_ROOTKEY);
+	set_format(path, 4);
 	assert_ok(kms_open(path, NULL, &k));
 	kms_close(k);
 }

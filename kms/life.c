@@ -1,0 +1,315 @@
+/*
+ * The end of a key: scheduled, cancelled, carried out.
+ *
+ * A key is deleted for good when its time has come and nothing uses it.  Its
+ * rows go in one transaction, zeros take their place (PRAGMA secure_delete), and
+ * the WAL, which still held them, is emptied.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+#include "kms/gate.h"
+#include "kms/kms_internal.h"
+
+#define DAY_S (INT64_C(24) * 3600)
+#define WINDOW_MIN 7
+#define WINDOW_MAX 30
+
+/* ---- Uses --------------------------------------------------------------- */
+
+void
+kms_set_uses(struct kms *k, kms_uses_fn *fn, void *arg)
+{
+	RWLOCK_WRITE_SCOPE(&k->tab_lock);
+
+	k->uses = fn;
+	k->uses_arg = arg;
+}
+
+static enum err
+uses(struct kms *k, const char *arn, struct kms_uses *ret)
+{
+	kms_uses_fn *fn;
+	struct kms_desc d;
+	void *arg;
+
+	rwlock_read(&k->tab_lock);
+	fn = k->uses;
+	arg = k->uses_arg;
+	rwlock_drop(&k->tab_lock);
+	if (fn == NULL)
+		return err_fail(ERR_NOTSUP,
+		    "only who has the store open knows what uses a key");
+	TRY(keys_describe(k, arn, &d));
+	return fn(arg, &d, ret);
+}
+
+static enum err
+unused(struct kms *k, const char *arn)
+{
+	struct kms_uses u = { 0 };
+
+	TRY(uses(k, arn, &u));
+	if (u.objects == 0 && u.defaults == 0)
+		return OK;
+	return err_fail(ERR_KEYINUSE,
+	    "%s is in use by %" PRIu64 " objects and %" PRIu64 " defaults", arn,
+	    u.objects, u.defaults);
+}
+
+static enum err
+op_uses(struct kms *k, struct call *c)
+{
+
+	TRY(gate_key(k, c, c->keyname, "kms:DescribeKey", &c->key));
+	return uses(k, c->key.arn, c->arg);
+}
+
+enum err
+kms_key_uses(struct kms *k, const struct kms_who *who, const char *keyname,
+    struct kms_uses *ret)
+{
+	struct call c = { .who = who,
+		.event = "GetKeyUsage",
+		.read_only = true,
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = ret };
+
+	return gate_run(k, &c, op_uses);
+}
+
+/* ---- The waiting time --------------------------------------------------- */
+
+static enum err
+window_load(struct kms *k, const char *name, unsigned *ret)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t v = 0;
+	bool row = false;
+
+	TRY(kdb_query(
+	    &k->db, &st, "SELECT v FROM meta WHERE k = ?", "t", name));
+	TRY(kdb_step(&k->db, st, &row));
+	if (!row)
+		return OK;
+	TRY(kdb_col_int(st, 0, 1, KMS_WINDOW_LIMIT, &v));
+	*ret = (unsigned)v;
+	return OK;
+}
+
+enum err
+kms_window_get(struct kms *k, struct kms_window *ret)
+{
+	LOCK_SCOPE(&k->conn);
+
+	*ret = (struct kms_window){ WINDOW_MIN, WINDOW_MAX, WINDOW_MAX };
+	TRY(window_load(k, "window_min", &ret->min));
+	TRY(window_load(k, "window_max", &ret->max));
+	return window_load(k, "window", &ret->days);
+}
+
+static enum err
+window_tx(struct kms *k, void *arg)
+{
+	const struct kms_window *w = arg;
+
+	return kdb_run(&k->db,
+	    "INSERT OR REPLACE INTO meta(k, v) VALUES('window_min', ?), "
+	    "('window_max', ?), ('window', ?)",
+	    "iii", (int64_t)w->min, (int64_t)w->max, (int64_t)w->days);
+}
+
+static enum err
+op_window(struct kms *k, struct call *c)
+{
+	const struct kms_window *w = c->arg;
+
+	TRY(gate_policy(k, c, "kms:UpdateDeletionWindow", "*"));
+	if (w->min < 1 || w->min > w->days || w->days > w->max ||
+	    w->max > KMS_WINDOW_LIMIT)
+		return err_fail(ERR_INVAL,
+		    "the least, the usual and the longest waiting time are "
+		    "1 to %d days, in that order",
+		    KMS_WINDOW_LIMIT);
+	return kms_change(k, window_tx, c->arg, false);
+}
+
+enum err
+kms_window_set(
+    struct kms *k, const struct kms_who *who, const struct kms_window *w)
+{
+	struct kms_window copy = *w;
+	struct call c = {
+		.who = who, .event = "UpdateDeletionWindow", .arg = &copy
+	};
+
+	return gate_run(k, &c, op_window);
+}
+
+static enum err
+window_check(struct kms *k, unsigned *days)
+{
+	struct kms_window w;
+
+	TRY(kms_window_get(k, &w));
+	if (*days == 0)
+		*days = w.days;
+	if (*days < w.min || *days > w.max)
+		return err_fail(ERR_INVAL,
+		    "a key waits %u to %u days for its deletion in this store",
+		    w.min, w.max);
+	return OK;
+}
+
+/* ---- Scheduling --------------------------------------------------------- */
+
+struct schedule {
+	const struct keyref *key;
+	enum kms_state to;
+	int64_t at;
+};
+
+static enum err
+schedule_tx(struct kms *k, void *arg)
+{
+	const struct schedule *s = arg;
+
+	TRY(kdb_run(&k->db,
+	    "UPDATE keys SET state = ?, delete_at = ? "
+	    "WHERE uuid = ? AND state = ?",
+	    "iibi", (int64_t)s->to, s->at, (const void *)s->key->uuid,
+	    (size_t)UUID_LEN, (int64_t)s->key->state));
+	return keys_changed(k, s->key);
+}
+
+static enum err
+op_delete(struct kms *k, struct call *c)
+{
+	unsigned days = *(const unsigned *)c->arg;
+	struct schedule s = { .key = &c->key, .to = KMS_PENDING_DELETION };
+
+	TRY(gate_key(k, c, c->keyname, "kms:ScheduleKeyDeletion", &c->key));
+	TRY(state_managed(&c->key));
+	if (c->key.kind == KEY_DEFAULT)
+		return err_fail(
+		    ERR_PERM, "a tenant's default key cannot be deleted");
+	TRY(state_allows(&c->key, KEY_OP_DELETE));
+	TRY(window_check(k, &days));
+	TRY(unused(k, c->key.arn));
+	s.at = clock_wall().tv_sec + days * DAY_S;
+	return kms_change(k, schedule_tx, &s, true);
+}
+
+enum err
+kms_key_delete(struct kms *k, const struct kms_who *who, const char *keyname,
+    unsigned days)
+{
+	struct call c = { .who = who,
+		.event = "ScheduleKeyDeletion",
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = &days };
+
+	return gate_run(k, &c, op_delete);
+}
+
+static enum err
+op_cancel(struct kms *k, struct call *c)
+{
+	struct schedule s = { .key = &c->key, .to = KMS_DISABLED };
+
+	TRY(gate_key(k, c, c->keyname, "kms:CancelKeyDeletion", &c->key));
+	TRY(state_allows(&c->key, KEY_OP_CANCEL));
+	return kms_change(k, schedule_tx, &s, false);
+}
+
+enum err
+kms_key_cancel_deletion(
+    struct kms *k, const struct kms_who *who, const char *keyname)
+{
+	struct call c = { .who = who,
+		.event = "CancelKeyDeletion",
+		.keyname = keyname == NULL ? "" : keyname };
+
+	return gate_run(k, &c, op_cancel);
+}
+
+/* ---- Carrying it out ---------------------------------------------------- */
+
+static enum err
+delete_tx(struct kms *k, void *arg)
+{
+	static const char *const rest[] = {
+		"DELETE FROM versions WHERE key = ?",
+		"DELETE FROM aliases WHERE key = ?",
+		"DELETE FROM tags WHERE key = ?",
+	};
+	const struct due *d = arg;
+
+	/* It may have been cancelled, or put off, since the table was read. */
+	TRY(kdb_run(&k->db,
+	    "DELETE FROM keys WHERE uuid = ? AND state = ? AND delete_at <= ?",
+	    "bii", (const void *)d->uuid, (size_t)UUID_LEN,
+	    (int64_t)KMS_PENDING_DELETION, d->now));
+	if (sqlite3_changes(k->db.h) == 0)
+		return ERR_EXIST;
+	for (size_t i = 0; i < COUNTOF(rest); i++)
+		TRY(kdb_run(&k->db, rest[i], "b", (const void *)d->uuid,
+		    (size_t)UUID_LEN));
+	return OK;
+}
+
+/* The WAL holds what the pages were. */
+static void
+erase(struct kms *k)
+{
+	LOCK_SCOPE(&k->conn);
+
+	if (kdb_exec(&k->db, "PRAGMA wal_checkpoint(TRUNCATE)") != OK)
+		log_warn(
+		    "%s: the log of the keystore could not be emptied; the "
+		    "sealed material of a deleted key is in it until the "
+		    "keystore is closed",
+		    k->path);
+}
+
+static void
+tell(struct kms *k, const struct due *d, enum err e)
+{
+	struct tkey *t;
+
+	log_warn("key %s is due to be deleted, and is not: %s", d->arn,
+	    err_detail(e));
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	t = table_by_id(k->tab, d->uuid);
+	if (t != NULL)
+		atomic_store(&t->told, true);
+}
+
+enum err
+keys_delete_due(struct kms *k, struct due *d)
+{
+	const struct kms_who who = {
+		.tenant = d->tenant, .user = "ssefs", .agent = "timer"
+	};
+	enum err e = unused(k, d->arn);
+
+	if (e != OK && d->told)
+		return OK;
+	if (e != OK)
+		tell(k, d, e);
+	/* Before it is done: what cannot be undone is never unrecorded. */
+	const enum err logged =
+	    keys_record(k, &who, "DeleteKey", d->tenant, d->uuid, e);
+	if (e != OK || logged != OK)
+		return logged;
+	e = kms_change(k, delete_tx, d, false);
+	if (e == ERR_EXIST)
+		return kms_fresh(k);
+	TRY(e);
+	erase(k);
+	log_info("key %s was deleted", d->arn);
+	return OK;
+}

@@ -1,0 +1,217 @@
+/*
+ * Rotation: new versions of master keys, by hand and by period.  The old ones
+ * stay and decrypt.
+ */
+#include <string.h>
+
+#include "lib/base/clock.h"
+
+#include "kms/gate.h"
+#include "kms/kms_internal.h"
+
+#define DAY_S (INT64_C(24) * 3600)
+#define SERVICE_ROTATE_S (365 * DAY_S)
+#define SERVICE_CHECK_NS (UINT64_C(3600) * 1000000000)
+
+enum err
+keys_version(struct kms *k, const uint8_t *uuid, const char *tenant,
+    enum key_kind kind, uint32_t version)
+{
+	const int64_t now = clock_wall().tv_sec;
+	uint8_t sealed[MATERIAL_SEALED];
+
+	TRY(material_seal(
+	    k->seal, k->uuid, uuid, tenant, kind, version, now, sealed));
+	return kdb_run(&k->db,
+	    "INSERT INTO versions(key, version, created, sealed) "
+	    "VALUES(?,?,?,?)",
+	    "biib", (const void *)uuid, (size_t)UUID_LEN, (int64_t)version, now,
+	    (const void *)sealed, sizeof(sealed));
+}
+
+struct rotate {
+	uint8_t uuid[UUID_LEN];
+	char tenant[KMS_NAME_MAX];
+	enum key_kind kind;
+	int64_t older; /* only when the current version is older than this */
+};
+
+static enum err
+rotate_tx(struct kms *k, void *arg)
+{
+	const struct rotate *r = arg;
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t version = 0, created = 0;
+	bool row = false;
+
+	TRY(kdb_query(&k->db, &st,
+	    "SELECT version, created FROM versions WHERE key = ? "
+	    "ORDER BY version DESC LIMIT 1",
+	    "b", (const void *)r->uuid, sizeof(r->uuid)));
+	TRY(kdb_step(&k->db, st, &row));
+	if (!row)
+		return err_fail(ERR_NOKEY, "no such key");
+	TRY(kdb_col_int(st, 0, 1, UINT32_MAX - 1, &version));
+	TRY(kdb_col_int(st, 1, INT64_MIN, INT64_MAX, &created));
+	if (r->older != 0 && created > r->older)
+		return ERR_EXIST;
+	return keys_version(
+	    k, r->uuid, r->tenant, r->kind, (uint32_t)version + 1);
+}
+
+static void
+rotate_of(const struct keyref *key, struct rotate *r)
+{
+
+	memcpy(r->uuid, key->uuid, UUID_LEN);
+	memcpy(r->tenant, key->tenant, sizeof(r->tenant));
+	r->kind = key->kind;
+}
+
+/* When was the current version of the service key made? */
+static enum err
+service_age(struct kms *k, struct rotate *r, int64_t *ret_created)
+{
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const struct name n = { .tenant = NAME_SERVICE_TENANT,
+		.alias = KMS_SERVICE_KEY };
+	const struct tkey *t = table_find(k->tab, &n);
+
+	if (t == NULL)
+		return ERR_NOKEY;
+	memcpy(r->uuid, t->uuid, UUID_LEN);
+	memcpy(r->tenant, t->tenant, sizeof(r->tenant));
+	r->kind = t->kind;
+	*ret_created = t->v[t->nv - 1].created;
+	return OK;
+}
+
+enum err
+keys_service_rotate(struct kms *k, const struct kms_who *who)
+{
+	struct rotate r = { 0 };
+	const uint64_t now = clock_mono_ns();
+	uint64_t last = atomic_load(&k->service_checked);
+	int64_t created = 0;
+	enum err e;
+
+	if ((last != 0 && now - last < SERVICE_CHECK_NS) ||
+	    !atomic_compare_exchange_strong(&k->service_checked, &last, now))
+		return OK;
+	r.older = clock_wall().tv_sec - SERVICE_ROTATE_S;
+	TRY(service_age(k, &r, &created));
+	if (created > r.older)
+		return OK;
+	e = kms_change(k, rotate_tx, &r, false);
+	if (e == ERR_EXIST)
+		return kms_fresh(k);
+	TRY(e);
+	return keys_record(k, who, "RotateKey", r.tenant, r.uuid, OK);
+}
+
+static enum err
+op_rotate(struct kms *k, struct call *c)
+{
+	struct rotate r = { 0 };
+
+	TRY(gate_key(k, c, c->keyname, "kms:RotateKeyOnDemand", &c->key));
+	TRY(state_allows(&c->key, KEY_OP_ROTATE));
+	rotate_of(&c->key, &r);
+	return kms_change(k, rotate_tx, &r, false);
+}
+
+enum err
+kms_key_rotate(struct kms *k, const struct kms_who *who, const char *keyname)
+{
+	struct call c = { .who = who,
+		.event = "RotateKeyOnDemand",
+		.make = true,
+		.keyname = keyname == NULL ? "" : keyname };
+
+	return gate_run(k, &c, op_rotate);
+}
+
+/* ---- By period ---------------------------------------------------------- */
+
+struct period {
+	const struct keyref *key;
+	unsigned days;
+};
+
+static enum err
+period_tx(struct kms *k, void *arg)
+{
+	const struct period *p = arg;
+	const int64_t now = clock_wall().tv_sec;
+
+	TRY(kdb_run(&k->db,
+	    "UPDATE keys SET rotate_days = ?, rotate_at = ? "
+	    "WHERE uuid = ? AND state = ?",
+	    "iibi", (int64_t)p->days, p->days == 0 ? 0 : now + p->days * DAY_S,
+	    (const void *)p->key->uuid, (size_t)UUID_LEN,
+	    (int64_t)p->key->state));
+	return keys_changed(k, p->key);
+}
+
+static enum err
+op_rotation(struct kms *k, struct call *c)
+{
+	const unsigned days = *(const unsigned *)c->arg;
+	struct period p = { &c->key, days };
+
+	TRY(gate_key(k, c, c->keyname,
+	    days == 0 ? "kms:DisableKeyRotation" : "kms:EnableKeyRotation",
+	    &c->key));
+	TRY(state_managed(&c->key));
+	TRY(state_allows(&c->key, KEY_OP_ROTATE));
+	if (days > KMS_PERIOD_MAX)
+		return err_fail(
+		    ERR_INVAL, "a period is 1 to %d days", KMS_PERIOD_MAX);
+	return kms_change(k, period_tx, &p, false);
+}
+
+enum err
+kms_key_rotation(struct kms *k, const struct kms_who *who, const char *keyname,
+    unsigned days)
+{
+	struct call c = { .who = who,
+		.event = days == 0 ? "DisableKeyRotation" : "EnableKeyRotation",
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = &days };
+
+	return gate_run(k, &c, op_rotation);
+}
+
+/* A store may have been closed for several periods; the next one begins now. */
+static enum err
+due_tx(struct kms *k, void *arg)
+{
+	const struct due *d = arg;
+	struct rotate r = { .kind = d->kind };
+
+	TRY(kdb_run(&k->db,
+	    "UPDATE keys SET rotate_at = ? + rotate_days * 86400 WHERE uuid = "
+	    "? "
+	    "AND state = ? AND rotate_days <> 0 AND rotate_at <= ?",
+	    "ibii", d->now, (const void *)d->uuid, (size_t)UUID_LEN,
+	    (int64_t)KMS_ENABLED, d->now));
+	if (sqlite3_changes(k->db.h) == 0)
+		return ERR_EXIST;
+	memcpy(r.uuid, d->uuid, UUID_LEN);
+	memcpy(r.tenant, d->tenant, sizeof(r.tenant));
+	return rotate_tx(k, &r);
+}
+
+enum err
+keys_rotate_due(struct kms *k, struct due *d)
+{
+	const struct kms_who who = {
+		.tenant = d->tenant, .user = "ssefs", .agent = "timer"
+	};
+	const enum err e = kms_change(k, due_tx, d, false);
+
+	if (e == ERR_EXIST)
+		return kms_fresh(k);
+	TRY(e);
+	return keys_record(k, &who, "RotateKey", d->tenant, d->uuid, OK);
+}

@@ -1,0 +1,256 @@
+/*
+ * Tags and descriptions: what people note on a key.  Nothing here depends on
+ * them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kms/gate.h"
+#include "kms/kms_internal.h"
+
+/* ---- What they may be --------------------------------------------------- */
+
+enum err
+description_check(const char *s)
+{
+
+	if (strnlen(s, KMS_DESC_MAX) == KMS_DESC_MAX || !name_utf8_ok(s))
+		return err_fail(ERR_INVAL,
+		    "a description is UTF-8 of %d bytes at most",
+		    KMS_DESC_MAX - 1);
+	return OK;
+}
+
+static enum err
+tag_check(const struct kms_tag *t)
+{
+	const size_t len = strnlen(t->name, KMS_TAG_NAME_MAX);
+
+	if (len == 0 || len == KMS_TAG_NAME_MAX || !name_utf8_ok(t->name))
+		return err_fail(ERR_INVAL,
+		    "a tag's name is UTF-8 of 1 to %d bytes",
+		    KMS_TAG_NAME_MAX - 1);
+	if (strncmp(t->name, "aws:", 4) == 0)
+		return err_fail(
+		    ERR_INVAL, "tags beginning with \"aws:\" are reserved");
+	if (strnlen(t->value, KMS_TAG_MAX) == KMS_TAG_MAX ||
+	    !name_utf8_ok(t->value))
+		return err_fail(ERR_INVAL,
+		    "a tag's value is UTF-8 of %d bytes at most",
+		    KMS_TAG_MAX - 1);
+	return OK;
+}
+
+enum err
+tags_check(const struct kms_tag *tags, size_t n)
+{
+
+	for (size_t i = 0; i < n; i++)
+		TRY(tag_check(&tags[i]));
+	return OK;
+}
+
+/* ---- Changing ----------------------------------------------------------- */
+
+static enum err
+tags_count(struct kms *k, const uint8_t uuid[static UUID_LEN])
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t n = 0;
+	bool row = false;
+
+	TRY(kdb_query(&k->db, &st, "SELECT count(*) FROM tags WHERE key = ?",
+	    "b", (const void *)uuid, (size_t)UUID_LEN));
+	TRY(kdb_step(&k->db, st, &row));
+	TRY(kdb_col_int(st, 0, 0, INT64_MAX, &n));
+	if (n > KMS_TAGS_MAX)
+		return err_fail(
+		    ERR_LIMIT, "a key has %d tags at most", KMS_TAGS_MAX);
+	return OK;
+}
+
+enum err
+tags_put(struct kms *k, const uint8_t uuid[static UUID_LEN],
+    const struct kms_tag *tags, size_t n)
+{
+
+	for (size_t i = 0; i < n; i++)
+		TRY(kdb_run(&k->db,
+		    "INSERT OR REPLACE INTO tags(key, name, value) "
+		    "VALUES(?,?,?)",
+		    "btt", (const void *)uuid, (size_t)UUID_LEN, tags[i].name,
+		    tags[i].value));
+	return tags_count(k, uuid);
+}
+
+struct note {
+	const struct keyref *key;
+	const struct kms_tag *tags;
+	const char *const *names; /* to be removed */
+	size_t n;
+	const char *text; /* description */
+};
+
+static enum err
+tag_set_tx(struct kms *k, void *arg)
+{
+	const struct note *a = arg;
+
+	return tags_put(k, a->key->uuid, a->tags, a->n);
+}
+
+static enum err
+tag_remove_tx(struct kms *k, void *arg)
+{
+	const struct note *a = arg;
+
+	for (size_t i = 0; i < a->n; i++)
+		TRY(kdb_run(&k->db,
+		    "DELETE FROM tags WHERE key = ? AND name = ?", "bt",
+		    (const void *)a->key->uuid, (size_t)UUID_LEN, a->names[i]));
+	return OK;
+}
+
+static enum err
+description_tx(struct kms *k, void *arg)
+{
+	const struct note *a = arg;
+
+	TRY(kdb_run(&k->db, "UPDATE keys SET description = ? WHERE uuid = ?",
+	    "tb", a->text, (const void *)a->key->uuid, (size_t)UUID_LEN));
+	return keys_changed(k, a->key);
+}
+
+static enum err
+change_note(
+    struct kms *k, struct call *c, const char *action, kms_change_fn *fn)
+{
+	struct note *a = c->arg;
+
+	TRY(gate_key(k, c, c->keyname, action, &c->key));
+	TRY(state_managed(&c->key));
+	TRY(state_allows(&c->key, KEY_OP_CHANGE));
+	a->key = &c->key;
+	return kms_change(k, fn, a, false);
+}
+
+static enum err
+op_tag_set(struct kms *k, struct call *c)
+{
+	const struct note *a = c->arg;
+
+	TRY(tags_check(a->tags, a->n));
+	return change_note(k, c, "kms:TagResource", tag_set_tx);
+}
+
+enum err
+kms_tag_set(struct kms *k, const struct kms_who *who, const char *keyname,
+    const struct kms_tag *tags, size_t n)
+{
+	struct note a = { .tags = tags, .n = n };
+	struct call c = { .who = who,
+		.event = "TagResource",
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = &a };
+
+	return gate_run(k, &c, op_tag_set);
+}
+
+static enum err
+op_tag_remove(struct kms *k, struct call *c)
+{
+
+	return change_note(k, c, "kms:UntagResource", tag_remove_tx);
+}
+
+enum err
+kms_tag_remove(struct kms *k, const struct kms_who *who, const char *keyname,
+    const char *const *names, size_t n)
+{
+	struct note a = { .names = names, .n = n };
+	struct call c = { .who = who,
+		.event = "UntagResource",
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = &a };
+
+	return gate_run(k, &c, op_tag_remove);
+}
+
+static enum err
+op_description(struct kms *k, struct call *c)
+{
+	const struct note *a = c->arg;
+
+	TRY(description_check(a->text));
+	return change_note(k, c, "kms:UpdateKeyDescription", description_tx);
+}
+
+enum err
+kms_key_set_description(struct kms *k, const struct kms_who *who,
+    const char *keyname, const char *text)
+{
+	struct note a = { .text = text };
+	struct call c = { .who = who,
+		.event = "UpdateKeyDescription",
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = &a };
+
+	return gate_run(k, &c, op_description);
+}
+
+/* ---- Reading ------------------------------------------------------------ */
+
+struct tag_text {
+	char name[KMS_TAG_NAME_MAX];
+	char value[KMS_TAG_MAX];
+};
+
+/* Copied out, so that callbacks run without a lock. */
+struct tag_list {
+	struct tag_text v[KMS_TAGS_MAX];
+	size_t n;
+};
+
+static enum err
+op_tag_list(struct kms *k, struct call *c)
+{
+	struct tag_list *l = c->arg;
+
+	TRY(gate_key(k, c, c->keyname, "kms:ListResourceTags", &c->key));
+	LOCK_SCOPE(&k->conn);
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	bool row = false;
+
+	TRY(kdb_query(&k->db, &st,
+	    "SELECT name, value FROM tags WHERE key = ? ORDER BY name", "b",
+	    (const void *)c->key.uuid, (size_t)UUID_LEN));
+	for (l->n = 0; l->n < KMS_TAGS_MAX; l->n++) {
+		struct tag_text *t = &l->v[l->n];
+
+		TRY(kdb_step(&k->db, st, &row));
+		if (!row)
+			break;
+		TRY(kdb_col_text(st, 0, t->name, sizeof(t->name)));
+		TRY(kdb_col_text(st, 1, t->value, sizeof(t->value)));
+	}
+	return OK;
+}
+
+enum err
+kms_tag_list(struct kms *k, const struct kms_who *who, const char *keyname,
+    void (*cb)(void *arg, const char *name, const char *value), void *arg)
+{
+	struct tag_list *l CLEANUP_FREE = calloc(1, sizeof(*l));
+	struct call c = { .who = who,
+		.event = "ListResourceTags",
+		.read_only = true,
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = l };
+
+	if (l == NULL)
+		return ERR_NOMEM;
+	TRY(gate_run(k, &c, op_tag_list));
+	for (size_t i = 0; i < l->n; i++)
+		cb(arg, l->v[i].name, l->v[i].value);
+	return OK;
+}

@@ -1,0 +1,65 @@
+/*
+ * The timer: what happens to keys by themselves, when its time has come.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+
+#include "kms/kms_internal.h"
+
+static bool
+delete_due(const struct tkey *t, int64_t now)
+{
+
+	return t->state == KMS_PENDING_DELETION && t->delete_at <= now;
+}
+
+static bool
+rotate_due(const struct tkey *t, int64_t now)
+{
+
+	return t->state == KMS_ENABLED && t->rotate_days != 0 &&
+	       t->rotate_at <= now;
+}
+
+/* The first key after the ${*pos}th for which it is time. */
+static bool
+next_due(struct kms *k, size_t *pos, struct due *d, bool *ret_delete)
+{
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+
+	while (*pos < k->tab->nkeys) {
+		const struct tkey *t = &k->tab->keys[(*pos)++];
+
+		*ret_delete = delete_due(t, d->now);
+		if (!*ret_delete && !rotate_due(t, d->now))
+			continue;
+		memcpy(d->uuid, t->uuid, UUID_LEN);
+		memcpy(d->tenant, t->tenant, sizeof(d->tenant));
+		strcpy(d->arn, t->arn);
+		d->kind = t->kind;
+		d->told = atomic_load(&t->told);
+		return true;
+	}
+	return false;
+}
+
+enum err
+kms_timer(struct kms *k)
+{
+	struct due d = { .now = clock_wall().tv_sec };
+	enum err first = OK;
+	bool delete;
+
+	/* A key that goes moves those behind it up by one; it is passed over
+	 * until the next time. */
+	for (size_t pos = 0; next_due(k, &pos, &d, &delete);) {
+		const enum err e =
+		    delete ? keys_delete_due(k, &d) : keys_rotate_due(k, &d);
+
+		if (first == OK)
+			first = e;
+	}
+	return first;
+}
