@@ -261,7 +261,9 @@ def segrec():
     rows = [row(1, 0, 0, 0), row(1, 4, 1, 1), row(1, 5, 0, 0), row(2, 0, 0, 0),
             row(1, 1, 2, 0), row(1, 1, 1, 2), row(1, 1, 1, 1, b"x"),
             row(1, 0, 0, 0)[:-1], row(1, 0, 1, 0)[:8], b""]
-    put("segrec", [b"\1\0\7" + r for r in rows] + [b"\0\0\0" + rows[0]])
+    put("segrec", [b"\1\0\7" + r for r in rows] + [b"\0\0\0" + rows[0]] +
+        [b"\1" + struct.pack(">H", 8 * byte + 3) + rows[1]
+         for byte in (4, 8, 20, 40, 50, 70, 80, 95)])
 
 
 def epoch():
