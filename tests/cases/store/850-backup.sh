@@ -73,8 +73,11 @@ rm -rf "$T/rel"
 	n=0
 	while [ -e "$T/go" ]; do
 		n=$((n + 1))
-		printf '%08d' "$n" >"$T/n" && cp "$T/n" "$M/docs/first"
-		cp "$T/n" "$M/docs/second"
+		# By rename: a file that is written over is empty for a moment.
+		for f in first second; do
+			printf '%08d' "$n" >"$M/docs/new" &&
+			    mv "$M/docs/new" "$M/docs/$f"
+		done
 		head -c 200000 /dev/urandom >"$M/docs/w.$((n % 5))"
 		[ $((n % 3)) -ne 0 ] || rm "$M/docs/w.$((n % 5))"
 	done
