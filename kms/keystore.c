@@ -413,12 +413,14 @@ open_once(const char *path, const struct kms_root *root, struct kms **ret)
 enum err
 kms_open(const char *path, const struct kms_root *root, struct kms **ret)
 {
-	enum err e = open_once(path, root, ret);
+	const bool full = reserve_needed(path);
+	enum err e;
 
-	/* Not always does SQLite say that it is the room that is missing. */
-	if ((e == ERR_NOSPC || e == ERR_IO) && reserve_give(path))
-		e = open_once(path, root, ret);
-	if (e == OK)
+	if (full)
+		(void)reserve_give(path);
+	e = open_once(path, root, ret);
+	/* On a full disk it comes back with the close. */
+	if (e == OK && !full)
 		reserve_take(path);
 	return e;
 }

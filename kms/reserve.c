@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "kms/reserve.h"
 #include "kms/sysfd.h"
@@ -36,11 +37,24 @@ reserve_take(const char *path)
 }
 
 bool
+reserve_needed(const char *path)
+{
+	struct statvfs v;
+
+	return sys->statvfs(path, &v) == 0 &&
+	       (uint64_t)v.f_bavail * v.f_frsize < (uint64_t)ROOM;
+}
+
+bool
 reserve_give(const char *path)
 {
 	int fd CLEANUP_SYSFD = reserve_open(path, 0);
 	struct stat st;
 
-	return fd >= 0 && sys->fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	       st.st_size != 0 && sys->ftruncate(fd, 0) == 0;
+	if (fd < 0 || sys->fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size == 0 || sys->ftruncate(fd, 0) != 0)
+		return false;
+	/* Filesystems that never write in place have the room after that. */
+	(void)syncfs(fd);
+	return true;
 }

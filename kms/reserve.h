@@ -13,6 +13,9 @@
 
 /* Take the room unless it is taken, or the disk has not got it. */
 void reserve_take(const char *path);
+/* Is so little left that opening could fail?  Asked before, as SQLite maps what
+ * it makes, and missing room can show as a SIGBUS. */
+bool reserve_needed(const char *path);
 /* Give it up; false when there was none. */
 bool reserve_give(const char *path);
 
