@@ -148,7 +148,9 @@ start_model(struct session *s, enum config cfg)
 static void
 make(enum config cfg, struct base *b)
 {
+	const struct kms_root root = { KMS_ROOT_FILE, SIM_ROOT "/s.key", NULL };
 	const struct store_init in = { .dir = store_dir,
+		.root = &root,
 		.no_kms = no_kms(cfg),
 		.seal_metadata = cfg == CFG_SEALED };
 	const struct store_opts o = base_opts();

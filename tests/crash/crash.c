@@ -1,12 +1,11 @@
 /*
  * crash: the store on a simulated disk, and the power cut everywhere.
  *
- *	crash			all sequences of one step, then random ones of
- *				the other kinds, for CRASH_SECONDS (20)
- *	crash all		all of one step, with kills and failing syncs,
- *				all of two steps,
- *				then random ones of three, for CRASH_SECONDS, or
- *				for ever without it
+ *	crash			sequences of one step by turns with random ones
+ *				of the other kinds, for CRASH_SECONDS (20)
+ *	crash all		all of one step, of one with kills and failing
+ *				syncs, of two steps, then random ones of three,
+ *				for CRASH_SECONDS, or for ever without it
  *	crash three		only the last of these
  *	crash SEED [CUT]	that run; only that cut, in more states
  *
@@ -128,23 +127,37 @@ random_seed(enum part part, uint64_t r)
 	return (work_twos() + r % 1000000000);
 }
 
+/* The next seed: every other one of one step, as long as there are any, and of
+ * the other kinds by turns. */
+static uint64_t
+next_seed(uint64_t i, uint64_t *ones, uint64_t *rnd, enum part *ret)
+{
+	*ret = PART_THREE;
+	if (!run.all && !run.three)
+		*ret = i % 2 == 0 && *ones < work_ones()
+			   ? PART_ONE
+			   : (enum part)(PART_HURT + i / 2 % 3);
+	if (*ret != PART_ONE)
+		return (random_seed(*ret, rnd_next(rnd, UINT64_MAX)));
+	*ones += run.jobs;
+	return (*ones - run.jobs);
+}
+
 static void
 work(unsigned no)
 {
-	uint64_t rnd = run.seed;
-	bool good = run.three || range(no, PART_ONE, 0, work_ones());
+	uint64_t rnd = run.seed * JOBS_MAX + no, ones = no;
+	enum part part;
+	bool good = true;
 
-	if (good && run.all)
-		good = range(no, PART_HURT, work_ones(), work_hurts()) &&
+	if (run.all)
+		good = range(no, PART_ONE, 0, work_ones()) &&
+		       range(no, PART_HURT, work_ones(), work_hurts()) &&
 		       range(no, PART_TWO, work_hurts(), work_twos());
 	for (uint64_t i = 0; good && !late(); i++) {
-		const enum part part = run.all || run.three
-					   ? PART_THREE
-					   : (enum part)(1 + i / run.jobs % 3);
-		const uint64_t r = rnd_next(&rnd, UINT64_MAX);
+		const uint64_t seed = next_seed(i, &ones, &rnd, &part);
 
-		if (i % run.jobs == no)
-			good = one(&run.w[no], part, random_seed(part, r));
+		good = one(&run.w[no], part, seed);
 	}
 }
 

@@ -111,8 +111,10 @@ void io_text(const struct io *io, char *ret, size_t size);
 
 /*
  * sim_start(root): from now on every path below ${root}, an absolute one, is
- * looked for on the mounted disk, and there is nothing else.
+ * looked for on the mounted disk, and there is nothing else.  SIM_ROOT is another
+ * name of it, for paths that are stored: the same in every run.
  */
+#define SIM_ROOT "/simulated"
 void sim_start(const char *root);
 /* Mount ${d}; changes are added to ${log} unless it is NULL. */
 void sim_mount(struct disk *d, struct iolog *log);

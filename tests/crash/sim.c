@@ -59,9 +59,12 @@ fails(int errnum)
 static bool
 below(const char *path, char ret[static DISK_PATH])
 {
-	const size_t len = strlen(sim.root);
+	const char *root = strncmp(path, SIM_ROOT, strlen(SIM_ROOT)) == 0
+			       ? SIM_ROOT
+			       : sim.root;
+	const size_t len = strlen(root);
 
-	if (strncmp(path, sim.root, len) != 0 ||
+	if (strncmp(path, root, len) != 0 ||
 	    (path[len] != '/' && path[len] != '\0') ||
 	    strlen(path + len) > DISK_PATH)
 		return (false);

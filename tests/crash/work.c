@@ -382,7 +382,8 @@ come_back(struct run *r)
 static bool
 run_init(struct run *r)
 {
-	const struct store_init in = { .dir = base_dir() };
+	const struct kms_root root = { KMS_ROOT_FILE, SIM_ROOT "/s.key", NULL };
+	const struct store_init in = { .dir = base_dir(), .root = &root };
 	const struct store_opts o = base_opts();
 	enum err e = store_create_dir(&in);
 	size_t begin;
