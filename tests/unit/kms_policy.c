@@ -115,7 +115,7 @@ static const struct {
 	    "Statement[0].Resource", "without a name", 1, 69 },
 	{ A12(ALLOW("\"*\"", "\"arn:aws:kms:*:*:key/${a, b}\"")),
 	    "Statement[0].Resource", "default of a policy variable", 1, 69 },
-	{ "{ // why\n}", "", "comments are for Version 1", 1, 69 },
+	{ "{ // why\n}", "", "comments are for Version 1", 1, 3 },
 };
 
 static void
