@@ -40,7 +40,7 @@ struct control {
 	bool thread_on;
 	/* The listening thread's, and control_stop()'s after it. */
 	bool job_on;           /* ${job} is to be joined */
-	atomic_bool job_ended; /* it has nothing more to do */
+	atomic_bool job_ended; /* it has nothing more to do but answer */
 	struct client worked;  /* ${job}'s while it runs */
 };
 
@@ -268,9 +268,11 @@ job_main(void *arg)
 	/* A backup that was made before is one. */
 	if (ending(c) && (e != OK || cl->req.op == CONTROL_SCRUB))
 		e = err_fail(ERR_BUSY, "the filesystem is being unmounted");
+	/* Before the answer: who has it may ask for the next at once.  What is
+	 * left to do is short, or has a deadline. */
+	c->job_ended = true;
 	conclude(cl, &out, e);
 	(void)close(cl->fd);
-	c->job_ended = true;
 	return (NULL);
 }
 

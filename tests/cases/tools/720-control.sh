@@ -79,6 +79,11 @@ for i in 1 2 3; do
 	is "scrub $i: exit" $? 0
 	like "scrub $i: clean" "$out" '^[0-9]+ files, [0-9]+ blocks.*: clean$'
 done
+busy=0
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	"$SSEFS" scrub >/dev/null 2>"$T/again" || busy=$((busy + 1))
+done
+is "one after the other, each is served" $busy 0
 is "scrub --json" "$("$SSEFS" scrub --json |
     jq -c '[.clean, .bad, .skipped, (.bytes >= 4000000)]')" \
     '[true,0,0,true]'
