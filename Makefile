@@ -98,10 +98,10 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread \
 all: $(O)/ssefs
 
 # Installs missing packages when root, else names them in one line.
-.PHONY: deps deps-run deps-test deps-bench deps-fuzz deps-faults
+.PHONY: deps deps-run deps-test deps-bench deps-fuzz deps-faults deps-valgrind
 deps:
 	@sh tools/deps.sh build
-deps-run deps-test deps-bench deps-fuzz deps-faults: deps-%:
+deps-run deps-test deps-bench deps-fuzz deps-faults deps-valgrind: deps-%:
 	@sh tools/deps.sh $*
 
 # Objects are made anew when the compiler or its flags change.
@@ -200,6 +200,7 @@ help:
 	@echo 'make cases          run the shell cases (CASES=tests/cases/keys)'
 	@echo 'make check-asan     unit and model tests under ASan and UBSan'
 	@echo 'make tsan           unit and model tests under TSan'
+	@echo 'make valgrind       unit and model tests under valgrind'
 	@echo 'make kills          mounts killed at each call, and 100 at random'
 	@echo 'make soak           load for SOAK_SECONDS=1800, then PostgreSQL'
 	@echo 'make crash          power cuts, on and on (CRASH_SECONDS, CRASH_SEED)'
@@ -253,6 +254,10 @@ crash: deps-test crash-progs
 .PHONY: faults
 faults: deps-faults
 	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run faults
+
+.PHONY: valgrind
+valgrind: deps-valgrind
+	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run valgrind
 
 .PHONY: check-layers
 check-layers:

@@ -22,9 +22,10 @@ for group; do
 	test) want="$want $test" ;;
 	bench) want="$want $bench" ;;
 	fuzz) want="$want $fuzz" ;;
+	valgrind) want="$want $test valgrind" ;;
 	faults) want="$want $faults" ;;
 	*)
-		echo "usage: deps.sh build|run|test|bench|fuzz|faults" >&2
+		echo "usage: deps.sh build|run|test|bench|fuzz|faults|valgrind" >&2
 		exit 2
 		;;
 	esac
