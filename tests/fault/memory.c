@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "lib/base/attrs.h"
 #include "tests/fault/memory.h"
 
 /* What glibc's own are called beside their usual names. */
@@ -31,7 +32,7 @@ memory_mend(void)
 	return (atomic_load(&hits));
 }
 
-static bool
+static bool UNUSED
 fails(void)
 {
 	unsigned n = atomic_load_explicit(&left, memory_order_relaxed);

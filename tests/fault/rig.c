@@ -202,7 +202,7 @@ jobs_start(void (*fn)(const void *arg), const void *arg)
 	fn(arg);
 	rig_end();
 	(void)fflush(stdout);
-	_exit(0);
+	exit(0);
 }
 
 bool
