@@ -182,11 +182,9 @@ op_other_matches(enum policy_dialect d, const char *pattern, const char *action,
     bool on_object)
 {
 	const bool s3 = strncmp(action, "s3:", 3) == 0;
-	char name[160];
+	char name[ACTION_MAX + 16];
 	const char *prefix = "";
 
-	if (strlen(action) > 128)
-		return false;
 	if (s3 && d == POLICY_RAM)
 		prefix = "oss:";
 	else if (s3 && d == POLICY_OBS)

@@ -54,6 +54,8 @@ static bool
 eval_begin(struct eval *ev, const struct policy_request *req)
 {
 
+	if (strlen(req->action) > ACTION_MAX)
+		return false;
 	ev->req = req;
 	ev->on_object = ev->container = ev->unresolved = false;
 	ev->time[0] = ev->principal[0] = '\0';

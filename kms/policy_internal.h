@@ -277,15 +277,19 @@ bool op_constrained(int op);
 const char *op_name(int op);
 /* The operations that a pattern of the dialect names. */
 uint64_t op_matching(enum policy_dialect d, const char *pattern);
-/* Does a pattern name the action of a request that is not in the table? */
+/* Does a pattern name the action of a request that is not in the table, of
+ * ACTION_MAX bytes at most? */
 bool op_other_matches(enum policy_dialect d, const char *pattern,
     const char *action, bool on_object);
 
 /* ---- Evaluation ----------------------------------------------------------- */
 
-#define EXPAND_MAX 4096
-
-#define ARN_MAX 1536 /* bytes of a request's ARN, with its NUL */
+/* A request over these is denied. */
+#define ACTION_MAX 128
+#define ARN_MAX 2049 /* with its NUL */
+/* A pattern that is longer with its variables in it matches nothing: facts
+ * have 8 KiB at most, and stars no more than a document's string. */
+#define EXPAND_MAX 12288
 
 /* One request being answered. */
 struct eval {

@@ -425,7 +425,69 @@ def manifest():
         text(damaged=b""), text()[:100])] + [b"\0" + text()])
 
 
+def policy():
+    key = b"arn:aws:kms:us-east-1:1:key/" + UUID_TEXT
+
+    def ask(choice, text, action=b"kms:Decrypt", arn=key, fact=b"t:x",
+            value=b"a"):
+        return (bytes([choice]) + b"\0".join((action, arn, fact, value)) +
+                b"\0" + text)
+
+    def doc(version, rest, effect=b"Allow"):
+        return (b'{"Version":"' + version + b'","Statement":[{"Effect":"' +
+                effect + b'",' + rest + b"}]}")
+
+    any12 = b'"Action":"kms:*","Resource":"*"'
+    strings = [b"StringEquals", b"StringNotLikeIfExists",
+               b"ForAllValues:StringEqualsIgnoreCase",
+               b"ForAnyValue:StringNotEquals", b"StringEndWith"]
+    values = [(b"NumericLessThan", b'"10"', b"9.5"), (b"Bool", b"true", b"True"),
+              (b"DateGreaterThan", b'"2026-11-21T10:00:00+08:00"', b"2027-01"),
+              (b"IpAddress", b'["10.0.0.0/9","::ffff:1.2.3.0/120"]', b"::1"),
+              (b"BinaryEquals", b'"QmluYXJ5"', b"QmluYXJ5"),
+              (b"ArnLike", b'"arn:aws:*::1:user/?*"', b"arn:aws:iam::1:user/u"),
+              (b"Null", b"false", b"")]
+
+    def cond(op, value):
+        return any12 + b',"Condition":{"' + op + b'":{"t:x":' + value + b"}}"
+
+    put("policy", [
+        ask(0, b""), ask(0, b"{}"), ask(0, b'{"Statement":[]}'),
+        ask(0, doc(b"2012-10-17", any12)),
+        ask(0, doc(b"2012-10-17", any12, b"Deny")),
+        ask(16, doc(b"2008-10-17", b'"NotAction":"s3:*","NotResource":"*"')),
+        ask(0, doc(b"1.1", b'"Action":["kms:dek:crypto","kms:cmk:*"]')),
+        ask(0, doc(b"1.1", b'"Action":"*:*:*","Resource":"KMS:*:*:KeyId:*"')),
+        ask(0, doc(b"1", b'"Action":"kms:De*","Resource":"acs:kms:*:1:*"//why'
+                   b'\n')),
+        ask(8, doc(b"2012-10-17", b'"Action":"s3:*","Resource":'
+                   b'"arn:aws:s3:::${t:x, \'b\'}/${*}*"'), b"s3:PutObject",
+            b"arn:aws:s3:::a/*k"),
+        ask(0, b'{"Version":"2012-10-17","Statement":[{"Sid":"\\u00e9\\ud83d'
+            b'\\ude00",\n"Effect":"Allow","Action":"*","Resource":"*"}]}'),
+        ask(0, b"[" * 9), ask(0, b'{"Id":"' + b"x" * 2100 + b'"}'),
+        ask(0, b'{"a":-0.5,"b":[true,false,null]}')] +
+        [ask(1, doc(b"2012-10-17", any12 + b',"Principal":' + who))
+         for who in (b'"*"', b'{"AWS":["1","arn:aws:iam::1:user/u"]}',
+                     b'{"AWS":"arn:aws:sts::1:assumed-role/r/u"}',
+                     b'{"Service":"s"}', b'{"RAM":"1"}')] +
+        [ask(33, doc(b"2012-10-17", any12 + b',"NotPrincipal":{"Service":"s"}',
+                     b"Deny")),
+         ask(1, doc(b"1", any12 + b',"Principal":{"RAM":"acs:ram::1:*"}')),
+         ask(1, doc(b"1.1", b'"Action":"kms:*:*","Principal":{"ID":'
+                    b'"domain/1:user/u"}'))] +
+        [ask(2, doc(b"1.1" if b"With" in op else b"2012-10-17",
+                    cond(op, b'["a","${aws:username}"]')).replace(
+                        b'"kms:*"', b'"*"')) for op in strings] +
+        [ask(2, doc(b"2012-10-17", cond(op, v)), value=have)
+         for op, v, have in values] +
+        [ask(0xc6, doc(b"2012-10-17", any12 + b',"Condition":{"StringEquals":'
+                       b'{"kms:EncryptionContext:dept":"hr"},"NotIpAddress":'
+                       b'{"aws:SourceIp":"1.2.3.4"}}'), fact=b"dept",
+             value=b"hr")])
+
+
 for make in (acl, codec, json, obj, node, blob, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
-             manifest):
+             manifest, policy):
     make()

@@ -158,6 +158,33 @@ test_not_principal(void **state UNUSED)
 	assert_int_equal(verdict(ALL, text, &req), POLICY_EXPLICIT_DENY);
 }
 
+/* What is too long to be understood escapes no Deny. */
+static void
+test_long_request(void **state UNUSED)
+{
+	struct policy_request req = plain_request;
+	char action[256] = "s3:", arn[4096] = KEY;
+
+	req.who = askers[ACCOUNT];
+	memset(action + 3, 'x', 128);
+	req.action = action;
+	assert_int_equal(verdict(NULL, NULL, &req), POLICY_IMPLICIT_DENY);
+	action[128] = '\0';
+	assert_int_equal(verdict(NULL, NULL, &req), POLICY_ALLOW);
+	assert_int_equal(verdict(A12(DENY("\"*\"", "\"*\"")), NULL, &req),
+	    POLICY_EXPLICIT_DENY);
+	req.action = "kms:Decrypt";
+	req.arn = arn;
+	memset(arn + strlen(arn), 'x', 2048 - strlen(arn));
+	assert_int_equal(verdict(NULL, NULL, &req), POLICY_ALLOW);
+	assert_int_equal(
+	    verdict(
+		A12(DENY("\"*\"", "\"arn:aws:kms:*:*:key/*x\"")), NULL, &req),
+	    POLICY_EXPLICIT_DENY);
+	arn[2048] = 'x';
+	assert_int_equal(verdict(NULL, NULL, &req), POLICY_IMPLICIT_DENY);
+}
+
 /* The decision names the statement, and says so in words. */
 static void
 test_explain(void **state UNUSED)
@@ -319,6 +346,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_not_principal),
+		cmocka_unit_test(test_long_request),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_grants),
 	};
