@@ -76,6 +76,8 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	[OPT_VERIFY] = { "verify", 0, NULL,
 	    "make none: read all backups in DIR and verify them" },
 	[OPT_EPOCH] = { "epoch", 0, "N", "the backup to restore (the last)" },
+	[OPT_RESOURCE] = { "resource", 0, NULL,
+	    "the policy of a key or bucket, which names principals" },
 };
 
 #define OPTS_COMMON (OPT_BIT(OPT_HELP) | OPT_BIT(OPT_JSON))

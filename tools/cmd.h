@@ -58,6 +58,7 @@ enum opt {
 	OPT_NEW_CREDENTIAL,
 	OPT_VERIFY,
 	OPT_EPOCH,
+	OPT_RESOURCE,
 	OPT_COUNT_
 };
 
@@ -199,6 +200,7 @@ int cmd_slot_rm(const struct args *a);
 int cmd_slot_ls(const struct args *a);
 int cmd_stat(const struct args *a);
 int cmd_ls(const struct args *a);
+int cmd_policy_check(const struct args *a);
 int cmd_audit_show(const struct args *a);
 int cmd_audit_verify(const struct args *a);
 int cmd_fsck(const struct args *a);

@@ -71,6 +71,11 @@ static const struct cmd cmds[] = {
 	    NULL, cmd_slot_rm },
 	{ "key slot ls", "", 0, 0, STORE, "list the ways to open the store",
 	    NULL, cmd_slot_ls },
+	{ "policy check", "FILE", 1, 1, B(RESOURCE),
+	    "say what is wrong with a policy document",
+	    "FILE is an identity policy in JSON, - standard input.  Exit 0: it "
+	    "can be used; 1: not.",
+	    cmd_policy_check },
 	{ "stat", "PATH...", 1, INT32_MAX, 0,
 	    "show a path's encryption: status, algorithm, key", NULL,
 	    cmd_stat },
