@@ -36,7 +36,7 @@ struct control {
 	struct kms_who who;
 	int dirfd, listenfd;
 	int stopfd;            /* readable for ever once it is time to end */
-	pthread_t thread, job; /* ${job}: a scrub or a backup */
+	pthread_t thread, job; /* ${job}: one of jobs[] */
 	bool thread_on;
 	/* The listening thread's, and control_stop()'s after it. */
 	bool job_on;           /* ${job} is to be joined */
@@ -253,6 +253,40 @@ backup_run(struct client *cl, struct buf *out)
 	    (unsigned long long)r.bad, r.same ? 1 : 0, r.digest));
 }
 
+static enum err
+rekey_run(struct client *cl, struct buf *out)
+{
+	const struct store_rekey_opts o = {
+		.who = &cl->c->who,
+		.key = cl->req.name[0] != '\0' ? cl->req.name : NULL,
+		.rate = cl->req.rate,
+		.progress = job_progress,
+		.bad = scrub_bad,
+		.arg = cl,
+	};
+	struct store_rekey_result r = { .bad = 0 };
+
+	TRY(store_rekey(cl->c->fs->store, &o, &r));
+	return (buf_printf(out, "row %llu %llu %llu %llu\n",
+	    (unsigned long long)r.files, (unsigned long long)r.rewrapped,
+	    (unsigned long long)r.skipped, (unsigned long long)r.bad));
+}
+
+static const struct {
+	const char *name;
+	enum err (*run)(struct client *cl, struct buf *out);
+} jobs[] = {
+	[CONTROL_SCRUB] = { "scrub", scrub_run },
+	[CONTROL_BACKUP] = { "backup", backup_run },
+	[CONTROL_REKEY] = { "rekey", rekey_run },
+};
+
+static bool
+is_job(enum control_op op)
+{
+	return (op < COUNTOF(jobs) && jobs[op].run != NULL);
+}
+
 static void *
 job_main(void *arg)
 {
@@ -263,10 +297,9 @@ job_main(void *arg)
 
 	buf_init(&out, CONTROL_LINE);
 	err_clear();
-	e = cl->req.op == CONTROL_SCRUB ? scrub_run(cl, &out)
-					: backup_run(cl, &out);
+	e = jobs[cl->req.op].run(cl, &out);
 	/* A backup that was made before is one. */
-	if (ending(c) && (e != OK || cl->req.op == CONTROL_SCRUB))
+	if (ending(c) && (e != OK || cl->req.op != CONTROL_BACKUP))
 		e = err_fail(ERR_BUSY, "the filesystem is being unmounted");
 	/* Before the answer: who has it may ask for the next at once.  What is
 	 * left to do is short, or has a deadline. */
@@ -284,7 +317,7 @@ job_start(const struct client *cl)
 
 	if (c->job_on && !c->job_ended)
 		return (err_fail(ERR_BUSY, "a %s is running already",
-		    c->worked.req.op == CONTROL_SCRUB ? "scrub" : "backup"));
+		    jobs[c->worked.req.op].name));
 	if (c->job_on)
 		(void)pthread_join(c->job, NULL);
 	c->job_on = false;
@@ -334,8 +367,7 @@ client_serve(struct client *cl)
 	}
 	if (e == OK)
 		e = control_parse(line, len, &cl->req);
-	if (e == OK &&
-	    (cl->req.op == CONTROL_SCRUB || cl->req.op == CONTROL_BACKUP)) {
+	if (e == OK && is_job(cl->req.op)) {
 		e = job_start(cl);
 		if (e == OK)
 			return (true);

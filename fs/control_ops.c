@@ -152,6 +152,40 @@ encryption_set(
 	return (store_sync(fs->store));
 }
 
+/* NULL is a store without keys. */
+static enum err
+keys_of(struct fs *fs, struct kms **ret)
+{
+	*ret = store_kms(fs->store);
+	return (*ret != NULL
+		    ? OK
+		    : err_fail(ERR_NOTSUP, "the store has no key service"));
+}
+
+static enum err
+key_usage(struct fs *fs, const struct kms_who *who, const struct control_req *r,
+    struct buf *out)
+{
+	struct kms_uses u = { 0 };
+	struct kms *k;
+
+	TRY(keys_of(fs, &k));
+	TRY(kms_key_uses(k, who, r->name, &u));
+	return (buf_printf(out, "row %llu %llu\n",
+	    (unsigned long long)u.objects, (unsigned long long)u.defaults));
+}
+
+static enum err
+key_delete(
+    struct fs *fs, const struct kms_who *who, const struct control_req *r)
+{
+	struct kms *k;
+
+	TRY(keys_of(fs, &k));
+	return (kms_key_delete(k, who, r->name,
+	    r->rate > UINT32_MAX ? UINT32_MAX : (unsigned)r->rate));
+}
+
 enum err
 control_do(struct fs *fs, const struct kms_who *who, uid_t uid, gid_t gid,
     const struct control_req *req, struct buf *out)
@@ -171,8 +205,13 @@ control_do(struct fs *fs, const struct kms_who *who, uid_t uid, gid_t gid,
 		return (encryption_get(fs, req, out));
 	case CONTROL_ENCRYPTION_SET:
 		return (encryption_set(fs, who, req));
+	case CONTROL_KEY_USAGE:
+		return (key_usage(fs, who, req, out));
+	case CONTROL_KEY_DELETE:
+		return (key_delete(fs, who, req));
 	case CONTROL_SCRUB:
 	case CONTROL_BACKUP:
+	case CONTROL_REKEY:
 		break;
 	}
 	return (ERR_INTERNAL);

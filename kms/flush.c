@@ -78,8 +78,8 @@ counters_write(struct kms *k, const struct count *c, size_t n)
 	return kdb_commit(&tx);
 }
 
-static enum err
-counters_flush(struct kms *k)
+enum err
+kms_counters(struct kms *k)
 {
 	struct count *c CLEANUP_FREE = NULL;
 	size_t n = 0;
@@ -129,7 +129,7 @@ kms_flush(struct kms *k)
 	if (now - last < COUNTERS_NS ||
 	    !atomic_compare_exchange_strong(&k->calls_flushed, &last, now))
 		return OK;
-	return counters_flush(k);
+	return kms_counters(k);
 }
 
 void
@@ -147,7 +147,7 @@ kms_close(struct kms *k)
 	}
 	e = records_flush(k);
 	if (e == OK)
-		e = counters_flush(k);
+		e = kms_counters(k);
 	if (e != OK)
 		log_error(
 		    "%s: closed with audit records or counters unwritten: "

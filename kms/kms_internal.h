@@ -88,6 +88,9 @@ enum err kms_fresh(struct kms *k) MUSTCHECK;
 /* Load it anew if the keystore itself has changed (the epoch may be lost). */
 enum err kms_fresh_db(struct kms *k, bool *ret_changed) MUSTCHECK;
 
+/* Write what calls were counted. */
+enum err kms_counters(struct kms *k) MUSTCHECK;
+
 /* Insert a key with its first version (inside kms_change). */
 enum err keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
     const char *description, uint8_t ret_uuid[static UUID_LEN]) MUSTCHECK;

@@ -65,6 +65,8 @@ op_uses(struct kms *k, struct call *c)
 {
 
 	TRY(gate_key(k, c, c->keyname, "kms:DescribeKey", &c->key));
+	/* Who asks next wants to see the calls as well. */
+	TRY(kms_counters(k));
 	return uses(k, c->key.arn, c->arg);
 }
 

@@ -50,7 +50,13 @@ kms_timer(struct kms *k)
 {
 	struct due d = { .now = clock_wall().tv_sec };
 	enum err first = OK;
-	bool delete;
+	bool delete, mine;
+
+	rwlock_read(&k->tab_lock);
+	mine = k->uses != NULL;
+	rwlock_drop(&k->tab_lock);
+	if (!mine)
+		return OK;
 
 	/* A key that goes moves those behind it up by one; it is passed over
 	 * until the next time. */

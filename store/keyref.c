@@ -192,6 +192,33 @@ keyrefs_write(struct store *st)
 	return (OK);
 }
 
+enum err
+keyref_uses(struct store *st, const char *arn, uint64_t *ret)
+{
+	struct keyrefs *k = st->keyrefs;
+	sqlite3_stmt *s = NULL;
+	int64_t uses = 0;
+	enum err e;
+
+	TRY(db_prepare(st,
+	    "SELECT coalesce(sum(uses), 0) FROM keyref"
+	    " WHERE ?1 IS NULL OR arn=?1",
+	    &s));
+	(void)sqlite3_bind_text(s, 1, arn, -1, SQLITE_STATIC);
+	e = db_step(st, s);
+	if (e == OK)
+		uses = sqlite3_column_int64(s, 0);
+	(void)sqlite3_finalize(s);
+	if (e != OK)
+		return (e == ERR_NOENT ? ERR_INTERNAL : e);
+	for (size_t i = 0; k != NULL && i < k->n; i++)
+		if (arn == NULL || strcmp(k->v[i].arn, arn) == 0)
+			uses += k->v[i].delta;
+	/* Less than none is damage that fsck mends; it is no leave to delete. */
+	*ret = uses < 0 ? 1 : (uint64_t)uses;
+	return (OK);
+}
+
 bool
 keyrefs_revoked(struct store *st, size_t *pos, uint32_t *ret_id)
 {

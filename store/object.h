@@ -290,6 +290,14 @@ enum err keyrefs_write(struct store *st) MUSTCHECK;
 void keyrefs_close(struct store *st);
 bool keyrefs_revoked(struct store *st, size_t *pos, uint32_t *ret_id);
 
+/* How many inodes use the key ${arn} (NULL: all keys), with what is not
+ * committed yet.  st->db held. */
+enum err keyref_uses(
+    struct store *st, const char *arn, uint64_t *ret) MUSTCHECK;
+/* uses.c: kms_uses_fn of a store, its argument. */
+enum err uses_count(
+    void *st, const struct kms_desc *d, struct kms_uses *ret) MUSTCHECK;
+
 /* The two pairs every object's data key is bound to. */
 struct obj_ctx {
 	char uuid[UUID_STRLEN + 1];

@@ -288,6 +288,19 @@ reap_orphans(struct store *st)
 	return (e == ERR_NOENT ? OK : e);
 }
 
+/* Keys may have become due while nobody had the store open. */
+static void
+run_timer(struct store *st)
+{
+	enum err e;
+
+	kms_set_uses(st->kms, uses_count, st);
+	e = kms_timer(st->kms);
+	if (e != OK)
+		log_warn("store %s: keys that are due: %s", st->dir,
+		    err_detail(e));
+}
+
 enum err
 store_open_dir(const struct store_opts *o, struct store **ret)
 {
@@ -327,6 +340,8 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	if (!o->check)
 		TRY(reap_orphans(st));
 	TRY(epoch_start(st));
+	if (st->kms != NULL && !o->check)
+		run_timer(st);
 	if (st->kms != NULL)
 		TRY(kms_watch(st->kms, revoke_look, st));
 	*ret = steal(st);

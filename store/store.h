@@ -433,6 +433,32 @@ struct store_scrub_result {
 enum err store_scrub(struct store *st, const struct store_scrub_opts *o,
     struct store_scrub_result *ret) MUSTCHECK;
 
+struct store_rekey_opts {
+	const struct kms_who *who;
+	const char *key; /* files under this one only; NULL: under any */
+	uint64_t rate;   /* files per second; 0: no limit */
+	/* progress in files, at most once a second and at the end; false stops */
+	bool (*progress)(void *arg, uint64_t done, uint64_t total);
+	void (*bad)(void *arg, uint64_t ino, uint64_t off, enum err e,
+	    const char *what); /* a damaged file, left as it is */
+	void *arg;
+};
+struct store_rekey_result {
+	uint64_t files;     /* that were looked at */
+	uint64_t rewrapped; /* of these */
+	uint64_t skipped;   /* their key is out of use */
+	uint64_t bad;
+};
+/*
+ * store_rekey(st, o, ret):
+ * Wrap the data keys of files anew under the newest version of their master
+ * keys.  No data is rewritten; what is done is done when the call is stopped or
+ * the program dies, and the next call goes on.  Durable when it returns.
+ * ERR_NOKEY, ERR_ROFS, ERR_NOTSUP (no KMS), ERR_NOSPC, ERR_IO.
+ */
+enum err store_rekey(struct store *st, const struct store_rekey_opts *o,
+    struct store_rekey_result *ret) MUSTCHECK;
+
 /* Counters since the store was opened, for SIGUSR1 and tests. */
 struct store_counters {
 	uint64_t epochs, fsyncs, reads, writes, read_bytes, write_bytes;

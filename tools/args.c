@@ -78,6 +78,14 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	[OPT_EPOCH] = { "epoch", 0, "N", "the backup to restore (the last)" },
 	[OPT_RESOURCE] = { "resource", 0, NULL,
 	    "the policy of a key or bucket, which names principals" },
+	[OPT_DAYS] = { "days", 0, "N", "how long the key waits" },
+	[OPT_PERIOD] = { "period", 0, "DAYS|off",
+	    "new material every so many days, or no more" },
+	[OPT_TAG] = { "tag", 0, "NAME=VALUE",
+	    "give the key this tag too; more than one is fine" },
+	[OPT_KEY] = { "key", 0, "KEY", "files under this key only" },
+	[OPT_FILES_RATE] = { "rate", 0, "FILES",
+	    "do at most this many a second" },
 };
 
 #define OPTS_COMMON (OPT_BIT(OPT_HELP) | OPT_BIT(OPT_JSON))
@@ -143,6 +151,8 @@ known(const struct cmd *c, const char *word)
 static int
 set(struct args *a, int o, const char *value)
 {
+	if (o == OPT_TAG && buf_put(&a->tags, value, strlen(value) + 1) != OK)
+		return (cmd_usage(a->cmd, "--tag: too many"));
 	if (o != OPT_OPTIONS) {
 		a->opt[o] = value;
 		return (EXIT_DONE);
@@ -240,6 +250,7 @@ args_parse(struct args *a, int argc, char **argv)
 	int code = EXIT_DONE;
 
 	buf_init(&a->options, OPTIONS_MAX);
+	buf_init(&a->tags, OPTIONS_MAX);
 	a->pos = argv;
 	a->npos = 0;
 	for (int i = 0; i < argc && code == EXIT_DONE; i++) {
@@ -272,6 +283,7 @@ void
 args_release(struct args *a)
 {
 	buf_release(&a->options);
+	buf_release(&a->tags);
 	free(a->store);
 	a->store = NULL;
 }

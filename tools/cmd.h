@@ -59,6 +59,11 @@ enum opt {
 	OPT_VERIFY,
 	OPT_EPOCH,
 	OPT_RESOURCE,
+	OPT_DAYS,
+	OPT_PERIOD,
+	OPT_TAG,
+	OPT_KEY,
+	OPT_FILES_RATE,
 	OPT_COUNT_
 };
 
@@ -84,6 +89,7 @@ struct args {
 	const struct cmd *cmd;
 	const char *opt[OPT_COUNT_]; /* value, "" for a flag, NULL: not given */
 	struct buf options;          /* every -o, joined by commas */
+	struct buf tags;             /* every --tag, a NUL after each */
 	char *store;                 /* absolute; NULL: none was named */
 	char **pos;
 	int npos;
@@ -192,6 +198,15 @@ int cmd_key_describe(const struct args *a);
 int cmd_key_enable(const struct args *a);
 int cmd_key_disable(const struct args *a);
 int cmd_key_rotate(const struct args *a);
+int cmd_key_delete(const struct args *a);
+int cmd_key_cancel_deletion(const struct args *a);
+int cmd_key_usage(const struct args *a);
+int cmd_key_rotation(const struct args *a);
+int cmd_key_window(const struct args *a);
+int cmd_key_tag(const struct args *a);
+int cmd_key_untag(const struct args *a);
+int cmd_key_description(const struct args *a);
+int cmd_rekey(const struct args *a);
 int cmd_alias_create(const struct args *a);
 int cmd_alias_rm(const struct args *a);
 int cmd_alias_ls(const struct args *a);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
-#include "tools/cmd.h"
+#include "tools/key.h"
 
 static const char *
 kind_of(const struct kms_desc *d)
@@ -19,9 +19,15 @@ kind_of(const struct kms_desc *d)
 }
 
 static void
+put_tag_json(void *arg, const char *name, const char *value)
+{
+	json_str(arg, name, value);
+}
+
+/* The members of a key. */
+static void
 put_json(struct json *j, const struct kms_desc *d)
 {
-	json_object(j, NULL);
 	json_str(j, "id", d->id);
 	json_str(j, "arn", d->arn);
 	json_str(j, "tenant", d->tenant);
@@ -31,17 +37,30 @@ put_json(struct json *j, const struct kms_desc *d)
 	json_u64(j, "version", d->version);
 	json_time(j, "created", d->created);
 	json_time(j, "rotated", d->rotated);
+	if (d->rotate_days != 0) {
+		json_u64(j, "rotation_days", d->rotate_days);
+		json_time(j, "next_rotation", d->rotate_at);
+	}
+	if (d->delete_at != 0)
+		json_time(j, "deletion", d->delete_at);
 	json_u64(j, "calls", d->calls);
-	json_close(j, '}');
 }
 
-static int
-json_one(const struct kms_desc *d)
+int
+key_json(struct kms *k, const struct kms_desc *d)
 {
 	struct json j;
+	enum err e;
 
 	json_begin(&j);
+	json_object(&j, NULL);
 	put_json(&j, d);
+	json_object(&j, "tags");
+	e = kms_tag_list(k, &cmd_who, d->id, put_tag_json, &j);
+	json_close(&j, '}');
+	json_close(&j, '}');
+	if (e != OK)
+		return (cmd_fail(e, "key %s: its tags cannot be read", d->id));
 	return (cmd_json_end(&j));
 }
 
@@ -51,16 +70,22 @@ cmd_key_create(const struct args *a)
 	struct kms *k CLEANUP_KMS = NULL;
 	const char *alias = a->opt[OPT_ALIAS];
 	const char *text = a->opt[OPT_DESCRIPTION];
+	struct kms_tag *tags CLEANUP_FREE = NULL;
+	size_t ntags = 0;
 	struct kms_desc d;
 	enum err e;
 
+	e = key_tags((char *)a->tags.p, a->tags.len, &tags, &ntags);
+	if (e != OK)
+		return (cmd_usage(a->cmd, "--tag: %s", err_detail(e)));
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	e = kms_key_create(k, &cmd_who, text != NULL ? text : "", &d);
+	e = kms_key_create_tagged(
+	    k, &cmd_who, text != NULL ? text : "", tags, ntags, &d);
 	if (e != OK)
 		return (cmd_fail(e, "key: cannot be made"));
 	if (a->opt[OPT_JSON] != NULL) {
-		if (json_one(&d) != EXIT_DONE)
+		if (key_json(k, &d) != EXIT_DONE)
 			return (EXIT_FAILED);
 	} else {
 		(void)printf("%s\n", d.id);
@@ -86,7 +111,9 @@ show_key(void *arg, const struct kms_desc *d)
 	char made[CLOCK_ISO_LEN + 1];
 
 	if (l->j != NULL) {
+		json_object(l->j, NULL);
 		put_json(l->j, d);
+		json_close(l->j, '}');
 		return (true);
 	}
 	clock_iso((time_t)d->created, made);
@@ -142,6 +169,33 @@ cmd_key_ls(const struct args *a)
 	    "keys", each_key));
 }
 
+static void
+show_life(const struct kms_desc *d)
+{
+	char when[CLOCK_ISO_LEN + 1];
+
+	if (d->rotate_days != 0) {
+		clock_iso((time_t)d->rotate_at, when);
+		(void)printf("rotation     every %u days, next on %s\n",
+		    d->rotate_days, when);
+	}
+	if (d->delete_at != 0) {
+		clock_iso((time_t)d->delete_at, when);
+		(void)printf("deletion     on %s\n", when);
+	}
+}
+
+static void
+show_tag(void *arg, const char *name, const char *value)
+{
+	(void)arg;
+	(void)printf("tag          ");
+	cmd_put_name(stdout, name);
+	(void)putchar('=');
+	cmd_put_name(stdout, value);
+	(void)putchar('\n');
+}
+
 int
 cmd_key_describe(const struct args *a)
 {
@@ -157,7 +211,7 @@ cmd_key_describe(const struct args *a)
 		return (
 		    cmd_fail(e, "key \"%s\": cannot be described", a->pos[0]));
 	if (a->opt[OPT_JSON] != NULL)
-		return (json_one(&d));
+		return (key_json(k, &d));
 	clock_iso((time_t)d.created, made);
 	clock_iso((time_t)d.rotated, turned);
 	(void)printf("id           %s\n"
@@ -173,12 +227,14 @@ cmd_key_describe(const struct args *a)
 	    d.version, turned, made, d.calls);
 	cmd_put_name(stdout, d.description);
 	(void)putchar('\n');
-	return (EXIT_DONE);
+	show_life(&d);
+	e = kms_tag_list(k, &cmd_who, d.id, show_tag, NULL);
+	return (e == OK ? EXIT_DONE
+			: cmd_fail(e, "key %s: its tags cannot be read", d.id));
 }
 
-/* One change of the key a->pos[0], which is in force when it returns. */
-static int
-change(const struct args *a, const char *what,
+int
+key_change(const struct args *a, const char *what,
     enum err (*fn)(struct kms *k, const struct kms_who *who, const char *key))
 {
 	struct kms *k CLEANUP_KMS = NULL;
@@ -194,7 +250,7 @@ change(const struct args *a, const char *what,
 	if (a->opt[OPT_JSON] == NULL)
 		return (EXIT_DONE);
 	e = kms_key_describe(k, &cmd_who, a->pos[0], &d);
-	return (e == OK ? json_one(&d)
+	return (e == OK ? key_json(k, &d)
 			: cmd_fail(e,
 			      "key \"%s\": was %s, but cannot be "
 			      "described",
@@ -204,19 +260,19 @@ change(const struct args *a, const char *what,
 int
 cmd_key_enable(const struct args *a)
 {
-	return (change(a, "enabled", kms_key_enable));
+	return (key_change(a, "enabled", kms_key_enable));
 }
 
 int
 cmd_key_disable(const struct args *a)
 {
-	return (change(a, "disabled", kms_key_disable));
+	return (key_change(a, "disabled", kms_key_disable));
 }
 
 int
 cmd_key_rotate(const struct args *a)
 {
-	return (change(a, "rotated", kms_key_rotate));
+	return (key_change(a, "rotated", kms_key_rotate));
 }
 
 int

@@ -5,7 +5,8 @@
  *	1	failed, the reason stands on stderr; fsck: problems were found
  *		and all repaired; audit verify: the log was altered
  *	2	used wrongly: unknown command, option or argument
- *	4	fsck, scrub: problems are left; backup: damage was found
+ *	4	fsck, scrub: problems are left; backup: damage was found;
+ *		rekey: files were left
  *	8	fsck, scrub, audit verify, backup --verify: could not be checked
  *		at all
  *

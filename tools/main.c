@@ -45,7 +45,7 @@ static const struct cmd cmds[] = {
 	    "what they have.\nOn a mount: setfattr -n user.sse.default -v "
 	    "MODE DIR.",
 	    cmd_bucket_encryption_set },
-	{ "key create", "", 0, 0, STORE | B(DESCRIPTION) | B(ALIAS),
+	{ "key create", "", 0, 0, STORE | B(DESCRIPTION) | B(ALIAS) | B(TAG),
 	    "make a master key and print its id", NULL, cmd_key_create },
 	{ "key ls", "", 0, 0, STORE, "list master keys", NULL, cmd_key_ls },
 	{ "key describe", "KEY", 1, 1, STORE, "show one master key",
@@ -58,6 +58,34 @@ static const struct cmd cmds[] = {
 	{ "key rotate", "KEY", 1, 1, STORE,
 	    "new material for new files; the old still decrypts", NULL,
 	    cmd_key_rotate },
+	{ "key rotation", "KEY", 1, 1, STORE | B(PERIOD),
+	    "rotate a key by itself, every so many days",
+	    "It happens while the store is mounted, or at the next mount.",
+	    cmd_key_rotation },
+	{ "key usage", "KEY", 1, 1, STORE,
+	    "count what uses a key, and the calls made under it", NULL,
+	    cmd_key_usage },
+	{ "key delete", "KEY", 1, 1, STORE | B(DAYS),
+	    "take a key out of use and delete it later",
+	    "A key that files or defaults are under is not deleted: now, or "
+	    "when its time has\ncome.  Until then ssefs key cancel-deletion "
+	    "keeps it.  AFTERWARDS NOTHING BRINGS IT\nBACK, nor what is under "
+	    "it in a backup.",
+	    cmd_key_delete },
+	{ "key cancel-deletion", "KEY", 1, 1, STORE,
+	    "keep a key that was to be deleted; it stays disabled", NULL,
+	    cmd_key_cancel_deletion },
+	{ "key window", "[MIN MAX]", 0, 2, STORE | B(DAYS),
+	    "show or set how many days keys wait for deletion",
+	    "--days is what holds when key delete is not told; MAX when not "
+	    "given.",
+	    cmd_key_window },
+	{ "key tag", "KEY NAME=VALUE...", 2, INT32_MAX, STORE,
+	    "note something on a key", NULL, cmd_key_tag },
+	{ "key untag", "KEY NAME...", 2, INT32_MAX, STORE, "remove tags", NULL,
+	    cmd_key_untag },
+	{ "key description", "KEY TEXT", 2, 2, STORE,
+	    "say anew what a key is for", NULL, cmd_key_description },
 	{ "key alias create", "ALIAS KEY", 2, 2, STORE,
 	    "give a key another name", NULL, cmd_alias_create },
 	{ "key alias rm", "ALIAS", 1, 1, STORE, "remove an alias", NULL,
@@ -94,6 +122,12 @@ static const struct cmd cmds[] = {
 	    "read every block and verify it",
 	    "Exit 0: clean; 4: damage was found; 8: could not be read.",
 	    cmd_scrub },
+	{ "rekey", "", 0, 0, STORE | B(KEY) | B(FILES_RATE),
+	    "wrap data keys anew under the newest version of their keys",
+	    "No data is rewritten.  What is done is done: stopped, it goes on "
+	    "where it was.\nExit 0: done; 1: failed; 4: files were left, as "
+	    "their keys are out of use or they\nare damaged.",
+	    cmd_rekey },
 	{ "backup", "DIR", 1, 1, STORE | B(RATE) | B(VERIFY),
 	    "copy what is new in the store, also a mounted one",
 	    "DIR holds the backups of one store, each named by its epoch; a "

@@ -9,6 +9,7 @@ enum args {
 	ARGS_NAME,
 	ARGS_NAME_MAYBE_TEXT,
 	ARGS_NAME_TEXT,
+	ARGS_NAME_NUMBER,
 	ARGS_SCRUB,
 	ARGS_BACKUP
 };
@@ -26,6 +27,9 @@ static const struct {
 	[CONTROL_ENCRYPTION_SET] = { "encryption-set", ARGS_NAME_TEXT },
 	[CONTROL_SCRUB] = { "scrub", ARGS_SCRUB },
 	[CONTROL_BACKUP] = { "backup", ARGS_BACKUP },
+	[CONTROL_KEY_USAGE] = { "key-usage", ARGS_NAME },
+	[CONTROL_KEY_DELETE] = { "key-delete", ARGS_NAME_NUMBER },
+	[CONTROL_REKEY] = { "rekey", ARGS_BACKUP },
 };
 
 static const char *const kinds[] = {
@@ -161,6 +165,11 @@ parse_args(struct control_req *r, char **field, size_t n)
 			return (ERR_PARSE);
 		TRY(take(r->name, field[0]));
 		return (r->has_text ? take(r->text, field[1]) : OK);
+	case ARGS_NAME_NUMBER:
+		if (n != 2)
+			return (ERR_PARSE);
+		TRY(take(r->name, field[0]));
+		return (number(field[1], &r->rate));
 	case ARGS_SCRUB:
 		if (n != 2 || number(field[0], &keys) != OK || keys > 1)
 			return (ERR_PARSE);
@@ -215,6 +224,8 @@ control_print(struct buf *b, const struct control_req *req)
 		TRY(buf_printf(b, " %llu", (unsigned long long)req->rate));
 	if (args != ARGS_SCRUB && args != ARGS_NONE)
 		TRY(control_field(b, req->name, false));
+	if (args == ARGS_NAME_NUMBER)
+		TRY(buf_printf(b, " %llu", (unsigned long long)req->rate));
 	if (args == ARGS_NAME_TEXT ||
 	    (args == ARGS_NAME_MAYBE_TEXT && req->has_text))
 		TRY(control_field(b, req->text, false));

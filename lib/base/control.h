@@ -25,9 +25,18 @@
  *	                               blocks, copied, bytes, damaged, same (0,
  *	                               1), digest
  *
+ *	key-usage KEY                  a row: objects and defaults under it
+ *	key-delete KEY DAYS            schedule its deletion, unless it is in
+ *	                               use; DAYS 0: the store's usual time
+ *	rekey RATE KEY                 wrap data keys anew, RATE files a second
+ *	                               (0: no limit); KEY may be empty: all.  At
+ *	                               the end a row: files, re-wrapped, skipped,
+ *	                               damaged
+ *
  *	answer                         meaning
  *	row FIELD...                   as the request says
- *	progress DONE TOTAL            of these two, in bytes, once a second
+ *	progress DONE TOTAL            once a second, in bytes; of a rekey, in
+ *	                               files
  *	bad INO OFFSET ERR TEXT        damage; of a backup, 0 0
  *	ok                             the last line: done
  *	err ERR TEXT                   the last line: it failed
@@ -64,14 +73,17 @@ enum control_op {
 	CONTROL_ENCRYPTION_GET,
 	CONTROL_ENCRYPTION_SET,
 	CONTROL_SCRUB,
-	CONTROL_BACKUP
+	CONTROL_BACKUP,
+	CONTROL_KEY_USAGE,
+	CONTROL_KEY_DELETE,
+	CONTROL_REKEY
 };
 
 struct control_req {
 	enum control_op op;
 	bool has_text; /* bucket-create: a default was given */
 	bool keys;
-	uint64_t rate;
+	uint64_t rate; /* key-delete: days */
 	char name[CONTROL_FIELD + 1];
 	char text[CONTROL_FIELD + 1];
 };

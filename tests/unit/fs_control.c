@@ -44,6 +44,16 @@ test_requests(void **state UNUSED)
 	assert_int_equal(parse("scrub 1 18446744073709551615", &r), OK);
 	assert_true(r.keys);
 	assert_true(r.rate == UINT64_MAX);
+	assert_int_equal(parse("key-delete alias/a 7", &r), OK);
+	assert_int_equal(r.op, CONTROL_KEY_DELETE);
+	assert_string_equal(r.name, "alias/a");
+	assert_int_equal(r.rate, 7);
+	assert_int_equal(parse("key-usage k", &r), OK);
+	assert_int_equal(r.op, CONTROL_KEY_USAGE);
+	assert_int_equal(parse("rekey 9 ", &r), OK);
+	assert_int_equal(r.op, CONTROL_REKEY);
+	assert_int_equal(r.rate, 9);
+	assert_string_equal(r.name, "");
 	assert_int_equal(parse("backup 7 /a%20b", &r), OK);
 	assert_int_equal(r.op, CONTROL_BACKUP);
 	assert_true(r.rate == 7);
@@ -59,11 +69,12 @@ test_refused(void **state UNUSED)
 	static const char *const bad[] = { "", "sync ", "sync x", "bucket-rm",
 		"bucket-rm a b", "bucket-create", "bucket-create a b c",
 		"bucket-create a b c d e", "encryption-set a", "encryption-get",
-		"backup", "backup 1", "backup x /d", "backup 1 /a /b",
-		"scrub", "scrub 1", "scrub 2 0", "scrub 1 ", "scrub  1",
-		"scrub 1 -1", "scrub 1 1K", "scrub 1 0x10",
-		"scrub 1 18446744073709551616", "scrub 1 0 0", "bucket-rm %",
-		"bucket-rm %2", "bucket-rm %00", "bucket-rm %zz",
+		"key-usage", "key-delete k", "key-delete k x",
+		"key-delete k 1 2", "rekey", "rekey 1", "rekey k 1", "backup",
+		"backup 1", "backup x /d", "backup 1 /a /b", "scrub", "scrub 1",
+		"scrub 2 0", "scrub 1 ", "scrub  1", "scrub 1 -1", "scrub 1 1K",
+		"scrub 1 0x10", "scrub 1 18446744073709551616", "scrub 1 0 0",
+		"bucket-rm %", "bucket-rm %2", "bucket-rm %00", "bucket-rm %zz",
 		"bucket-rm a\tb", "bucket-rm a\x7f" };
 	static const char *const unknown[] = { "Sync", "syncs", "sy", " sync",
 		"shutdown", "%73ync" };

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../../lib.sh"
 page=$(dirname "$TESTS")/docs/man/ssefs.1
 [ -f "$page" ] || skip_all "no manual page in this tree"
-"$SSEFS" help | sed -n 's/^  \([a-z][a-z ]*[a-z]\)  *.*/\1/p' |
+"$SSEFS" help | sed -n 's/^  \([a-z][a-z -]*[a-z]\)  *.*/\1/p' |
     sed 's/   *.*//' | sort >"$T/help"
 is "help lists commands" "$([ "$(wc -l <"$T/help")" -gt 20 ]; echo $?)" 0
 # Commands in the page: the words after Cm, up to an argument.
