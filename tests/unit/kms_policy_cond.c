@@ -234,6 +234,8 @@ static const struct row {
 	{ "IpAddress", "\"::/0\"", "203.0.113.5", false },
 	{ "IpAddress", "\"2001:db8::/32\"", "2001:db8:ffff::1", true },
 	{ "IpAddress", "\"2001:db8::/32\"", "2001:db9::1", false },
+	{ "IpAddress", "\"::ffff:0:0/95\"", "203.0.113.5", false },
+	{ "IpAddress", "\"::ffff:0:0/95\"", "::fffe:1:2", true },
 	{ "IpAddress", "\"2001:db8::/33\"", "2001:db8:8000::", false },
 	{ "IpAddress", "\"2001:DB8:0:0::1\"", "2001:db8::1", true },
 	{ "IpAddress", "\"2001:db8::1/128\"", "2001:db8::2", false },
@@ -267,6 +269,7 @@ static const struct row {
 	    false },
 	{ "ArnLike", "\"*\"", "arn:aws:iam::2:user/a", true },
 	{ "ArnLike", "\"*\"", "no arn", false },
+	{ "ArnLike", "\"*\"", "acs:a:b:c:d:e", false },
 	{ "ArnLike", "\"arn:*:*:*:*:*\"", "arn:aws:iam", false },
 	{ "ArnNotEquals", "\"arn:aws:s3:::b\"", "arn:aws:s3:::b", false },
 	{ "ArnNotEquals", "\"arn:aws:s3:::b\"", "arn:aws:s3:::B", true },
@@ -480,6 +483,29 @@ test_empty_fact(void **state UNUSED)
 	assert_int_equal(verdict(text, NULL, &req), POLICY_IMPLICIT_DENY);
 }
 
+/* A fact in two entries has the values of both. */
+static void
+test_two_entries(void **state UNUSED)
+{
+	const char *a = "a", *b = "b";
+	const struct policy_fact facts[] = { { "t:x", &a, 1 }, { "t:y", &b, 1 },
+		{ "T:X", &b, 1 } };
+	struct policy_request req = plain_request;
+	char text[512];
+
+	req.facts = facts;
+	req.nfacts = COUNTOF(facts);
+	(void)snprintf(text, sizeof(text), DOC, "2012-10-17", "Allow",
+	    "ForAnyValue:StringEquals", "t:x", "\"b\"");
+	assert_int_equal(verdict(text, NULL, &req), POLICY_ALLOW);
+	(void)snprintf(text, sizeof(text), DOC, "2012-10-17", "Allow",
+	    "ForAllValues:StringEquals", "t:x", "\"b\"");
+	assert_int_equal(verdict(text, NULL, &req), POLICY_IMPLICIT_DENY);
+	(void)snprintf(text, sizeof(text), DOC, "2012-10-17", "Allow",
+	    "ForAllValues:StringEquals", "t:x", "[\"a\",\"b\"]");
+	assert_int_equal(verdict(text, NULL, &req), POLICY_ALLOW);
+}
+
 /* ---- The facts that the engine knows itself -------------------------------- */
 
 static void
@@ -519,6 +545,7 @@ test_facts(void **state UNUSED)
 		    true },
 		{ "1.1", "Bool", "g:MFAPresent", "[\"true\"]", true },
 		{ "1", "Bool", "acs:MFAPresent", "\"true\"", true },
+		{ "1", "Bool", "acs:MFAPresentToday", "\"true\"", true },
 		{ "2012-10-17", "Bool", "aws:MultiFactorAuthPresent", "true",
 		    true },
 		{ "2012-10-17", "StringEquals", "kms:CallerAccount",
@@ -552,6 +579,7 @@ test_facts(void **state UNUSED)
 	const struct policy_fact facts[] = {
 		{ "aws:multifactorauthpresent", &yes, 1 },
 		{ "aws:username", &liar, 1 },
+		{ "aws:MFAPresentToday", &yes, 1 },
 	};
 	struct policy_request req = plain_request;
 
@@ -607,6 +635,7 @@ main(void)
 		cmocka_unit_test(test_obs_rows),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_empty_fact),
+		cmocka_unit_test(test_two_entries),
 		cmocka_unit_test(test_facts),
 		cmocka_unit_test(test_joined),
 	};

@@ -158,6 +158,38 @@ test_not_principal(void **state UNUSED)
 	assert_int_equal(verdict(ALL, text, &req), POLICY_EXPLICIT_DENY);
 }
 
+/* The account is none of its users, whatever it is called. */
+static void
+test_root_name(void **state UNUSED)
+{
+	struct policy_request req = plain_request;
+
+	req.who.root = true;
+	assert_int_equal(
+	    verdict(NULL, RES("Allow", ALICE), &req), POLICY_IMPLICIT_DENY);
+	req.who.root = false;
+	assert_int_equal(
+	    verdict(NULL, RES("Allow", ALICE), &req), POLICY_ALLOW);
+}
+
+/* Of several statements that leave it to the account the first is named. */
+static void
+test_delegated_by(void **state UNUSED)
+{
+	static const char text[] = "{\"Version\":\"2012-10-17\",\"Statement\":["
+				   "{\"Effect\":\"Allow\",\"Principal\":" EVE
+				   ",\"Action\":\"*\",\"Resource\":\"*\"},"
+				   "{\"Effect\":\"Allow\",\"Principal\":" ROOT
+				   ",\"Action\":\"*\",\"Resource\":\"*\"},"
+				   "{\"Effect\":\"Allow\",\"Principal\":" ROOT
+				   ",\"Action\":\"*\",\"Resource\":\"*\"}]}";
+	const struct policy_decision d = ask(ALL, NULL, text, &plain_request);
+
+	assert_int_equal(d.verdict, POLICY_ALLOW);
+	assert_true(d.delegated);
+	assert_int_equal(d.delegated_by, 1);
+}
+
 /* What is too long to be understood escapes no Deny. */
 static void
 test_long_request(void **state UNUSED)
@@ -181,6 +213,12 @@ test_long_request(void **state UNUSED)
 	    verdict(
 		A12(DENY("\"*\"", "\"arn:aws:kms:*:*:key/*x\"")), NULL, &req),
 	    POLICY_EXPLICIT_DENY);
+	/* Nobody's resource is not that of an asker without a name. */
+	req.arn = "arn:aws:kms:us-east-1::key/" ID;
+	req.who.account = "";
+	assert_int_equal(verdict(NULL, NULL, &req), POLICY_IMPLICIT_DENY);
+	req.who.account = TENANT;
+	req.arn = arn;
 	arn[2048] = 'x';
 	assert_int_equal(verdict(NULL, NULL, &req), POLICY_IMPLICIT_DENY);
 }
@@ -264,7 +302,8 @@ test_grants(void **state UNUSED)
 {
 	static const char *const two[] = { "Decrypt", "DescribeKey" };
 	static const char *const wide[] = { "EnableKey", "Decrypt*", "*" };
-	static const struct kms_pair a = { "a", "1" }, b = { "b", "2" };
+	static const struct kms_pair a = { "a", "1" }, b = { "b", "2" },
+				     z = { "z", "1" };
 	const struct kms_pair ab[] = { a, b }, ba[] = { b, a },
 			      aa[] = { { "a", "1" }, { "b", "3" } };
 	struct policy_grant g = { .grantee =
@@ -333,6 +372,15 @@ test_grants(void **state UNUSED)
 	assert_int_equal(with_grant(&g, NULL, &req), POLICY_IMPLICIT_DENY);
 	req.nctx = 0;
 	assert_int_equal(with_grant(&g, NULL, &req), POLICY_ALLOW);
+	/* Values under another key are others. */
+	g.has_equals = false;
+	g.subset = &a;
+	g.nsubset = 1;
+	req.ctx = &z;
+	req.nctx = 1;
+	assert_int_equal(with_grant(&g, NULL, &req), POLICY_IMPLICIT_DENY);
+	g.nsubset = 0;
+	g.has_equals = true;
 	/* DescribeKey takes no context. */
 	g.equals = &a;
 	g.nequals = 1;
@@ -346,6 +394,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_not_principal),
+		cmocka_unit_test(test_root_name),
+		cmocka_unit_test(test_delegated_by),
 		cmocka_unit_test(test_long_request),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_grants),

@@ -193,6 +193,16 @@ static const struct match {
 	    "arn:aws:s3:::b", true },
 	{ "1.1", "\"Action\":\"obs:bucket:PutObject\"", "\"Resource\":\"*\"",
 	    "s3:PutObject", "arn:aws:s3:::b/k", false },
+	/* The owner is named where AWS names nobody. */
+	{ "1.1", "\"Action\":\"obs:*:*\"",
+	    "\"Resource\":\"OBS:*:" TENANT ":object:b/*\"", "s3:PutObject",
+	    "arn:aws:s3:::b/k", true },
+	{ "1", "\"Action\":\"oss:*\"",
+	    "\"Resource\":\"acs:oss:*:" TENANT ":b/*\"", "s3:PutObject",
+	    "arn:aws:s3:::b/k", true },
+	{ "1", "\"Action\":\"oss:*\"",
+	    "\"Resource\":\"acs:oss:*:" OTHER ":b/*\"", "s3:PutObject",
+	    "arn:aws:s3:::b/k", false },
 	/* Variables: 2012-10-17 only. */
 	{ W12, "\"Action\":\"*\"",
 	    "\"Resource\":\"arn:aws:s3:::${aws:username}/*\"", "s3:GetObject",
@@ -314,6 +324,38 @@ test_variable_negated(void **state UNUSED)
 	    verdict(allow, NULL, &plain_request), POLICY_IMPLICIT_DENY);
 	assert_int_equal(
 	    ask(all, deny, NULL, &plain_request).verdict, POLICY_EXPLICIT_DENY);
+	assert_int_equal(
+	    ask(all,
+		A12("\"Effect\":\"Deny\",\"Action\":\"*\",\"NotResource\":"
+		    "\"arn:aws:kms:*:*:key/${t:none}\""),
+		NULL, &plain_request)
+		.verdict,
+	    POLICY_EXPLICIT_DENY);
+}
+
+/* Values that make a pattern longer than anything that it could match. */
+static void
+test_variable_length(void **state UNUSED)
+{
+	static const char text[] =
+	    A12(ALLOW("\"*\"", "\"arn:aws:s3:::${t:x}${t:x}${t:x}\""));
+	char *value = malloc(8193);
+	const char *const values[] = { value };
+	const struct policy_fact fact = { "t:x", values, 1 };
+	struct policy_request req = plain_request;
+
+	assert_non_null(value);
+	memset(value, 'x', 8192);
+	value[8192] = '\0';
+	req.action = "s3:GetObject";
+	req.arn = "arn:aws:s3:::xxxxxx";
+	req.owner = TENANT;
+	req.facts = &fact;
+	req.nfacts = 1;
+	assert_int_equal(verdict(text, NULL, &req), POLICY_IMPLICIT_DENY);
+	value[2] = '\0';
+	assert_int_equal(verdict(text, NULL, &req), POLICY_ALLOW);
+	free(value);
 }
 
 int
@@ -323,6 +365,7 @@ main(void)
 		cmocka_unit_test(test_matches),
 		cmocka_unit_test(test_variable_values),
 		cmocka_unit_test(test_variable_negated),
+		cmocka_unit_test(test_variable_length),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
