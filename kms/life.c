@@ -263,18 +263,32 @@ delete_tx(struct kms *k, void *arg)
 	return OK;
 }
 
-/* The WAL holds what the pages were. */
+/* The WAL holds what the pages were.  ERR_BUSY: another process reads it. */
+static enum err
+empty_wal(struct kms *k)
+{
+	LOCK_SCOPE(&k->conn);
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t busy = 1;
+	bool row = false;
+
+	TRY(kdb_query(&k->db, &st, "PRAGMA wal_checkpoint(TRUNCATE)", ""));
+	TRY(kdb_step(&k->db, st, &row));
+	if (row)
+		TRY(kdb_col_int(st, 0, 0, 1, &busy));
+	return busy == 0 ? OK : ERR_BUSY;
+}
+
 static void
 erase(struct kms *k)
 {
-	LOCK_SCOPE(&k->conn);
+	const enum err e = empty_wal(k);
 
-	if (kdb_exec(&k->db, "PRAGMA wal_checkpoint(TRUNCATE)") != OK)
-		log_warn(
-		    "%s: the log of the keystore could not be emptied; the "
-		    "sealed material of a deleted key is in it until the "
-		    "keystore is closed",
-		    k->path);
+	if (e != OK)
+		log_warn("%s: the WAL could not be emptied (%s); the sealed "
+			 "material of a deleted key is in it until the "
+			 "keystore is closed",
+		    k->path, err_detail(e));
 }
 
 static void
@@ -298,6 +312,8 @@ keys_delete_due(struct kms *k, struct due *d)
 	};
 	enum err e = unused(k, d->arn);
 
+	if (e == ERR_NOKEY) /* another process was faster */
+		return kms_fresh(k);
 	if (e != OK && d->told)
 		return OK;
 	if (e != OK)
@@ -308,9 +324,16 @@ keys_delete_due(struct kms *k, struct due *d)
 	if (e != OK || logged != OK)
 		return logged;
 	e = kms_change(k, delete_tx, d, false);
-	if (e == ERR_EXIST)
-		return kms_fresh(k);
-	TRY(e);
+	if (e != OK) {
+		/* It was not done; ERR_EXIST: it was cancelled, or another
+		 * process was faster. */
+		const enum err told = keys_record(k, &who, "DeleteKey",
+		    d->tenant, d->uuid, e == ERR_EXIST ? ERR_KEYSTATE : e);
+
+		if (e == ERR_EXIST)
+			e = kms_fresh(k);
+		return e == OK ? told : e;
+	}
 	erase(k);
 	log_info("key %s was deleted", d->arn);
 	return OK;

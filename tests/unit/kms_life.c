@@ -525,6 +525,38 @@ test_in_use(void **state)
 	kms_close(k);
 }
 
+/* Cancelled, or deleted by another process, after the timer looked: nothing
+ * happens, and the log does not say that it did. */
+static void
+test_late(void **state)
+{
+	struct kms *k = place_store(*state);
+	struct due due = { .now = clock_wall().tv_sec + 31 * DAY };
+	struct kms_desc d;
+	struct sample s;
+
+	assert_ok(kms_key_create(k, &root_user, "mine", &d));
+	sample_make(k, d.id, &s);
+	assert_ok(uuid_parse(d.id, 36, due.uuid));
+	strcpy(due.tenant, d.tenant);
+	strcpy(due.arn, d.arn);
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(kms_key_cancel_deletion(k, &root_user, d.id));
+	assert_ok(keys_delete_due(k, &due));
+	assert_ok(kms_key_enable(k, &root_user, d.id));
+	assert_ok(sample_open(k, &s));
+	assert_int_equal(log_lines(k, "\"DeleteKey\"", d.arn), 2);
+	assert_int_equal(
+	    log_lines(k, "\"DeleteKey\"", "KMSInvalidStateException"), 1);
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(keys_delete_due(k, &due));
+	assert_ok(keys_delete_due(k, &due));
+	assert_int_equal(log_lines(k, "\"DeleteKey\"", d.arn), 3);
+	assert_int_equal(kms_key_describe(k, &root_user, d.id, &d), ERR_NOKEY);
+	key_free(s.dek);
+	kms_close(k);
+}
+
 static void
 test_windows(void **state)
 {
@@ -769,6 +801,7 @@ main(void)
 		TEST(test_deletion),
 		TEST(test_cancelled),
 		TEST(test_in_use),
+		TEST(test_late),
 		TEST(test_windows),
 		TEST(test_kept_keys),
 		TEST(test_watcher),
