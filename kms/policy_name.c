@@ -380,12 +380,13 @@ spell(const struct eval *ev, enum policy_dialect d, const char *f[ARN_FIELDS],
 	return ARN_FIELDS;
 }
 
+/* The last part first: it tells most resources apart. */
 static bool
 resource_match(struct eval *ev, const struct arn *r,
     const char *const f[ARN_FIELDS], unsigned n, unsigned fold)
 {
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = n; i-- > 0;)
 		if (!pattern_holds(ev, r->field[i], f[i], (fold >> i & 1) != 0))
 			return false;
 	return true;
