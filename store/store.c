@@ -297,8 +297,8 @@ run_timer(struct store *st)
 	kms_set_uses(st->kms, uses_count, st);
 	e = kms_timer(st->kms);
 	if (e != OK)
-		log_warn("store %s: keys that are due: %s", st->dir,
-		    err_detail(e));
+		log_warn(
+		    "store %s: keys that are due: %s", st->dir, err_detail(e));
 }
 
 enum err

@@ -353,8 +353,8 @@ enum err alloc_bits(struct store *st, uint64_t grp, uint8_t *ret) MUSTCHECK;
 enum err alloc_set_bits(
     struct store *st, uint64_t grp, const uint8_t *bits) MUSTCHECK;
 uint64_t alloc_groups(struct store *st);
-bool alloc_known(struct store *st, uint64_t grp); /* it has a row */
-uint64_t alloc_used(struct store *st); /* slots */
+bool alloc_known(struct store *st, uint64_t grp);    /* it has a row */
+uint64_t alloc_used(struct store *st);               /* slots */
 bool alloc_slot_ok(struct store *st, uint64_t slot); /* I4 */
 
 /* ---- Inodes in core (store/inode.c) ------------------------------------------ */

@@ -44,7 +44,7 @@
 	X(ERR_NXIO, "no data or hole there")                          \
 	X(ERR_NOKEY, "no such key")                                   \
 	X(ERR_KEYREVOKED, "the key is disabled")                      \
-	X(ERR_KEYDELETION, "the key is pending deletion")              \
+	X(ERR_KEYDELETION, "the key is pending deletion")             \
 	X(ERR_KEYEXPIRED, "the key's imported material has expired")  \
 	X(ERR_KEYSTATE, "the key's state does not allow this")        \
 	X(ERR_TIMEDOUT, "the key service did not answer")             \
