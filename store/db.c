@@ -547,7 +547,7 @@ enum err
 db_room_new(struct store *st)
 {
 	struct db *const db = st->sql;
-	uint64_t more;
+	uint64_t more = 0;
 
 	TRY(db_room(st));
 	if (db->looks == 0) {
