@@ -235,6 +235,8 @@ do_git() {
 
 do_make() {
 	files sources "$mnt" "$(count 120)" >/dev/null
+	# Whoever comes first would pay for reading the compiler.
+	echo 'int warm;' | cc -O1 -MMD -MF /dev/null -c -x c -o /dev/null -
 	record make make-j2 s "$(seconds make -s -j2 -C "$mnt")"
 }
 
