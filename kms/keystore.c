@@ -10,6 +10,10 @@
  *	versions  its material, sealed (see table.c)
  *	aliases   names of keys, per tenant
  *	tags      names and values, per key
+ *	grants    rights on one key, given by its users
+ *	providers where material is that is not in versions
+ *	tenants, users, access_keys, user_roles, policies, attachments
+ *	          who may ask, and the policies attached to them
  * Beside it stand KEYSTORE-audit.log, KEYSTORE-epoch and KEYSTORE-reserve.
  */
 #include <errno.h>
@@ -26,46 +30,16 @@
 
 #include "kms/kms_internal.h"
 #include "kms/reserve.h"
+#include "kms/schema.h"
 #include "kms/slot.h"
 
-/* Even numbers: of a store with sealed metadata.  1 and 2 had no deletion times,
- * periods and tags; opening makes 3 and 4 of them. */
-#define FORMAT 3
-#define FORMAT_SEALING 4
 #define SEAL_LABEL "ssefs keystore material v1"
 #define METADATA_LABEL "ssefs metadata v1"
 #define VFS_MAX 64
 
 static char vfs_name[VFS_MAX];
 
-/* What format 3 has and 1 had not. */
-#define SCHEMA_3                                                              \
-	"ALTER TABLE keys ADD COLUMN delete_at INTEGER NOT NULL DEFAULT 0;"   \
-	"ALTER TABLE keys ADD COLUMN rotate_days INTEGER NOT NULL DEFAULT 0;" \
-	"ALTER TABLE keys ADD COLUMN rotate_at INTEGER NOT NULL DEFAULT 0;"   \
-	"CREATE TABLE tags(key BLOB NOT NULL, name TEXT NOT NULL,"            \
-	"  value TEXT NOT NULL, PRIMARY KEY(key, name))"                      \
-	"  STRICT, WITHOUT ROWID;"
-
-static const char schema[] =
-    "CREATE TABLE meta(k TEXT PRIMARY KEY, v NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE slots(n INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
-    "  path TEXT NOT NULL, salt BLOB NOT NULL, t INTEGER NOT NULL,"
-    "  m_kib INTEGER NOT NULL, p INTEGER NOT NULL, sealed BLOB NOT NULL,"
-    "  created INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE keys(id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "  uuid BLOB NOT NULL UNIQUE, tenant TEXT NOT NULL,"
-    "  state INTEGER NOT NULL, kind INTEGER NOT NULL,"
-    "  created INTEGER NOT NULL, description TEXT NOT NULL,"
-    "  calls INTEGER NOT NULL DEFAULT 0) STRICT;"
-    "CREATE UNIQUE INDEX keys_default ON keys(tenant) WHERE kind = 1;"
-    "CREATE UNIQUE INDEX keys_service ON keys(kind) WHERE kind = 2;"
-    "CREATE TABLE versions(key BLOB NOT NULL, version INTEGER NOT NULL,"
-    "  created INTEGER NOT NULL, sealed BLOB NOT NULL,"
-    "  PRIMARY KEY(key, version)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE aliases(tenant TEXT NOT NULL, name TEXT NOT NULL,"
-    "  key BLOB NOT NULL, created INTEGER NOT NULL,"
-    "  PRIMARY KEY(tenant, name)) STRICT, WITHOUT ROWID;" SCHEMA_3;
+static const char schema[] = SCHEMA_1 SCHEMA_3 SCHEMA_5;
 
 const char *
 kms_state_name(enum kms_state s)
@@ -275,7 +249,9 @@ upgrade(struct kms *k)
 		return OK;
 	if (v != k->format)
 		return err_fail(ERR_CORRUPT, "keystore: its format changed");
-	TRY(kdb_exec(&k->db, SCHEMA_3));
+	if (v < 3)
+		TRY(kdb_exec(&k->db, SCHEMA_3));
+	TRY(kdb_exec(&k->db, SCHEMA_5));
 	TRY(kdb_run(
 	    &k->db, "UPDATE meta SET v = ? WHERE k = 'format'", "i", now));
 	return kdb_commit(&tx);

@@ -122,9 +122,9 @@ test_newer_format(void **state)
 	const struct place *p = *state;
 	struct kms *k = NULL;
 
-	sql(p, "UPDATE meta SET v = 7 WHERE k = 'format'");
+	sql(p, "UPDATE meta SET v = 9 WHERE k = 'format'");
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_VERSION);
-	assert_non_null(strstr(err_detail(ERR_VERSION), "format 7"));
+	assert_non_null(strstr(err_detail(ERR_VERSION), "format 9"));
 }
 
 /* Rows that were changed behind our back are noticed. */

@@ -777,7 +777,17 @@ test_upgrade(void **state)
 	assert_ok(kms_key_create(k, &root_user, "old", &d));
 	sample_make(k, d.id, &s);
 	kms_close(k);
-	sql(p, "ALTER TABLE keys DROP COLUMN delete_at;"
+	sql(p, "ALTER TABLE keys DROP COLUMN origin;"
+	       "ALTER TABLE keys DROP COLUMN expires;"
+	       "ALTER TABLE keys DROP COLUMN policy;"
+	       "ALTER TABLE aliases DROP COLUMN updated;"
+	       "ALTER TABLE versions DROP COLUMN reason;"
+	       "ALTER TABLE versions DROP COLUMN provider;"
+	       "DROP TABLE grants; DROP TABLE providers; DROP TABLE tenants;"
+	       "DROP TABLE users; DROP TABLE access_keys;"
+	       "DROP TABLE user_roles; DROP TABLE policies;"
+	       "DROP TABLE attachments;"
+	       "ALTER TABLE keys DROP COLUMN delete_at;"
 	       "ALTER TABLE keys DROP COLUMN rotate_days;"
 	       "ALTER TABLE keys DROP COLUMN rotate_at;"
 	       "DROP TABLE tags; UPDATE meta SET v = 1 WHERE k = 'format'");

@@ -34,7 +34,9 @@ test_bound_to_the_root_key(void **state)
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_ROOTKEY);
 	set_format(p->path, 4);
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_ROOTKEY);
-	set_format(p->path, 5);
+	set_format(p->path, 6);
+	assert_int_equal(kms_open(p->path, NULL, &k), ERR_ROOTKEY);
+	set_format(p->path, 7);
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_VERSION);
 
 	(void)snprintf(path, sizeof(path), "%s/sealing.db", p->dir);
@@ -46,7 +48,9 @@ test_bound_to_the_root_key(void **state)
 	assert_int_equal(kms_open(path, NULL, &k), ERR_ROOTKEY);
 	set_format(path, 3);
 	assert_int_equal(kms_open(path, NULL, &k), ERR_ROOTKEY);
-	set_format(path, 4);
+	set_format(path, 5);
+	assert_int_equal(kms_open(path, NULL, &k), ERR_ROOTKEY);
+	set_format(path, 6);
 	assert_ok(kms_open(path, NULL, &k));
 	kms_close(k);
 }

@@ -1,0 +1,94 @@
+/*
+ * schema: the tables of a keystore, and how a keystore of an older program
+ * comes by them.
+ *
+ * Even formats are those of a store with sealed metadata.  Each step below adds
+ * what its format has and the one before had not; docs/FORMAT.md describes the
+ * columns.
+ */
+#ifndef KMS_SCHEMA_H
+#define KMS_SCHEMA_H
+
+#define FORMAT 5
+#define FORMAT_SEALING 6
+
+#define SCHEMA_1                                                              \
+	"CREATE TABLE meta(k TEXT PRIMARY KEY, v NOT NULL) WITHOUT ROWID;"    \
+	"CREATE TABLE slots(n INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"    \
+	"  path TEXT NOT NULL, salt BLOB NOT NULL, t INTEGER NOT NULL,"       \
+	"  m_kib INTEGER NOT NULL, p INTEGER NOT NULL, sealed BLOB NOT NULL," \
+	"  created INTEGER NOT NULL) STRICT;"                                 \
+	"CREATE TABLE keys(id INTEGER PRIMARY KEY AUTOINCREMENT,"             \
+	"  uuid BLOB NOT NULL UNIQUE, tenant TEXT NOT NULL,"                  \
+	"  state INTEGER NOT NULL, kind INTEGER NOT NULL,"                    \
+	"  created INTEGER NOT NULL, description TEXT NOT NULL,"              \
+	"  calls INTEGER NOT NULL DEFAULT 0) STRICT;"                         \
+	"CREATE UNIQUE INDEX keys_default ON keys(tenant) WHERE kind = 1;"    \
+	"CREATE UNIQUE INDEX keys_service ON keys(kind) WHERE kind = 2;"      \
+	"CREATE TABLE versions(key BLOB NOT NULL, version INTEGER NOT NULL,"  \
+	"  created INTEGER NOT NULL, sealed BLOB NOT NULL,"                   \
+	"  PRIMARY KEY(key, version)) STRICT, WITHOUT ROWID;"                 \
+	"CREATE TABLE aliases(tenant TEXT NOT NULL, name TEXT NOT NULL,"      \
+	"  key BLOB NOT NULL, created INTEGER NOT NULL,"                      \
+	"  PRIMARY KEY(tenant, name)) STRICT, WITHOUT ROWID;"
+
+/* Deletion times, periods, tags. */
+#define SCHEMA_3                                                              \
+	"ALTER TABLE keys ADD COLUMN delete_at INTEGER NOT NULL DEFAULT 0;"   \
+	"ALTER TABLE keys ADD COLUMN rotate_days INTEGER NOT NULL DEFAULT 0;" \
+	"ALTER TABLE keys ADD COLUMN rotate_at INTEGER NOT NULL DEFAULT 0;"   \
+	"CREATE TABLE tags(key BLOB NOT NULL, name TEXT NOT NULL,"            \
+	"  value TEXT NOT NULL, PRIMARY KEY(key, name))"                      \
+	"  STRICT, WITHOUT ROWID;"
+
+/* Imported keys, key policies, grants. */
+#define SCHEMA_5_KEYS                                                        \
+	"ALTER TABLE keys ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;"     \
+	"ALTER TABLE keys ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"    \
+	"ALTER TABLE keys ADD COLUMN policy TEXT NOT NULL DEFAULT '';"       \
+	"ALTER TABLE aliases ADD COLUMN updated INTEGER NOT NULL DEFAULT 0;" \
+	"ALTER TABLE versions ADD COLUMN reason INTEGER NOT NULL DEFAULT 0;" \
+	"CREATE TABLE grants(id TEXT PRIMARY KEY, key BLOB NOT NULL,"        \
+	"  name TEXT NOT NULL, grantee TEXT NOT NULL,"                       \
+	"  retiring TEXT NOT NULL, issuer TEXT NOT NULL,"                    \
+	"  operations INTEGER NOT NULL, constrained INTEGER NOT NULL,"       \
+	"  context BLOB NOT NULL, created INTEGER NOT NULL)"                 \
+	"  STRICT, WITHOUT ROWID;"                                           \
+	"CREATE INDEX grants_key ON grants(key);"
+
+/* Providers: where the material of a version is, when not in its row. */
+#define SCHEMA_5_PROVIDERS                                                     \
+	"ALTER TABLE versions ADD COLUMN provider INTEGER NOT NULL DEFAULT 0;" \
+	"CREATE TABLE providers(id INTEGER PRIMARY KEY AUTOINCREMENT,"         \
+	"  name TEXT NOT NULL UNIQUE, sealed BLOB NOT NULL,"                   \
+	"  created INTEGER NOT NULL) STRICT;"
+
+/* Identities: who may ask, and the policies attached to them. */
+#define SCHEMA_5_WHO                                                        \
+	"CREATE TABLE tenants(tenant TEXT PRIMARY KEY,"                     \
+	"  sse_kms_role TEXT NOT NULL DEFAULT '',"                          \
+	"  customer_keys INTEGER NOT NULL DEFAULT 1,"                       \
+	"  created INTEGER NOT NULL) STRICT, WITHOUT ROWID;"                \
+	"CREATE TABLE users(tenant TEXT NOT NULL, name TEXT NOT NULL,"      \
+	"  id TEXT NOT NULL UNIQUE, admin INTEGER NOT NULL,"                \
+	"  created INTEGER NOT NULL, PRIMARY KEY(tenant, name))"            \
+	"  STRICT, WITHOUT ROWID;"                                          \
+	"CREATE TABLE access_keys(id TEXT PRIMARY KEY,"                     \
+	"  tenant TEXT NOT NULL, user TEXT NOT NULL, sealed BLOB NOT NULL," \
+	"  active INTEGER NOT NULL, created INTEGER NOT NULL)"              \
+	"  STRICT, WITHOUT ROWID;"                                          \
+	"CREATE TABLE user_roles(tenant TEXT NOT NULL, user TEXT NOT NULL," \
+	"  role TEXT NOT NULL, PRIMARY KEY(tenant, user, role))"            \
+	"  STRICT, WITHOUT ROWID;"                                          \
+	"CREATE TABLE policies(tenant TEXT NOT NULL, name TEXT NOT NULL,"   \
+	"  text TEXT NOT NULL, created INTEGER NOT NULL,"                   \
+	"  updated INTEGER NOT NULL, PRIMARY KEY(tenant, name))"            \
+	"  STRICT, WITHOUT ROWID;"                                          \
+	"CREATE TABLE attachments(tenant TEXT NOT NULL, to_role INTEGER"    \
+	"  NOT NULL, principal TEXT NOT NULL, policy TEXT NOT NULL,"        \
+	"  PRIMARY KEY(tenant, to_role, principal, policy))"                \
+	"  STRICT, WITHOUT ROWID;"
+
+#define SCHEMA_5 SCHEMA_5_KEYS SCHEMA_5_PROVIDERS SCHEMA_5_WHO
+
+#endif
