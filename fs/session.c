@@ -258,8 +258,11 @@ first_request(const char *mp)
 static void
 start_control(struct session *s)
 {
-	const enum err e = control_start(&s->fs, &s->control);
+	enum err e = OK;
 
+	fs_face(&s->fs, &s->face);
+	e = control_start(
+	    s->fs.store, s->fs.opts->store, &s->fs.who, &s->face, &s->control);
 	if (e == OK)
 		return;
 	s->control = NULL;

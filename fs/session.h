@@ -5,12 +5,12 @@
 #ifndef FS_SESSION_H
 #define FS_SESSION_H
 
-#include "fs/control.h"
-#include "fs/fs.h"
+#include "fs/face.h"
 
 struct session {
 	struct fs fs;
 	struct loop *loop;
+	struct control_face face;
 	struct control *control; /* NULL: the tools cannot reach this mount */
 	bool cut;                /* ended while files were open */
 	const char *mp;          /* absolute */

@@ -2,7 +2,7 @@
  * control: what the process that owns a store and the tools say to each other.
  *
  * The owner listens on the socket CONTROL_SOCKET in the store's directory
- * (fs/control.h); a tool that finds the store in use connects (tools/control.h),
+ * (store/control.h); a tool that finds the store in use connects (tools/control.h),
  * sends one request, reads the answer to its end and closes.  Closing early
  * stops a scrub or a backup.  Requests and answers are lines of at most CONTROL_LINE bytes
  * with the line feed; one space stands between fields.

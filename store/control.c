@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "fs/control.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "store/backup.h"
+#include "store/control.h"
 
 #define BACKLOG 16
 #define MS_NS 1000000ull
@@ -32,7 +32,8 @@ struct client {
 };
 
 struct control {
-	struct fs *fs;
+	struct store *st;
+	const struct control_face *face;
 	struct kms_who who;
 	int dirfd, listenfd;
 	int stopfd;            /* readable for ever once it is time to end */
@@ -202,7 +203,7 @@ scrub_run(struct client *cl, struct buf *out)
 	};
 	struct store_scrub_result r = { .bad = 0 };
 
-	TRY(store_scrub(cl->c->fs->store, &o, &r));
+	TRY(store_scrub(cl->c->st, &o, &r));
 	return (buf_printf(out, "row %llu %llu %llu %llu %llu\n",
 	    (unsigned long long)r.files, (unsigned long long)r.blocks,
 	    (unsigned long long)r.bytes, (unsigned long long)r.bad,
@@ -213,25 +214,6 @@ static void
 backup_bad(void *arg, const char *what)
 {
 	scrub_bad(arg, 0, 0, ERR_CORRUPT, what);
-}
-
-/* Below the mount itself, each write would wait for us. */
-static enum err
-not_in_mount(const struct fs *fs, const char *dir)
-{
-	struct stat mine, there;
-	const char *slash = strrchr(dir, '/');
-	char up[CONTROL_FIELD + 1];
-
-	if (dir[0] != '/')
-		return (err_fail(ERR_INVAL, "the path is not absolute"));
-	(void)snprintf(up, sizeof(up), "%.*s", (int)(slash - dir) + 1, dir);
-	if (stat(fs->opts->mountpoint, &mine) != 0 ||
-	    (stat(dir, &there) != 0 && stat(up, &there) != 0))
-		return (OK);
-	if (mine.st_dev == there.st_dev)
-		return (err_fail(ERR_INVAL, "%s lies in the mount", dir));
-	return (OK);
 }
 
 static enum err
@@ -245,8 +227,13 @@ backup_run(struct client *cl, struct buf *out)
 	};
 	struct backup_result r = { .bad = 0 };
 
-	TRY(not_in_mount(cl->c->fs, cl->req.name));
-	TRY(backup_make(cl->c->fs->store, cl->req.name, &o, &r));
+	const struct control_face *face = cl->c->face;
+
+	if (cl->req.name[0] != '/')
+		return (err_fail(ERR_INVAL, "the path is not absolute"));
+	if (face->may_fill != NULL)
+		TRY(face->may_fill(face->arg, cl->req.name));
+	TRY(backup_make(cl->c->st, cl->req.name, &o, &r));
 	return (buf_printf(out, "row %llu %llu %llu %llu %llu %d %s\n",
 	    (unsigned long long)r.epoch, (unsigned long long)r.blocks,
 	    (unsigned long long)r.copied, (unsigned long long)r.bytes,
@@ -266,7 +253,7 @@ rekey_run(struct client *cl, struct buf *out)
 	};
 	struct store_rekey_result r = { .bad = 0 };
 
-	TRY(store_rekey(cl->c->fs->store, &o, &r));
+	TRY(store_rekey(cl->c->st, &o, &r));
 	return (buf_printf(out, "row %llu %llu %llu %llu\n",
 	    (unsigned long long)r.files, (unsigned long long)r.rewrapped,
 	    (unsigned long long)r.skipped, (unsigned long long)r.bad));
@@ -300,7 +287,7 @@ job_main(void *arg)
 	e = jobs[cl->req.op].run(cl, &out);
 	/* A backup that was made before is one. */
 	if (ending(c) && (e != OK || cl->req.op != CONTROL_BACKUP))
-		e = err_fail(ERR_BUSY, "the filesystem is being unmounted");
+		e = err_fail(ERR_BUSY, "%s", c->face->ending);
 	/* Before the answer: who has it may ask for the next at once.  What is
 	 * left to do is short, or has a deadline. */
 	c->job_ended = true;
@@ -343,9 +330,10 @@ check_peer(struct client *cl)
 	cl->gid = who.gid;
 	if (who.uid == geteuid() || who.uid == 0)
 		return (OK);
-	log_warn("fs: control: user %u was refused", (unsigned)who.uid);
+	log_warn("control: user %u was refused", (unsigned)who.uid);
 	return (err_fail(ERR_ACCESS,
-	    "only root and the user who mounted may manage a store in use"));
+	    "only root and the user whose process has the store may "
+	    "manage it"));
 }
 
 /* True when the client's descriptor was handed on. */
@@ -372,8 +360,15 @@ client_serve(struct client *cl)
 		if (e == OK)
 			return (true);
 	} else if (e == OK) {
-		e = control_do(
-		    cl->c->fs, &cl->c->who, cl->uid, cl->gid, &cl->req, &out);
+		const struct control_on on = {
+			.st = cl->c->st,
+			.face = cl->c->face,
+			.who = &cl->c->who,
+			.uid = cl->uid,
+			.gid = cl->gid,
+		};
+
+		e = control_do(&on, &cl->req, &out);
 	}
 	conclude(cl, &out, e);
 	return (false);
@@ -444,17 +439,19 @@ control_cleanup(struct control **c)
 }
 
 enum err
-control_start(struct fs *fs, struct control **ret)
+control_start(struct store *st, const char *dir, const struct kms_who *who,
+    const struct control_face *face, struct control **ret)
 {
 	struct control *c CLEANUP(control_cleanup) = calloc(1, sizeof(*c));
 
 	if (c == NULL)
 		return (ERR_NOMEM);
-	c->fs = fs;
-	c->who = fs->who;
+	c->st = st;
+	c->face = face;
+	c->who = *who;
 	c->who.agent = "cli";
 	c->listenfd = -1;
-	c->dirfd = open(fs->opts->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	c->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	c->stopfd = eventfd(0, EFD_CLOEXEC);
 	if (c->dirfd < 0 || c->stopfd < 0)
 		return (err_from_errno(errno));
@@ -475,7 +472,7 @@ control_stop(struct control *c)
 		return;
 	if (c->thread_on &&
 	    write(c->stopfd, &one, sizeof(one)) != (ssize_t)sizeof(one))
-		log_error("fs: control: the end could not be signalled");
+		log_error("control: the end could not be signalled");
 	if (c->thread_on)
 		(void)pthread_join(c->thread, NULL);
 	if (c->job_on)
