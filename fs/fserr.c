@@ -71,6 +71,12 @@ fs_errno(enum err e)
 	case ERR_KEYEXPIRED:
 		return (EKEYEXPIRED);
 	case ERR_KEYSTATE:
+	case ERR_KEYMISMATCH:
+	case ERR_BADGRANT:
+	case ERR_GRANTTOKEN:
+	case ERR_BADTOKEN:
+	case ERR_TOKENEXPIRED:
+	case ERR_MATERIAL:
 		return (EKEYREJECTED);
 	case ERR_TIMEDOUT:
 		return (ETIMEDOUT);

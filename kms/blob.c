@@ -1,5 +1,5 @@
 /*
- * Wrapped data keys, format 1, suite 1.  Integers are big-endian.
+ * Wrapped plaintexts, format 1, suite 1.  Integers are big-endian.
  *
  *	 0  4  magic "SFKB"
  *	 4  1  format = 1
@@ -10,8 +10,8 @@
  *	28 16  salt S, random
  *	44 12  GCM nonce, random
  *	56 28  key commitment C
- *	84 32  the data key, encrypted
- *	116 16 GCM tag
+ *	84  n  the plaintext, encrypted: 32 bytes of a data key, 1 to 4096 else
+ *	84+n 16  GCM tag
  *
  * Kenc || Kcom = KBKDF-CTR-HMAC-SHA256(material, "kms/v1", bytes 0..43), 64
  * bytes; C = the first 28 bytes of HMAC-SHA256(Kcom, bytes 0..55), compared
@@ -47,12 +47,13 @@ enum err
 blob_parse(const uint8_t *blob, size_t len, struct blob_id *ret)
 {
 
-	if (len != BLOB_LEN ||
+	if (len < BLOB_SIZE(1) || len > BLOB_SIZE(BLOB_PLAIN_MAX) ||
 	    memcmp(blob, head_start, sizeof(head_start)) != 0)
-		return err_fail(ERR_AUTH, "the wrapped data key is not of a "
-					  "known format");
+		return err_fail(
+		    ERR_AUTH, "the ciphertext is not of a known format");
 	memcpy(ret->uuid, blob + OFF_UUID, UUID_LEN);
 	ret->version = get_u32(blob + OFF_VERSION);
+	ret->len = len - BLOB_SIZE(0);
 	return OK;
 }
 
@@ -77,7 +78,7 @@ derive(const struct hmac_key *mat, const uint8_t *head,
 
 enum err
 blob_seal(const struct hmac_key *mat, const struct blob_id *id,
-    struct context *c, const struct key *dek, uint8_t ret[static BLOB_LEN])
+    struct context *c, const uint8_t *plain, uint8_t *ret)
 {
 	WIPED(uint8_t, keys, 2 * KEY_LEN);
 	uint8_t commit[SHA256_LEN];
@@ -91,31 +92,28 @@ blob_seal(const struct hmac_key *mat, const struct blob_id *id,
 	memcpy(ret + OFF_COMMIT, commit, COMMIT_LEN);
 	memcpy(c->p - BLOB_HEAD, ret, BLOB_HEAD);
 	return aead_seal_once(keys, ret + OFF_NONCE, c->p - BLOB_HEAD,
-	    BLOB_HEAD + c->len, dek->b, KEY_LEN, ret + BLOB_HEAD,
-	    ret + BLOB_HEAD + KEY_LEN);
+	    BLOB_HEAD + c->len, plain, id->len, ret + BLOB_HEAD,
+	    ret + BLOB_HEAD + id->len);
 }
 
 enum err
-blob_open(const struct hmac_key *mat, const uint8_t blob[static BLOB_LEN],
-    struct context *c, struct key *ret)
+blob_open(const struct hmac_key *mat, const struct blob_id *id,
+    const uint8_t *blob, struct context *c, uint8_t *ret)
 {
 	WIPED(uint8_t, keys, 2 * KEY_LEN);
 	uint8_t commit[SHA256_LEN];
 	enum err e;
 
-	memset(ret, 0, sizeof(*ret));
+	memset(ret, 0, id->len);
 	derive(mat, blob, keys);
 	hmac_sha256(keys + KEY_LEN, KEY_LEN, blob, OFF_COMMIT, commit);
 	if (secret_cmp(commit, blob + OFF_COMMIT, COMMIT_LEN) != 0)
-		return err_fail(ERR_AUTH, "the wrapped data key was altered");
+		return err_fail(ERR_AUTH, BLOB_ALTERED);
 	memcpy(c->p - BLOB_HEAD, blob, BLOB_HEAD);
 	e = aead_open_once(keys, blob + OFF_NONCE, c->p - BLOB_HEAD,
-	    BLOB_HEAD + c->len, blob + BLOB_HEAD, KEY_LEN,
-	    blob + BLOB_HEAD + KEY_LEN, ret->b);
-	if (e == ERR_AUTH)
-		return err_fail(e, "the wrapped data key was altered, or "
-				   "belongs to something else");
-	return e;
+	    BLOB_HEAD + c->len, blob + BLOB_HEAD, id->len,
+	    blob + BLOB_HEAD + id->len, ret);
+	return e == ERR_AUTH ? err_fail(e, BLOB_ALTERED) : e;
 }
 
 bool

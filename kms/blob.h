@@ -1,5 +1,6 @@
 /*
- * blob: a data key wrapped under a master key of the keystore.
+ * blob: a small plaintext, mostly a data key, wrapped under a master key of the
+ * keystore.
  *
  * Pure and thread-safe.  The bytes stand in blob.c.
  */
@@ -15,12 +16,18 @@
 #include "lib/base/codec.h"
 
 #define BLOB_HEAD 84
-#define BLOB_LEN (BLOB_HEAD + KEY_LEN + 16)
+#define BLOB_SIZE(len) (BLOB_HEAD + (len) + 16)
+#define BLOB_LEN BLOB_SIZE(KEY_LEN) /* of a data key */
+#define BLOB_PLAIN_MAX 4096
 
-/* Which master key a blob is under. */
+/* All that is ever said of one that does not open: not which part it was. */
+#define BLOB_ALTERED "the ciphertext was altered, or belongs to something else"
+
+/* Which master key a blob is under, and how much it holds. */
 struct blob_id {
 	uint8_t uuid[UUID_LEN];
 	uint32_t version;
+	size_t len; /* of the plaintext, 1 to BLOB_PLAIN_MAX */
 };
 
 /* Read the header.  ERR_AUTH for anything that blob_seal would not write. */
@@ -29,14 +36,13 @@ enum err blob_parse(
 
 /*
  * ${mat} is the master key's material, ready; ${c} the context, made with
- * BLOB_HEAD bytes of room (which the calls fill).
+ * BLOB_HEAD bytes of room (which the calls fill).  blob_seal() writes
+ * BLOB_SIZE(id->len) bytes; blob_open() is for what blob_parse() has read.
  * Returns OK; ERR_NOMEM; ERR_CRYPTO; blob_open ERR_AUTH, then ${ret} is zero.
  */
 enum err blob_seal(const struct hmac_key *mat, const struct blob_id *id,
-    struct context *c, const struct key *dek,
-    uint8_t ret[static BLOB_LEN]) MUSTCHECK;
-enum err blob_open(const struct hmac_key *mat,
-    const uint8_t blob[static BLOB_LEN], struct context *c,
-    struct key *ret) MUSTCHECK;
+    struct context *c, const uint8_t *plain, uint8_t *ret) MUSTCHECK;
+enum err blob_open(const struct hmac_key *mat, const struct blob_id *id,
+    const uint8_t *blob, struct context *c, uint8_t *ret) MUSTCHECK;
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "kms/blob.h"
 #include "kms/gate.h"
+#include "kms/message.h"
 #include "kms/kms_internal.h"
 
 /* A provider's arguments. */
@@ -24,21 +25,31 @@ struct data {
 	size_t nctx;
 };
 
-static enum err
-seal(struct kms *k, struct keyref *key, const struct kms_pair *ctx, size_t n,
-    struct data *d)
+enum err
+message_seal(struct kms *k, struct keyref *key, const struct kms_pair *ctx,
+    size_t n, const uint8_t *plain, size_t len, uint8_t *ret_blob,
+    size_t *ret_bloblen)
 {
 	struct context c CLEANUP_CONTEXT UNINIT;
-	struct blob_id id;
+	struct blob_id id = { .len = len };
 
 	c.heap = NULL;
 	TRY(context_make(&c, ctx, n, BLOB_HEAD));
 	TRY(gate_material(k, key, 0));
 	memcpy(id.uuid, key->uuid, UUID_LEN);
 	id.version = key->version;
-	TRY(blob_seal(&key->mat, &id, &c, d->dek, d->ret_blob));
-	*d->ret_bloblen = BLOB_LEN;
+	TRY(blob_seal(&key->mat, &id, &c, plain, ret_blob));
+	*ret_bloblen = BLOB_SIZE(len);
 	return OK;
+}
+
+static enum err
+seal(struct kms *k, struct keyref *key, const struct kms_pair *ctx, size_t n,
+    struct data *d)
+{
+
+	return message_seal(
+	    k, key, ctx, n, d->dek->b, KEY_LEN, d->ret_blob, d->ret_bloblen);
 }
 
 static enum err
@@ -81,21 +92,31 @@ kms_data_key(struct kms *k, const struct kms_who *who, const char *keyname,
 	return OK;
 }
 
+enum err
+message_open(struct kms *k, struct call *c, const struct blob_id *id,
+    const uint8_t *blob, uint8_t *ret)
+{
+	struct context canon CLEANUP_CONTEXT UNINIT;
+
+	canon.heap = NULL;
+	TRY(context_make(&canon, c->ctx, c->nctx, BLOB_HEAD));
+	if (id->version == 0)
+		return err_fail(ERR_AUTH, BLOB_ALTERED);
+	TRY(gate_material(k, &c->key, id->version));
+	return blob_open(&c->key.mat, id, blob, &canon, ret);
+}
+
 static enum err
 open_blob(struct kms *k, struct call *c, const char *action)
 {
 	struct data *d = c->arg;
-	struct context canon CLEANUP_CONTEXT UNINIT;
 	struct blob_id id;
 
-	canon.heap = NULL;
 	TRY(blob_parse(d->blob, d->bloblen, &id));
+	if (id.len != KEY_LEN)
+		return err_fail(ERR_AUTH, BLOB_ALTERED);
 	TRY(gate_key_id(k, c, id.uuid, action, &c->key));
-	TRY(context_make(&canon, c->ctx, c->nctx, BLOB_HEAD));
-	if (id.version == 0)
-		return err_fail(ERR_AUTH, "the wrapped data key was altered");
-	TRY(gate_material(k, &c->key, id.version));
-	return blob_open(&c->key.mat, d->blob, &canon, d->dek);
+	return message_open(k, c, &id, d->blob, d->dek->b);
 }
 
 static enum err

@@ -6,6 +6,7 @@
 #include "crypto/secret.h"
 #include "lib/base/clock.h"
 
+#include "kms/blob.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
 
@@ -158,8 +159,7 @@ gate_key_id(struct kms *k, struct call *c, const uint8_t uuid[static UUID_LEN],
 	memcpy(n.uuid, uuid, UUID_LEN);
 	e = gate_find(k, &n, ret);
 	if (e == ERR_NOKEY)
-		return err_fail(ERR_AUTH,
-		    "the data key was altered, or is of another keystore");
+		return err_fail(ERR_AUTH, BLOB_ALTERED);
 	TRY(e);
 	return check(k, c, action, ret);
 }
@@ -180,7 +180,7 @@ gate_material(struct kms *k, struct keyref *key, uint32_t version)
 	if (version == 0)
 		version = t->nv;
 	if (version > t->nv)
-		return err_fail(ERR_AUTH, "the wrapped data key was altered");
+		return err_fail(ERR_AUTH, BLOB_ALTERED);
 	key->version = version;
 	TRY(material_get(
 	    k->seal, k->uuid, t, version, &k->prepared, &key->mat));

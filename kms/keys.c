@@ -175,8 +175,8 @@ kms_key_disable(struct kms *k, const struct kms_who *who, const char *keyname)
 
 /* ---- Create, describe, list --------------------------------------------- */
 
-static void
-describe(const struct tkey *t, struct kms_desc *ret)
+static enum err
+describe(struct kms *k, const struct tkey *t, struct kms_desc *ret)
 {
 
 	memset(ret, 0, sizeof(*ret));
@@ -194,6 +194,9 @@ describe(const struct tkey *t, struct kms_desc *ret)
 	ret->rotate_at = t->rotate_at;
 	ret->is_default = t->kind == KEY_DEFAULT;
 	ret->is_service = t->kind == KEY_SERVICE;
+	ret->origin = t->origin;
+	ret->expires = t->nv == 0 ? 0 : t->expires;
+	return material_name(k, t, t->nv, ret->material);
 }
 
 /* The count on disk: other processes add to it without a new epoch. */
@@ -221,14 +224,16 @@ describe_id(
     struct kms *k, const uint8_t uuid[static UUID_LEN], struct kms_desc *ret)
 {
 	const struct tkey *t;
+	enum err e = OK;
 
 	rwlock_read(&k->tab_lock);
 	t = table_by_id(k->tab, uuid);
 	if (t != NULL)
-		describe(t, ret);
+		e = describe(k, t, ret);
 	rwlock_drop(&k->tab_lock);
 	if (t == NULL)
 		return err_fail(ERR_NOKEY, "no such key");
+	TRY(e);
 	return stored_calls(k, ret);
 }
 

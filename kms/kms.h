@@ -38,6 +38,7 @@
 #define KMS_TAGS_MAX 50       /* of a key */
 #define KMS_TAG_NAME_MAX 129  /* a tag's name with its NUL */
 #define KMS_TAG_MAX 257       /* a tag's value with its NUL */
+#define KMS_MATERIAL_MAX 65   /* id of a key's material with its NUL */
 #define KMS_PERIOD_MAX 3650   /* days between two rotations */
 #define KMS_WINDOW_LIMIT 1096 /* days, of any store's waiting time */
 #define KMS_REGION_DEFAULT "us-east-1"
@@ -66,6 +67,12 @@ enum kms_state {
 	KMS_UNAVAILABLE
 };
 
+/* Where a key's material comes from. */
+enum kms_origin {
+	KMS_ORIGIN_KMS,     /* made here */
+	KMS_ORIGIN_EXTERNAL /* imported */
+};
+
 struct kms_desc {
 	char id[KMS_ID_MAX];
 	char arn[KMS_ARN_MAX];
@@ -78,9 +85,12 @@ struct kms_desc {
 	int64_t delete_at;    /* when it is deleted; 0 unless pending */
 	unsigned rotate_days; /* period of its rotation; 0: none */
 	int64_t rotate_at;    /* the next one; 0: none */
-	bool is_default;      /* a tenant's default key */
-	bool is_service;      /* the AES256 method's key */
-	uint64_t calls;       /* data-key calls made under it, ever (flushed) */
+	enum kms_origin origin;
+	int64_t expires; /* when imported material is wiped; 0: not */
+	char material[KMS_MATERIAL_MAX]; /* of the version; "" without */
+	bool is_default;                 /* a tenant's default key */
+	bool is_service;                 /* the AES256 method's key */
+	uint64_t calls; /* data-key calls made under it, ever (flushed) */
 };
 
 /* "Enabled", "Disabled", …; static storage. */

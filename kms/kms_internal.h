@@ -91,6 +91,14 @@ enum err kms_fresh_db(struct kms *k, bool *ret_changed) MUSTCHECK;
 /* Write what calls were counted. */
 enum err kms_counters(struct kms *k) MUSTCHECK;
 
+/* material.c: what identifies imported bytes; the name of a version's material
+ * ("" for version 0). */
+enum err material_imported(struct kms *k, const uint8_t uuid[static UUID_LEN],
+    const uint8_t bytes[static KEY_LEN],
+    uint8_t ret[static SHA256_LEN]) MUSTCHECK;
+enum err material_name(struct kms *k, const struct tkey *t, uint32_t version,
+    char ret[static KMS_MATERIAL_MAX]) MUSTCHECK;
+
 /* Insert a key with its first version (inside kms_change). */
 enum err keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
     const char *description, uint8_t ret_uuid[static UUID_LEN]) MUSTCHECK;

@@ -45,6 +45,7 @@
 #define SCHEMA_5_KEYS                                                        \
 	"ALTER TABLE keys ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;"     \
 	"ALTER TABLE keys ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"    \
+	"ALTER TABLE keys ADD COLUMN imported BLOB NOT NULL DEFAULT x'';"    \
 	"ALTER TABLE keys ADD COLUMN policy TEXT NOT NULL DEFAULT '';"       \
 	"ALTER TABLE aliases ADD COLUMN updated INTEGER NOT NULL DEFAULT 0;" \
 	"ALTER TABLE versions ADD COLUMN reason INTEGER NOT NULL DEFAULT 0;" \

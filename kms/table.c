@@ -112,7 +112,7 @@ load_key(sqlite3_stmt *st, const char *region, struct tkey *k)
 {
 	char arn[KMS_ARN_MAX];
 	char description[KMS_DESC_MAX];
-	int64_t state = 0, kind = 0;
+	int64_t state = 0, kind = 0, origin = 0;
 
 	TRY(kdb_col_int(st, 0, 1, INT64_MAX, &k->row));
 	TRY(kdb_col_blob(st, 1, k->uuid, UUID_LEN));
@@ -124,6 +124,12 @@ load_key(sqlite3_stmt *st, const char *region, struct tkey *k)
 	TRY(kdb_col_int(st, 7, 0, INT64_MAX, &k->delete_at));
 	TRY(kdb_col_int(st, 8, 0, KMS_PERIOD_MAX, &k->rotate_days));
 	TRY(kdb_col_int(st, 9, 0, INT64_MAX, &k->rotate_at));
+	TRY(kdb_col_int(st, 10, KMS_ORIGIN_KMS, KMS_ORIGIN_EXTERNAL, &origin));
+	TRY(kdb_col_int(st, 11, 0, INT64_MAX, &k->expires));
+	k->was_imported = sqlite3_column_bytes(st, 12) != 0;
+	if (k->was_imported)
+		TRY(kdb_col_blob(st, 12, k->imported, sizeof(k->imported)));
+	k->origin = (enum kms_origin)origin;
 	k->state = (enum kms_state)state;
 	k->kind = (enum key_kind)kind;
 	k->description = strdup(description);
@@ -140,7 +146,7 @@ load_keys(struct db *db, const char *region, struct table *t)
 
 	TRY(kdb_query(db, &st,
 	    "SELECT id, uuid, tenant, state, kind, created, description, "
-	    "delete_at, rotate_days, rotate_at "
+	    "delete_at, rotate_days, rotate_at, origin, expires, imported "
 	    "FROM keys ORDER BY uuid",
 	    ""));
 	for (;;) {
@@ -163,7 +169,7 @@ load_versions(struct db *db, struct table *t)
 	bool row = false;
 
 	TRY(kdb_query(db, &st,
-	    "SELECT key, version, created, sealed FROM versions "
+	    "SELECT key, version, created, sealed, reason FROM versions "
 	    "ORDER BY key, version",
 	    ""));
 	for (;;) {
@@ -189,6 +195,8 @@ load_versions(struct db *db, struct table *t)
 		memset(v, 0, sizeof(*v));
 		TRY(kdb_col_int(st, 2, INT64_MIN, INT64_MAX, &v->created));
 		TRY(kdb_col_blob(st, 3, v->sealed, sizeof(v->sealed)));
+		TRY(kdb_col_int(
+		    st, 4, VERSION_BY_ITSELF, VERSION_ON_DEMAND, &v->reason));
 	}
 }
 

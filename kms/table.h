@@ -24,8 +24,15 @@
 
 enum key_kind { KEY_CUSTOMER, KEY_DEFAULT, KEY_SERVICE };
 
+/* Why a version was made; as stored. */
+enum version_reason {
+	VERSION_BY_ITSELF, /* first, by period, or not recorded */
+	VERSION_ON_DEMAND
+};
+
 struct version {
 	int64_t created;
+	int64_t reason; /* enum version_reason */
 	uint8_t sealed[MATERIAL_SEALED];
 	struct hmac_key *_Atomic mat; /* key memory; NULL until used */
 };
@@ -42,7 +49,11 @@ struct tkey {
 	int64_t delete_at;   /* 0: not pending deletion */
 	int64_t rotate_days; /* period; 0: none */
 	int64_t rotate_at;
-	struct version *v; /* version i stands at i - 1 */
+	enum kms_origin origin;
+	int64_t expires;              /* imported material's; 0: never */
+	uint8_t imported[SHA256_LEN]; /* identifies what was imported */
+	bool was_imported;            /* else it is zero */
+	struct version *v;            /* version i stands at i - 1 */
 	uint32_t nv;
 	_Atomic uint64_t calls; /* not yet written to the keystore */
 	atomic_bool told;       /* that it is due, but in use */

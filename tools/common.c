@@ -72,6 +72,12 @@ advice(enum err e)
 	case ERR_KEYSTATE:
 	case ERR_TIMEDOUT:
 	case ERR_KEYINUSE:
+	case ERR_KEYMISMATCH:
+	case ERR_BADGRANT:
+	case ERR_GRANTTOKEN:
+	case ERR_BADTOKEN:
+	case ERR_TOKENEXPIRED:
+	case ERR_MATERIAL:
 	case ERR_LIMIT:
 	case ERR_PARSE:
 	case ERR_BADF:

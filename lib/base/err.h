@@ -49,6 +49,12 @@
 	X(ERR_KEYSTATE, "the key's state does not allow this")        \
 	X(ERR_TIMEDOUT, "the key service did not answer")             \
 	X(ERR_KEYINUSE, "the key is in use")                          \
+	X(ERR_KEYMISMATCH, "the ciphertext is under another key")     \
+	X(ERR_BADGRANT, "that is no grant's id")                      \
+	X(ERR_GRANTTOKEN, "that is no grant token of this keystore")  \
+	X(ERR_BADTOKEN, "the import token is not valid for this key") \
+	X(ERR_TOKENEXPIRED, "the import token has expired")           \
+	X(ERR_MATERIAL, "the key takes other key material")           \
 	X(ERR_LOCKED, "the store is in use by another process")       \
 	X(ERR_VERSION, "written by a newer version")                  \
 	X(ERR_LIMIT, "a limit was exceeded")                          \

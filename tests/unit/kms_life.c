@@ -779,6 +779,7 @@ test_upgrade(void **state)
 	kms_close(k);
 	sql(p, "ALTER TABLE keys DROP COLUMN origin;"
 	       "ALTER TABLE keys DROP COLUMN expires;"
+	       "ALTER TABLE keys DROP COLUMN imported;"
 	       "ALTER TABLE keys DROP COLUMN policy;"
 	       "ALTER TABLE aliases DROP COLUMN updated;"
 	       "ALTER TABLE versions DROP COLUMN reason;"
