@@ -5,11 +5,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 
 #include "fs/session.h"
-#include "fs/trace.h"
+#include "lib/base/daemon.h"
 #include "lib/base/log.h"
+#include "lib/base/trace.h"
 
 #define FUSE_CONF "/etc/fuse.conf"
 
@@ -147,34 +147,17 @@ check_fuse(const struct fs_opts *o)
 
 /* ---- Serving, here or in a child ------------------------------------------*/
 
-/* The starter hears the code and stops waiting. */
-static void
-tell(int fd, int code)
-{
-	const unsigned char byte = (unsigned char)code;
-
-	if (fd >= 0 && write(fd, &byte, 1) != 1)
-		log_error("fs: the starting process went away");
-}
-
-/* From here on nobody reads our output. */
-static void
-go_silent(const char *store)
-{
-	int fd CLEANUP_CLOSE = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	log_to_syslog("ssefs");
-	trace_stderr(store);
-	if (chdir("/") != 0 || fd < 0)
-		return;
-	(void)dup2(fd, STDIN_FILENO);
-	(void)dup2(fd, STDOUT_FILENO);
-}
+struct job {
+	const struct fs_opts *o;
+	const char *mp;
+};
 
 /* ${ready} is the pipe to the starter, or -1 in the foreground. */
 static int
-serve(const struct fs_opts *o, const char *mp, int ready)
+serve(void *arg, int ready)
 {
+	const struct job *job = arg;
+	const struct fs_opts *o = job->o;
 	struct session s;
 	int code = FS_EXIT_OK;
 
@@ -182,80 +165,34 @@ serve(const struct fs_opts *o, const char *mp, int ready)
 		log_set_level(LOG_LVL_DEBUG);
 	trace_signals();
 	session_block_signals();
-	code = session_open(&s, o, mp);
+	code = session_open(&s, o, job->mp);
 	if (code == FS_EXIT_OK) {
 		if (ready >= 0)
-			go_silent(o->store);
-		tell(ready, code);
+			daemon_silence(o->store, "mount.log");
+		daemon_tell(ready, code);
 		session_serve(&s);
 	}
 	if (!session_close(&s) && code == FS_EXIT_OK)
 		code = FS_EXIT_COMMIT;
 	if (code != FS_EXIT_OK)
-		tell(ready, code);
+		daemon_tell(ready, code);
 	return (code);
 }
 
-/* Wait for the child's word; then see for ourselves. */
+/* See for ourselves that the child's mount works. */
 static int
-await(pid_t pid, int fd, const char *mp)
+serve_in_child(struct job *job)
 {
-	unsigned char byte = FS_EXIT_FAILED;
+	bool child = false;
 	struct statfs st;
-	ssize_t n = 0;
+	const int code = daemon_run(serve, job, FS_EXIT_FAILED, &child);
 
-	do
-		n = read(fd, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n != 1) {
-		int status = 0;
-
-		(void)waitpid(pid, &status, 0);
-		(void)fprintf(stderr,
-		    "ssefs: the serving process died (%s %d)\n",
-		    WIFSIGNALED(status) ? "signal" : "exit code",
-		    WIFSIGNALED(status) ? WTERMSIG(status)
-					: WEXITSTATUS(status));
-		return (FS_EXIT_FAILED);
-	}
-	if (byte == FS_EXIT_OK && statfs(mp, &st) != 0) {
-		(void)fprintf(stderr,
-		    "ssefs: mountpoint %s: the mount does not answer: %s\n", mp,
-		    strerror(errno));
-		return (FS_EXIT_MOUNTPOINT);
-	}
-	return (byte);
-}
-
-/* Threads and locked memory do not survive a fork, so the child opens the
- * store. */
-static int
-serve_in_child(const struct fs_opts *o, const char *mp)
-{
-	int fds[2] = { -1, -1 };
-	int code = FS_EXIT_FAILED;
-	pid_t pid = -1;
-
-	if (pipe2(fds, O_CLOEXEC) == 0) {
-		(void)fflush(NULL);
-		pid = fork();
-	}
-	if (pid == 0) {
-		(void)close(fds[0]);
-		(void)setsid();
-		/* Back to whoever holds a passphrase, to wipe it. */
-		return (serve(o, mp, fds[1]));
-	}
-	if (pid < 0)
-		(void)fprintf(stderr, "ssefs: cannot start a process: %s\n",
-		    strerror(errno));
-	if (fds[1] >= 0)
-		(void)close(fds[1]);
-	if (pid > 0)
-		code = await(pid, fds[0], mp);
-	if (fds[0] >= 0)
-		(void)close(fds[0]);
-	return (code);
+	if (child || code != FS_EXIT_OK || statfs(job->mp, &st) == 0)
+		return (code);
+	(void)fprintf(stderr,
+	    "ssefs: mountpoint %s: the mount does not answer: %s\n", job->mp,
+	    strerror(errno));
+	return (FS_EXIT_MOUNTPOINT);
 }
 
 int
@@ -264,6 +201,7 @@ fs_main_mount(const struct fs_opts *o)
 	struct fs_opts abs = *o;
 	char *mp CLEANUP_FREE = NULL;
 	char *dir CLEANUP_FREE = realpath(o->store, NULL);
+	struct job job = { .o = NULL };
 	int code = FS_EXIT_OK;
 
 	if (dir == NULL) {
@@ -281,5 +219,6 @@ fs_main_mount(const struct fs_opts *o)
 		code = check_fuse(o);
 	if (code != FS_EXIT_OK)
 		return (code);
-	return (o->foreground ? serve(&abs, mp, -1) : serve_in_child(&abs, mp));
+	job = (struct job){ .o = &abs, .mp = mp };
+	return (o->foreground ? serve(&job, -1) : serve_in_child(&job));
 }

@@ -6,20 +6,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fs/trace.h"
 #include "lib/base/attrs.h"
+#include "lib/base/trace.h"
 
 #define LOG_MAX (1024 * 1024)
 #define CALLS_MAX 48
 
 void
-trace_stderr(const char *store)
+trace_stderr(const char *dir, const char *name)
 {
 	char path[4096];
 	struct stat st;
 	int fd CLEANUP_CLOSE = -1;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/mount.log", store) <
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) <
 	    sizeof(path))
 		fd = open(path,
 		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW |
