@@ -33,6 +33,17 @@ enum fs_exit {
 	FS_EXIT_COMMIT = 8      /* foreground: the last commit failed */
 };
 
+/* What else the serving process does, while the store is open. */
+struct fs_hooks {
+	void *arg;
+	/* The mount works; nobody has been told yet.  ${k} is NULL in a store
+	 * without keys.  FS_EXIT_OK, or another code after saying why. */
+	int (*opened)(void *arg, struct kms *k);
+	/* The mount ends, and the store after it; also when opened() failed,
+	 * not when it was not called. */
+	void (*closing)(void *arg);
+};
+
 struct fs_opts {
 	char *source; /* a bucket's name, or "/" for all of them */
 	char *mountpoint;
@@ -43,7 +54,8 @@ struct fs_opts {
 			     say */
 	char *sse_method; /* as given, until fs_opts_finish() */
 	char *sse_key;    /* likewise */
-	const struct kms_root *root; /* borrowed; NULL: as the keystore says */
+	const struct kms_root *root;  /* borrowed; NULL: as the keystore says */
+	const struct fs_hooks *hooks; /* borrowed; NULL: none */
 	bool foreground;
 	bool readonly;
 	bool allow_other;

@@ -307,7 +307,10 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 		return (FS_EXIT_MOUNTPOINT);
 	}
 	start_control(s);
-	return (FS_EXIT_OK);
+	if (o->hooks == NULL)
+		return (FS_EXIT_OK);
+	s->hooked = true;
+	return (o->hooks->opened(o->hooks->arg, store_kms(s->fs.store)));
 }
 
 /* ---- Serving --------------------------------------------------------------*/
@@ -480,6 +483,8 @@ session_close(struct session *s)
 	struct fs *fs = &s->fs;
 	enum err e = OK;
 
+	if (s->hooked)
+		fs->opts->hooks->closing(fs->opts->hooks->arg);
 	control_stop(s->control);
 	end_revoking(fs);
 	loop_stop(s->loop);

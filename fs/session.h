@@ -12,6 +12,7 @@ struct session {
 	struct loop *loop;
 	struct control_face face;
 	struct control *control; /* NULL: the tools cannot reach this mount */
+	bool hooked;             /* closing() is due */
 	bool cut;                /* ended while files were open */
 	const char *mp;          /* absolute */
 };

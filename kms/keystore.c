@@ -171,6 +171,13 @@ kms_create_sealing(
 	return create(path, true, root, region);
 }
 
+const char *
+kms_region(const struct kms *k)
+{
+
+	return k->region;
+}
+
 bool
 kms_is_sealing(const struct kms *k)
 {

@@ -137,6 +137,8 @@ enum err kms_create_sealing(const char *path, const struct kms_root *root,
  */
 enum err kms_open(
     const char *path, const struct kms_root *root, struct kms **ret) MUSTCHECK;
+/* The region in its keys' ARNs. */
+const char *kms_region(const struct kms *k);
 /* Was it made by kms_create_sealing()? */
 bool kms_is_sealing(const struct kms *k);
 /* The key for the metadata of the store ${uuid} (16 bytes), which is always

@@ -20,6 +20,7 @@
 enum lock_rank {
 	RANK_FS_CONF = 10,      /* fs: mount-wide settings */
 	RANK_FS_HANDLE = 12,    /* fs: one open file or directory */
+	RANK_GATEWAY = 14,      /* gateway: its connections */
 	RANK_STORE_COMMIT = 20, /* store: one committer at a time */
 	RANK_STORE_EPOCH = 22,  /* store: shared by operations, exclusive by
 				   the committer */
