@@ -17,6 +17,10 @@
 
 #include "lib/base/err.h"
 
+/* The longest request that is read at once: a write of 1 MiB and what stands
+ * before its data.  Whoever reads for the session asks for no more. */
+#define LOOP_REQUEST_MAX ((1u << 20) + 4096u)
+
 struct fuse_session;
 struct loop;
 

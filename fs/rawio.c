@@ -7,6 +7,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include "fs/loop.h"
 #include "fs/rawio.h"
 
 /* Flags of INIT that libfuse does not know. */
@@ -26,6 +27,9 @@ static ssize_t
 raw_read(int fd, void *buf, size_t len, void *userdata)
 {
 	(void)userdata;
+	/* libfuse does not know how long the loop's buffer is. */
+	if (len > LOOP_REQUEST_MAX)
+		len = LOOP_REQUEST_MAX;
 	return (read(fd, buf, len));
 }
 
