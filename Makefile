@@ -31,15 +31,17 @@ export LC_ALL = C
 
 # Lowest first: a room may use only what stands before it; fs and gateway are
 # peers and never see each other.
-ROOMS := lib/base crypto kms store fs
+ROOMS := lib/base lib/json crypto kms store fs
 below_lib_base :=
+below_lib_json := lib/base
 below_crypto   := lib/base
-below_kms      := lib/base crypto
-below_store    := lib/base crypto kms
-below_fs       := lib/base crypto kms store
+below_kms      := lib/base lib/json crypto
+below_store    := lib/base lib/json crypto kms
+below_fs       := lib/base lib/json crypto kms store
 pkgs_lib_base  :=
+pkgs_lib_json  := jansson
 pkgs_crypto    := libcrypto libargon2
-pkgs_kms       := sqlite3 jansson
+pkgs_kms       := sqlite3
 pkgs_store     := sqlite3
 pkgs_fs        := fuse3
 PKGS           := libcrypto libargon2 sqlite3 jansson fuse3

@@ -44,7 +44,8 @@ allow() {
 own() {
 	re=$1
 	shift
-	for room in lib crypto kms store fs gateway tools; do
+	for room in lib/base lib/json lib/net crypto kms store fs gateway \
+	    tools; do
 		case " $* " in *" $room "*) continue ;; esac
 		[ -d "$room" ] || continue
 		includes "$room" | awk -F: -v re="$re" -v owners="$*" '
@@ -56,6 +57,7 @@ own() {
 }
 
 allow lib/base
+allow lib/json lib/base
 allow lib/net lib/base
 allow lib/policy lib/base
 allow lib/s3 lib/base
@@ -69,8 +71,8 @@ allow tools lib crypto kms store fs gateway
 own '^fuse' fs
 own '^sqlite3' kms store
 own '^(openssl/|argon2)' crypto
-own '^jansson' kms lib tools
-own '^curl/' lib
+own '^jansson' lib/json
+own '^curl/' lib/net
 own '^libxml/' lib
 own '^microhttpd' gateway
 

@@ -38,6 +38,15 @@ def json():
                  b"x" * 70])
 
 
+def jdoc():
+    texts = [b"", b"{}", b"[]", b'{"a":1,"b":[true,null,"x"],"c":{"d":-1.5e3}}',
+             b'{"Plaintext":"Zm9v","KeyId":"alias/a"}', b'{"a":1,"a":2}',
+             b'["\\ud83d\\ude00\\"[{,"]', b'["\\u0000"]', b'["\xff"]',
+             b"[1]x", b"[[[[[[]]]]]]", b"[1,2,3,4,5,6,7,8,9]",
+             b"[9223372036854775808]", b"[1e999]", b'[" ', b"[]\0"]
+    put("jdoc", [b"\x08\x10" + t for t in texts] + [b"\x02\x01" + texts[3]])
+
+
 def record(method, flags, level, blob, n, seg, size, rest):
     return (struct.pack(">BBBBHHQ", 1, method, flags, level, blob, n, seg) +
             UUID + UUID[::-1] + struct.pack(">QQ", 5, size) + b"R" * 16 +
@@ -487,7 +496,7 @@ def policy():
              value=b"hr")])
 
 
-for make in (acl, codec, json, obj, node, blob, context, slot, audit, keyname,
+for make in (acl, codec, json, jdoc, obj, node, blob, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
              manifest, policy):
     make()
