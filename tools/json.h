@@ -12,14 +12,13 @@
 #include <stdint.h>
 
 #include "lib/base/buf.h"
+#include "lib/json/json.h"
 
 #define JSON_MAX (4u << 20) /* most bytes that wait for output */
 
 struct json {
 	struct buf b;
-	enum err e;
-	unsigned depth;
-	bool comma; /* the next value needs one before it */
+	struct jout out;
 };
 
 void json_begin(struct json *j);
