@@ -19,8 +19,6 @@
  * content, salt as above, info "ssefs slot key v1"; for a passphrase, Argon2id
  * of it with the salt.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,9 +26,10 @@
 #include "crypto/rand.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/sys.h"
 
+#include "kms/secretfile.h"
 #include "kms/slot.h"
-#include "kms/sysfd.h"
 
 #define AD_LEN 84
 #define ROOT_MIN 16
@@ -47,71 +46,11 @@
 _Static_assert(16 + UUID_LEN + 4 + 4 + SLOT_SALT + 12 == AD_LEN, "slot data");
 _Static_assert(SLOT_SEALED == 60, "sealed slot");
 
-/* A key file belongs to us and is closed to all others. */
-static enum err
-check_owner(const char *path, const struct stat *st)
-{
-
-	if (st->st_uid != geteuid())
-		return err_fail(ERR_ROOTKEY,
-		    "key file %s belongs to another user; chown it to the "
-		    "user who runs ssefs",
-		    path);
-	if ((st->st_mode & 077) != 0)
-		return err_fail(ERR_ROOTKEY,
-		    "key file %s can be read or written by others; run: "
-		    "chmod 600 %s",
-		    path, path);
-	return OK;
-}
-
-/* The content of a root key file, ROOT_MAX bytes at most. */
-static enum err
-read_root(const char *path, bool ours, uint8_t *ret, size_t *ret_len)
-{
-	struct stat st;
-	int fd CLEANUP_SYSFD = -1;
-
-	fd = sys->open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
-	if (fd < 0 && errno == ELOOP)
-		return err_fail(ERR_ROOTKEY,
-		    "key file %s is a symbolic link; name the file itself",
-		    path);
-	if (fd < 0)
-		return err_fail(ERR_ROOTKEY,
-		    "key file %s: %s; without it the keys cannot be used", path,
-		    strerror(errno));
-	if (sys->fstat(fd, &st) != 0)
-		return err_from_errno(errno);
-	if (!S_ISREG(st.st_mode))
-		return err_fail(
-		    ERR_ROOTKEY, "key file %s is not a regular file", path);
-	if (ours)
-		TRY(check_owner(path, &st));
-	if (st.st_size < ROOT_MIN || st.st_size > ROOT_MAX)
-		return err_fail(ERR_ROOTKEY,
-		    "key file %s must hold %d to %d bytes", path, ROOT_MIN,
-		    ROOT_MAX);
-	*ret_len = (size_t)st.st_size;
-	return sys_pread_full(fd, ret, *ret_len, 0);
-}
-
-static enum err
-credential_path(const char *name, char ret[static PATH_MAX])
-{
-	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-
-	if (name == NULL || *name == '\0' || strchr(name, '/') != NULL)
-		return err_fail(ERR_ROOTKEY, "malformed credential name");
-	if (dir == NULL)
-		return err_fail(ERR_ROOTKEY,
-		    "no CREDENTIALS_DIRECTORY; start it from a unit with "
-		    "LoadCredentialEncrypted=%.64s:…",
-		    name);
-	if (snprintf(ret, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
-		return err_fail(ERR_ROOTKEY, "credential path too long");
-	return OK;
-}
+static const struct secretfile root_file = { .what = "key file",
+	.loss = "the keys cannot be used",
+	.e = ERR_ROOTKEY,
+	.min = ROOT_MIN,
+	.max = ROOT_MAX };
 
 static enum err
 file_kek(const char *path, bool ours, const struct slot *s,
@@ -120,7 +59,7 @@ file_kek(const char *path, bool ours, const struct slot *s,
 	WIPED(uint8_t, content, ROOT_MAX);
 	size_t len = 0;
 
-	TRY(read_root(path, ours, content, &len));
+	TRY(secretfile_read(&root_file, path, ours, content, &len));
 	return hkdf_sha256(content, len, s->salt, sizeof(s->salt), SLOT_INFO,
 	    sizeof(SLOT_INFO) - 1, ret, KEY_LEN);
 }
@@ -137,7 +76,8 @@ kek(const struct slot *s, const struct kms_root *root,
 		return file_kek(
 		    root == NULL ? s->path : root->path, true, s, ret);
 	case KMS_ROOT_CREDENTIAL:
-		TRY(credential_path(root == NULL ? s->path : root->path, path));
+		TRY(secretfile_credential(
+		    &root_file, root == NULL ? s->path : root->path, path));
 		return file_kek(path, false, s, ret);
 	case KMS_ROOT_PASSPHRASE:
 		if (root == NULL || root->pass == NULL || *root->pass == '\0')
