@@ -45,6 +45,8 @@ pkgs_kms       := sqlite3
 pkgs_store     := sqlite3
 pkgs_fs        := fuse3
 PKGS           := libcrypto libargon2 sqlite3 jansson fuse3
+# Only headers: what they stand for is loaded when it is needed.
+PKGS_HEADERS   := p11-kit-1
 
 reverse = $(if $(1),$(call reverse,$(wordlist 2,99,$(1))) $(firstword $(1)))
 under   = $(subst /,_,$(1))
@@ -87,7 +89,7 @@ endif
 
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0)
 # Asked when a command runs, not before: the packages may come with "deps".
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(PKGS_HEADERS))
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(OPT) \
 	$(WARN) $(HARDEN) -fPIE -fno-common -fvisibility=hidden -pthread \
 	-DSSEFS_VERSION='"$(VERSION)"' $(PKG_CFLAGS) $(CFLAGS)

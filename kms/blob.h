@@ -23,6 +23,13 @@
 /* All that is ever said of one that does not open: not which part it was. */
 #define BLOB_ALTERED "the ciphertext was altered, or belongs to something else"
 
+/* Who can open it. */
+enum blob_suite {
+	BLOB_SUITE_LOCAL = 1, /* this room: a key derived per message */
+	BLOB_SUITE_P11 = 2,   /* a PKCS#11 token */
+	BLOB_SUITE_REMOTE = 4 /* a remote key service */
+};
+
 /* Which master key a blob is under, and how much it holds. */
 struct blob_id {
 	uint8_t uuid[UUID_LEN];

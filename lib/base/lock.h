@@ -32,6 +32,10 @@ enum lock_rank {
 	RANK_STORE_STATE = 38,  /* store: waiters and counters */
 	RANK_FS_REFS = 42,      /* fs: look-up counts */
 	RANK_KMS = 50,          /* kms: keystore connection and key cache */
+	RANK_PROVIDERS = 51,    /* kms: list of open providers */
+	RANK_TOKEN_LIST = 51,   /* kms: list of PKCS#11 modules */
+	RANK_TOKEN = 52,        /* kms: one PKCS#11 module */
+	RANK_TOKEN_POOL = 53,   /* kms: sessions with one token */
 	RANK_KMS_AUDIT = 54,    /* kms: audit chain */
 	RANK_VFS = 58,          /* store: the SQLite VFS's shared memory */
 	RANK_SEAL = 59,         /* store: sealed databases */
