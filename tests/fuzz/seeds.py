@@ -47,6 +47,29 @@ def jdoc():
     put("jdoc", [b"\x08\x10" + t for t in texts] + [b"\x02\x01" + texts[3]])
 
 
+def sigv4():
+    sig = b"0f" * 32
+    cred = b"Credential=AKID/20150830/us-east-1/kms/aws4_request"
+    names = b", SignedHeaders=host;x-amz-date, Signature="
+    alg = b"AWS4-HMAC-SHA256 "
+    q = (b"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20150830"
+         b"%2Fus-east-1%2Fkms%2Faws4_request&X-Amz-Date=20150830T123600Z&"
+         b"X-Amz-Expires=600&X-Amz-SignedHeaders=host&X-Amz-Signature=" + sig)
+    put("sigv4", [b"\0" + h for h in (
+        b"", alg + cred + names + sig, alg + names[2:] + sig + b"," + cred,
+        alg + cred + names + sig + b",", alg + cred + b", " + cred,
+        alg + cred.replace(b"kms", b"") + names + sig,
+        alg + cred + b", SignedHeaders=b;a, Signature=" + sig)] +
+        [b"\1" + h for h in (b"", q, b"a=b&" + q + b"&c", q + b"&" + q,
+                             q.replace(b"600", b"604801"),
+                             q.replace(b"600", b"6%30"))] +
+        [kind + b"\0".join(parts) for kind in (b"\2", b"\3") for parts in (
+            (b"/", b"", b"X-Amz-Target", b"T.Op"),
+            (b"/a/../b//./%2f c", b"b=1&a=%41&a", b"x", b" a   b "),
+            (b"", b"X-Amz-Signature=1&=", b"X-Amz-Date", b"20150830"),
+            (b"/..", b"a=%4", b"host", b"\n"), (b"a", b"&&", b"X;Y", b""))])
+
+
 def record(method, flags, level, blob, n, seg, size, rest):
     return (struct.pack(">BBBBHHQ", 1, method, flags, level, blob, n, seg) +
             UUID + UUID[::-1] + struct.pack(">QQ", 5, size) + b"R" * 16 +
@@ -496,7 +519,7 @@ def policy():
              value=b"hr")])
 
 
-for make in (acl, codec, json, jdoc, obj, node, blob, context, slot, audit, keyname,
+for make in (acl, codec, json, jdoc, sigv4, obj, node, blob, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
              manifest, policy):
     make()
