@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 
+#include "kms/api.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
 
@@ -91,6 +92,55 @@ kms_alias_delete(struct kms *k, const struct kms_who *who, const char *alias)
 	};
 
 	return gate_run(k, &c, op_alias_delete);
+}
+
+static enum err
+alias_update_tx(struct kms *k, void *arg)
+{
+	const struct alias *a = arg;
+
+	TRY(kdb_run(&k->db,
+	    "UPDATE aliases SET key = ?, updated = ? "
+	    "WHERE tenant = ? AND name = ?",
+	    "bitt", (const void *)a->uuid, (size_t)UUID_LEN,
+	    (int64_t)clock_wall().tv_sec, a->tenant, a->name));
+	if (sqlite3_changes(k->db.h) == 0)
+		return err_fail(ERR_NOENT, "no alias %.200s", a->name);
+	return OK;
+}
+
+/* Who changes it must be allowed to on both keys. */
+static enum err
+op_alias_update(struct kms *k, struct call *c)
+{
+	struct alias *a = c->arg;
+	struct keyref was = { 0 };
+	enum err e;
+
+	TRY(name_alias(a->text, a->name));
+	e = gate_key(k, c, a->name, "kms:UpdateAlias", &was);
+	if (e == ERR_NOKEY)
+		return err_fail(ERR_NOENT, "no alias %.200s", a->name);
+	TRY(e);
+	TRY(gate_key(k, c, c->keyname, "kms:UpdateAlias", &c->key));
+	TRY(state_managed(&c->key));
+	TRY(state_allows(&c->key, KEY_OP_CHANGE));
+	a->tenant = c->tenant;
+	a->uuid = c->key.uuid;
+	return kms_change(k, alias_update_tx, a, false);
+}
+
+enum err
+kms_alias_update(struct kms *k, const struct kms_who *who, const char *alias,
+    const char *keyname)
+{
+	struct alias a = { .text = alias };
+	struct call c = { .who = who,
+		.event = "UpdateAlias",
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = &a };
+
+	return gate_run(k, &c, op_alias_update);
 }
 
 /* ---- Lists -------------------------------------------------------------- */

@@ -13,7 +13,8 @@
  * at the beginning), and has at most ${max} entries; *ret_more tells whether
  * there are others.  The order is that of the names, so that an entry that is
  * there all the time is listed once, whatever is made or removed between two
- * pages.  Callbacks run without a lock; what they get lives as long as the
+ * pages.  ERR_INVAL: ${max} is not 1 to KMS_PAGE_MAX; ERR_PARSE: ${after} can be
+ * no such name.  Callbacks run without a lock; what they get lives as long as the
  * call, and they stop the list by returning false.
  */
 #ifndef KMS_API_H
@@ -25,10 +26,12 @@
 
 #include "kms/kms.h"
 
-#define KMS_PLAIN_MAX 4096   /* plaintext of kms_encrypt() */
-#define KMS_CIPHER_MAX 6144  /* any ciphertext, of any provider */
-#define KMS_RANDOM_MAX 1024  /* bytes of one kms_random(), kms_generate() */
-#define KMS_POLICY_MAX 32768 /* a key policy's text */
+#define KMS_PLAIN_MAX 4096    /* plaintext of kms_encrypt() */
+#define KMS_CIPHER_MAX 6144   /* any ciphertext, of any provider */
+#define KMS_RANDOM_MAX 1024   /* bytes of one kms_random(), kms_generate() */
+#define KMS_ALIAS_ARN_MAX 400 /* with its NUL */
+#define KMS_PAGE_MAX 1000     /* entries of a page, at least 1 */
+#define KMS_POLICY_MAX 32768  /* a key policy's text */
 
 /* ---- Plaintexts ----------------------------------------------------------- */
 
@@ -116,10 +119,10 @@ enum err kms_key_page(struct kms *k, const struct kms_who *who,
     bool *ret_more) MUSTCHECK;
 
 struct kms_alias {
-	const char *name;         /* "alias/…" */
-	char arn[KMS_ARN_MAX];    /* the alias's own */
-	char target[KMS_ARN_MAX]; /* of its key */
-	int64_t created, updated; /* seconds since 1970 */
+	const char *name;            /* "alias/…" */
+	char arn[KMS_ALIAS_ARN_MAX]; /* the alias's own */
+	char target[KMS_ARN_MAX];    /* of its key */
+	int64_t created, updated;    /* seconds since 1970 */
 };
 /* The tenant's aliases by name; with ${keyname} (not NULL) those of one key.
  * Event ListAliases. */
@@ -178,11 +181,12 @@ enum err kms_key_policy_put(struct kms *k, const struct kms_who *who,
 
 /* ---- Grants --------------------------------------------------------------- */
 
-#define KMS_GRANTS_MAX 50000    /* of one key */
+#define KMS_GRANTS_MAX 1000     /* of one key */
 #define KMS_GRANT_ID_MAX 65     /* 64 hexadecimal digits and a NUL */
-#define KMS_GRANT_TOKEN_MAX 137 /* with its NUL */
+#define KMS_GRANT_TOKEN_MAX 109 /* with its NUL */
 #define KMS_GRANT_NAME_MAX 257  /* with its NUL */
 #define KMS_PRINCIPAL_MAX 257   /* an ARN, with its NUL */
+#define KMS_GRANT_OPS 9         /* operations that can be granted */
 #define KMS_GRANT_PAIRS_MAX 64  /* of a constraint */
 
 /* What can be granted: bits of kms_grant.operations. */
@@ -196,7 +200,7 @@ enum kms_grant_op {
 	KMS_GRANT_CREATE_GRANT = 1 << 6,
 	KMS_GRANT_RETIRE_GRANT = 1 << 7,
 	KMS_GRANT_DESCRIBE = 1 << 8,
-	KMS_GRANT_ALL = (1 << 9) - 1
+	KMS_GRANT_ALL = (1 << KMS_GRANT_OPS) - 1
 };
 /* Bit ${i} (0, 1, …) as "Decrypt"; static storage; NULL beyond the last. */
 const char *kms_grant_op_name(unsigned i);

@@ -103,6 +103,53 @@ context_make(
 	return OK;
 }
 
+/* A string at ${*p} into ${*room}, which has space for as many bytes as there
+ * are before ${end}: each length takes four and needs one. */
+static bool
+take_string(
+    const uint8_t **p, const uint8_t *end, char **room, const char **ret)
+{
+	uint32_t len;
+
+	if (end - *p < 4)
+		return false;
+	len = get_u32(*p);
+	*p += 4;
+	if (len > (size_t)(end - *p) || memchr(*p, 0, len) != NULL)
+		return false;
+	memcpy(*room, *p, len);
+	(*room)[len] = '\0';
+	*ret = *room;
+	*room += len + 1;
+	*p += len;
+	return name_utf8_ok(*ret);
+}
+
+enum err
+context_read(const uint8_t *p, size_t len, struct kms_pair *ret, size_t max,
+    char *room, size_t *ret_n)
+{
+	const uint8_t *end = p + len;
+	uint32_t n;
+
+	if (len < HEAD_LEN || len > KMS_CONTEXT_MAX ||
+	    memcmp(p, "ctx1", 4) != 0)
+		return ERR_PARSE;
+	n = get_u32(p + 4);
+	p += HEAD_LEN;
+	if (n > max)
+		return ERR_LIMIT;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!take_string(&p, end, &room, &ret[i].key) ||
+		    !take_string(&p, end, &room, &ret[i].value))
+			return ERR_PARSE;
+		if (i > 0 && strcmp(ret[i - 1].key, ret[i].key) >= 0)
+			return ERR_PARSE;
+	}
+	*ret_n = n;
+	return p == end ? OK : ERR_PARSE;
+}
+
 void
 context_release(struct context *c)
 {

@@ -37,6 +37,16 @@ struct context {
  */
 enum err context_make(struct context *c, const struct kms_pair *ctx, size_t n,
     size_t room) MUSTCHECK;
+
+/*
+ * context_read(p, len, ret, max, room, ret_n):
+ * The reverse: at most ${max} pairs, whose strings stand in ${room}, of ${len}
+ * bytes, with their NULs.  ERR_PARSE for anything that context_make() would not
+ * write; ERR_LIMIT over ${max}.
+ */
+enum err context_read(const uint8_t *p, size_t len, struct kms_pair *ret,
+    size_t max, char *room, size_t *ret_n) MUSTCHECK;
+
 void context_release(struct context *c);
 #define CLEANUP_CONTEXT CLEANUP(context_release)
 

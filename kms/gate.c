@@ -21,6 +21,8 @@ facts(const struct tkey *t, struct keyref *ret)
 	memcpy(ret->arn, t->arn, strlen(t->arn) + 1);
 	ret->state = t->state;
 	ret->kind = t->kind;
+	ret->origin = t->origin;
+	ret->expired = t->expires != 0 && t->expires <= clock_wall_s();
 	ret->version = t->nv;
 }
 
@@ -173,7 +175,7 @@ gate_material(struct kms *k, struct keyref *key, uint32_t version)
 	if (t == NULL)
 		return err_fail(ERR_NOKEY, "no such key");
 	/* It may have been disabled since. */
-	key->state = t->state;
+	facts(t, key);
 	TRY(state_allows(key, KEY_OP_CRYPTO));
 	if (t->nv == 0)
 		return err_fail(ERR_KEYSTATE, "%s has no material", key->arn);

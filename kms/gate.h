@@ -20,7 +20,9 @@ struct keyref {
 	char arn[KMS_ARN_MAX]; /* "" when no key was found */
 	enum kms_state state;
 	enum key_kind kind;
-	uint32_t version;    /* current one */
+	enum kms_origin origin;
+	bool expired;        /* its imported material is past its time */
+	uint32_t version;    /* current one; 0 none */
 	struct hmac_key mat; /* of the version asked for; wiped by the gate */
 };
 
@@ -73,12 +75,14 @@ enum key_op {
 	KEY_OP_DELETE,   /* scheduling deletion */
 	KEY_OP_CANCEL,   /* keeping it after all */
 	KEY_OP_CHANGE,   /* aliases to it, tags, description */
+	KEY_OP_IMPORT,   /* material from outside */
 	KEY_OP_DESCRIBE, /* reading; removing aliases and grants */
 	KEY_OP_COUNT_
 };
 
 /* May this be done to a key in this state (state.c)?  ERR_KEYREVOKED when it
- * is disabled, ERR_KEYDELETION, ERR_KEYSTATE, ERR_NOTSUP, ERR_TIMEDOUT. */
+ * is disabled, ERR_KEYDELETION, ERR_KEYEXPIRED, ERR_KEYSTATE, ERR_NOTSUP,
+ * ERR_TIMEDOUT. */
 enum err state_allows(const struct keyref *key, enum key_op op) MUSTCHECK;
 /* Not for the service key: ERR_PERM. */
 enum err state_managed(const struct keyref *key) MUSTCHECK;

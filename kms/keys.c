@@ -8,6 +8,7 @@
 #include "crypto/rand.h"
 #include "lib/base/clock.h"
 
+#include "kms/api.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
 
@@ -15,19 +16,24 @@
 
 enum err
 keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
-    const char *description, uint8_t ret_uuid[static UUID_LEN])
+    enum kms_origin origin, const char *description,
+    uint8_t ret_uuid[static UUID_LEN])
 {
+	const bool external = origin == KMS_ORIGIN_EXTERNAL;
 
 	rand_bytes(ret_uuid, UUID_LEN);
 	ret_uuid[6] = (uint8_t)(0x40 | (ret_uuid[6] & 0x0f));
 	ret_uuid[8] = (uint8_t)(0x80 | (ret_uuid[8] & 0x3f));
 	TRY(kdb_run(&k->db,
-	    "INSERT INTO keys(uuid, tenant, state, kind, created, description) "
-	    "VALUES(?,?,?,?,?,?)",
-	    "btiiit", (const void *)ret_uuid, (size_t)UUID_LEN, tenant,
-	    (int64_t)KMS_ENABLED, (int64_t)kind, (int64_t)clock_wall().tv_sec,
-	    description));
-	return keys_version(k, ret_uuid, tenant, kind, 1);
+	    "INSERT INTO keys(uuid, tenant, state, kind, created, description, "
+	    "origin) VALUES(?,?,?,?,?,?,?)",
+	    "btiiiti", (const void *)ret_uuid, (size_t)UUID_LEN, tenant,
+	    (int64_t)(external ? KMS_PENDING_IMPORT : KMS_ENABLED),
+	    (int64_t)kind, (int64_t)clock_wall().tv_sec, description,
+	    (int64_t)origin));
+	if (external)
+		return OK;
+	return keys_version(k, ret_uuid, tenant, kind, 1, VERSION_BY_ITSELF);
 }
 
 static enum err
@@ -61,6 +67,7 @@ make_tx(struct kms *k, void *arg)
 	if (row)
 		return ERR_EXIST;
 	TRY(keys_insert(k, m->n->tenant, service ? KEY_SERVICE : KEY_DEFAULT,
+	    KMS_ORIGIN_KMS,
 	    service ? "Service-managed key of the AES256 method"
 		    : "Default key",
 	    m->uuid));
@@ -247,9 +254,8 @@ keys_describe(struct kms *k, const char *arn, struct kms_desc *ret)
 }
 
 struct create {
-	const char *tenant, *description;
-	const struct kms_tag *tags;
-	size_t ntags;
+	struct kms_new want;
+	const char *tenant;
 	uint8_t uuid[UUID_LEN];
 	struct kms_desc *ret;
 };
@@ -258,20 +264,36 @@ static enum err
 create_tx(struct kms *k, void *arg)
 {
 	struct create *a = arg;
+	const struct kms_new *n = &a->want;
 
-	TRY(keys_insert(k, a->tenant, KEY_CUSTOMER, a->description, a->uuid));
-	return tags_put(k, a->uuid, a->tags, a->ntags);
+	TRY(keys_insert(k, a->tenant, KEY_CUSTOMER,
+	    n->external ? KMS_ORIGIN_EXTERNAL : KMS_ORIGIN_KMS, n->description,
+	    a->uuid));
+	if (n->policy != NULL)
+		TRY(kdb_run(&k->db, "UPDATE keys SET policy = ? WHERE uuid = ?",
+		    "tb", n->policy, (const void *)a->uuid, (size_t)UUID_LEN));
+	return tags_put(k, a->uuid, n->tags, n->ntags);
 }
 
 static enum err
 op_create(struct kms *k, struct call *c)
 {
 	struct create *a = c->arg;
+	const struct kms_new *n = &a->want;
+	char arn[KMS_ARN_MAX];
 
 	a->tenant = c->tenant;
 	TRY(gate_policy(k, c, "kms:CreateKey", "*"));
-	TRY(description_check(a->description));
-	TRY(tags_check(a->tags, a->ntags));
+	TRY(description_check(n->description));
+	TRY(tags_check(n->tags, n->ntags));
+	if (n->policy != NULL) {
+		/* Any key's: it has no id yet, and the policy cannot know it.
+		 */
+		name_arn(k->region, c->tenant, a->uuid, arn);
+		TRY(keypolicy_check(c, arn, n->policy,
+		    strnlen(n->policy, KMS_POLICY_MAX + 1),
+		    n->no_lockout_check));
+	}
 	TRY(kms_change(k, create_tx, a, false));
 	TRY(describe_id(k, a->uuid, a->ret));
 	memcpy(c->key.arn, a->ret->arn, sizeof(c->key.arn));
@@ -280,18 +302,27 @@ op_create(struct kms *k, struct call *c)
 }
 
 enum err
+kms_key_new(struct kms *k, const struct kms_who *who, const struct kms_new *n,
+    struct kms_desc *ret)
+{
+	struct create a = { .want = *n, .ret = ret };
+	struct call c = { .who = who, .event = "CreateKey", .arg = &a };
+
+	if (n->description == NULL)
+		a.want.description = "";
+	return gate_run(k, &c, op_create);
+}
+
+enum err
 kms_key_create_tagged(struct kms *k, const struct kms_who *who,
     const char *description, const struct kms_tag *tags, size_t ntags,
     struct kms_desc *ret)
 {
-	struct create a = { .description =
-				description == NULL ? "" : description,
-		.tags = tags,
-		.ntags = ntags,
-		.ret = ret };
-	struct call c = { .who = who, .event = "CreateKey", .arg = &a };
+	const struct kms_new n = {
+		.description = description, .tags = tags, .ntags = ntags
+	};
 
-	return gate_run(k, &c, op_create);
+	return kms_key_new(k, who, &n, ret);
 }
 
 enum err

@@ -25,6 +25,7 @@
 #include "lib/base/lock.h"
 
 struct keyref;
+struct call;
 
 struct kms {
 	char path[PATH_MAX];
@@ -99,12 +100,20 @@ enum err material_imported(struct kms *k, const uint8_t uuid[static UUID_LEN],
 enum err material_name(struct kms *k, const struct tkey *t, uint32_t version,
     char ret[static KMS_MATERIAL_MAX]) MUSTCHECK;
 
-/* Insert a key with its first version (inside kms_change). */
+/* Insert a key, with its first version unless its material is to come from
+ * outside (inside kms_change). */
 enum err keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
-    const char *description, uint8_t ret_uuid[static UUID_LEN]) MUSTCHECK;
+    enum kms_origin origin, const char *description,
+    uint8_t ret_uuid[static UUID_LEN]) MUSTCHECK;
 /* rotate.c: insert a version with new material (inside kms_change). */
 enum err keys_version(struct kms *k, const uint8_t *uuid, const char *tenant,
-    enum key_kind kind, uint32_t version) MUSTCHECK;
+    enum key_kind kind, uint32_t version, enum version_reason reason) MUSTCHECK;
+/* keypolicy.c: may this be the policy of the key ${arn} (ERR_PARSE), and can
+ * the caller still change it then? */
+enum err keypolicy_check(const struct call *c, const char *arn,
+    const char *text, size_t len, bool no_lockout_check) MUSTCHECK;
+/* page.c: ERR_INVAL unless 1 to KMS_PAGE_MAX. */
+enum err page_check(size_t max) MUSTCHECK;
 /* After an UPDATE of a row as the gate saw it: ERR_BUSY when it was changed
  * since. */
 enum err keys_changed(struct kms *k, const struct keyref *key) MUSTCHECK;

@@ -170,7 +170,6 @@ window_check(struct kms *k, unsigned *days)
 
 struct schedule {
 	const struct keyref *key;
-	enum kms_state to;
 	int64_t at;
 };
 
@@ -182,8 +181,9 @@ schedule_tx(struct kms *k, void *arg)
 	TRY(kdb_run(&k->db,
 	    "UPDATE keys SET state = ?, delete_at = ? "
 	    "WHERE uuid = ? AND state = ?",
-	    "iibi", (int64_t)s->to, s->at, (const void *)s->key->uuid,
-	    (size_t)UUID_LEN, (int64_t)s->key->state));
+	    "iibi", (int64_t)KMS_PENDING_DELETION, s->at,
+	    (const void *)s->key->uuid, (size_t)UUID_LEN,
+	    (int64_t)s->key->state));
 	return keys_changed(k, s->key);
 }
 
@@ -191,7 +191,7 @@ static enum err
 op_delete(struct kms *k, struct call *c)
 {
 	unsigned days = *(const unsigned *)c->arg;
-	struct schedule s = { .key = &c->key, .to = KMS_PENDING_DELETION };
+	struct schedule s = { .key = &c->key };
 
 	TRY(gate_key(k, c, c->keyname, "kms:ScheduleKeyDeletion", &c->key));
 	TRY(state_managed(&c->key));
@@ -217,14 +217,29 @@ kms_key_delete(struct kms *k, const struct kms_who *who, const char *keyname,
 	return gate_run(k, &c, op_delete);
 }
 
+/* Without material, which may go by its own time meanwhile, it waits for it
+ * again. */
+static enum err
+cancel_tx(struct kms *k, void *arg)
+{
+	const struct keyref *key = arg;
+
+	TRY(kdb_run(&k->db,
+	    "UPDATE keys SET state = CASE WHEN EXISTS(SELECT 1 FROM versions "
+	    "WHERE key = keys.uuid) THEN ? ELSE ? END, delete_at = 0 "
+	    "WHERE uuid = ? AND state = ?",
+	    "iibi", (int64_t)KMS_DISABLED, (int64_t)KMS_PENDING_IMPORT,
+	    (const void *)key->uuid, (size_t)UUID_LEN, (int64_t)key->state));
+	return keys_changed(k, key);
+}
+
 static enum err
 op_cancel(struct kms *k, struct call *c)
 {
-	struct schedule s = { .key = &c->key, .to = KMS_DISABLED };
 
 	TRY(gate_key(k, c, c->keyname, "kms:CancelKeyDeletion", &c->key));
 	TRY(state_allows(&c->key, KEY_OP_CANCEL));
-	return kms_change(k, schedule_tx, &s, false);
+	return kms_change(k, cancel_tx, &c->key, false);
 }
 
 enum err
@@ -247,6 +262,7 @@ delete_tx(struct kms *k, void *arg)
 		"DELETE FROM versions WHERE key = ?",
 		"DELETE FROM aliases WHERE key = ?",
 		"DELETE FROM tags WHERE key = ?",
+		"DELETE FROM grants WHERE key = ?",
 	};
 	const struct due *d = arg;
 

@@ -195,6 +195,13 @@ struct policy_decision {
 struct policy_decision policy_evaluate(
     const struct policy_set *set, const struct policy_request *req);
 
+/* Is the asker who ${grantee}, spelt as in a grant, names: the user, one who
+ * holds the role, the account itself, the service?  An account does not name
+ * its users here. */
+bool policy_names(const char *grantee, const struct policy_principal *asker);
+/* Can ${grantee} be one at all? */
+bool policy_grantee_ok(const char *grantee);
+
 /* A sentence about a decision, for audit records and error messages. */
 void policy_explain(
     const struct policy_decision *d, char ret[static POLICY_WHY_MAX]);

@@ -286,6 +286,25 @@ who_matches(const struct who *w, size_t n, const struct policy_principal *asker)
 	return best;
 }
 
+bool
+policy_names(const char *grantee, const struct policy_principal *asker)
+{
+	char room[POLICY_STRING_MAX];
+	struct who w;
+
+	return who_of_grantee(grantee, room, sizeof(room), &w) &&
+	       who_matches(&w, 1, asker) == WHO_DIRECT;
+}
+
+bool
+policy_grantee_ok(const char *grantee)
+{
+	char room[POLICY_STRING_MAX];
+	struct who w;
+
+	return who_of_grantee(grantee, room, sizeof(room), &w);
+}
+
 /* ---- Resources ------------------------------------------------------------ */
 
 enum err

@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 
+#include "kms/api.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
 
@@ -15,7 +16,7 @@
 
 enum err
 keys_version(struct kms *k, const uint8_t *uuid, const char *tenant,
-    enum key_kind kind, uint32_t version)
+    enum key_kind kind, uint32_t version, enum version_reason reason)
 {
 	const int64_t now = clock_wall().tv_sec;
 	uint8_t sealed[MATERIAL_SEALED];
@@ -23,18 +24,42 @@ keys_version(struct kms *k, const uint8_t *uuid, const char *tenant,
 	TRY(material_seal(
 	    k->seal, k->uuid, uuid, tenant, kind, version, now, sealed));
 	return kdb_run(&k->db,
-	    "INSERT INTO versions(key, version, created, sealed) "
-	    "VALUES(?,?,?,?)",
-	    "biib", (const void *)uuid, (size_t)UUID_LEN, (int64_t)version, now,
-	    (const void *)sealed, sizeof(sealed));
+	    "INSERT INTO versions(key, version, created, sealed, reason) "
+	    "VALUES(?,?,?,?,?)",
+	    "biibi", (const void *)uuid, (size_t)UUID_LEN, (int64_t)version,
+	    now, (const void *)sealed, sizeof(sealed), (int64_t)reason);
 }
 
 struct rotate {
 	uint8_t uuid[UUID_LEN];
 	char tenant[KMS_NAME_MAX];
 	enum key_kind kind;
+	enum version_reason reason;
 	int64_t older; /* only when the current version is older than this */
 };
+
+/* Those by period are counted by nobody. */
+static enum err
+demand_check(struct kms *k, const struct rotate *r)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t n = 0;
+	bool row = false;
+
+	if (r->reason != VERSION_ON_DEMAND)
+		return OK;
+	TRY(kdb_query(&k->db, &st,
+	    "SELECT count(*) FROM versions WHERE key = ? AND reason = ?", "bi",
+	    (const void *)r->uuid, sizeof(r->uuid), (int64_t)r->reason));
+	TRY(kdb_step(&k->db, st, &row));
+	TRY(kdb_col_int(st, 0, 0, INT64_MAX, &n));
+	if (n >= KMS_ON_DEMAND_MAX)
+		return err_fail(ERR_LIMIT,
+		    "a key is rotated on demand %d times at most; a period "
+		    "goes on for ever",
+		    KMS_ON_DEMAND_MAX);
+	return OK;
+}
 
 static enum err
 rotate_tx(struct kms *k, void *arg)
@@ -55,8 +80,9 @@ rotate_tx(struct kms *k, void *arg)
 	TRY(kdb_col_int(st, 1, INT64_MIN, INT64_MAX, &created));
 	if (r->older != 0 && created > r->older)
 		return ERR_EXIST;
+	TRY(demand_check(k, r));
 	return keys_version(
-	    k, r->uuid, r->tenant, r->kind, (uint32_t)version + 1);
+	    k, r->uuid, r->tenant, r->kind, (uint32_t)version + 1, r->reason);
 }
 
 static void
@@ -112,7 +138,7 @@ keys_service_rotate(struct kms *k, const struct kms_who *who)
 static enum err
 op_rotate(struct kms *k, struct call *c)
 {
-	struct rotate r = { 0 };
+	struct rotate r = { .reason = VERSION_ON_DEMAND };
 
 	TRY(gate_key(k, c, c->keyname, "kms:RotateKeyOnDemand", &c->key));
 	TRY(state_allows(&c->key, KEY_OP_ROTATE));
@@ -129,6 +155,27 @@ kms_key_rotate(struct kms *k, const struct kms_who *who, const char *keyname)
 		.keyname = keyname == NULL ? "" : keyname };
 
 	return gate_run(k, &c, op_rotate);
+}
+
+static enum err
+op_status(struct kms *k, struct call *c)
+{
+
+	TRY(gate_key(k, c, c->keyname, "kms:GetKeyRotationStatus", &c->key));
+	return keys_describe(k, c->key.arn, c->arg);
+}
+
+enum err
+kms_rotation_status(struct kms *k, const struct kms_who *who,
+    const char *keyname, struct kms_desc *ret)
+{
+	struct call c = { .who = who,
+		.event = "GetKeyRotationStatus",
+		.read_only = true,
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = ret };
+
+	return gate_run(k, &c, op_status);
 }
 
 /* ---- By period ---------------------------------------------------------- */

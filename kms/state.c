@@ -3,6 +3,7 @@
  */
 #include "kms/gate.h"
 
+#define NO_ROTATION "%s has imported material, which does not rotate"
 #define STATES (KMS_UNAVAILABLE + 1)
 
 /* As the AWS KMS API has it.  ERR_KEYREVOKED is its DisabledException,
@@ -38,6 +39,9 @@ static const enum err table[KEY_OP_COUNT_][STATES] = {
 	[KEY_OP_CHANGE] = {
 		[KMS_PENDING_DELETION] = ERR_KEYDELETION,
 	},
+	[KEY_OP_IMPORT] = {
+		[KMS_PENDING_DELETION] = ERR_KEYDELETION,
+	},
 };
 
 enum err
@@ -45,14 +49,23 @@ state_allows(const struct keyref *key, enum key_op op)
 {
 	const enum err e = table[op][key->state];
 
+	if (op == KEY_OP_CRYPTO && key->expired &&
+	    (key->state == KMS_ENABLED || key->state == KMS_PENDING_IMPORT))
+		return err_fail(ERR_KEYEXPIRED,
+		    "the imported material of %s has expired", key->arn);
+	if (e == OK && op == KEY_OP_ROTATE &&
+	    key->origin == KMS_ORIGIN_EXTERNAL)
+		return err_fail(ERR_NOTSUP, NO_ROTATION, key->arn);
+	if (e == OK && op == KEY_OP_IMPORT &&
+	    key->origin != KMS_ORIGIN_EXTERNAL)
+		return err_fail(ERR_NOTSUP,
+		    "the material of %s was not imported", key->arn);
 	if (e == OK)
 		return OK;
 	if (op == KEY_OP_CANCEL)
 		return err_fail(e, "%s is not pending deletion", key->arn);
 	if (e == ERR_NOTSUP)
-		return err_fail(e,
-		    "%s has imported material, which does not rotate",
-		    key->arn);
+		return err_fail(e, NO_ROTATION, key->arn);
 	switch (key->state) {
 	case KMS_DISABLED:
 		return err_fail(e, "%s is disabled", key->arn);

@@ -107,6 +107,22 @@ grow(void **array, size_t n, size_t size)
 	return OK;
 }
 
+/* What is stored has been read before; nobody guesses what it was to say. */
+static enum err
+load_policy(sqlite3_stmt *st, int col, struct policy **ret)
+{
+	const char *text = (const char *)sqlite3_column_text(st, col);
+	const int len = sqlite3_column_bytes(st, col);
+
+	if (text != NULL && len == 0)
+		return OK;
+	if (text == NULL ||
+	    policy_parse(text, (size_t)len, POLICY_RESOURCE, ret, NULL) != OK)
+		return err_fail(
+		    ERR_CORRUPT, "keystore: malformed policy of a key");
+	return OK;
+}
+
 static enum err
 load_key(sqlite3_stmt *st, const char *region, struct tkey *k)
 {
@@ -129,6 +145,7 @@ load_key(sqlite3_stmt *st, const char *region, struct tkey *k)
 	k->was_imported = sqlite3_column_bytes(st, 12) != 0;
 	if (k->was_imported)
 		TRY(kdb_col_blob(st, 12, k->imported, sizeof(k->imported)));
+	TRY(load_policy(st, 13, &k->policy));
 	k->origin = (enum kms_origin)origin;
 	k->state = (enum kms_state)state;
 	k->kind = (enum key_kind)kind;
@@ -146,7 +163,8 @@ load_keys(struct db *db, const char *region, struct table *t)
 
 	TRY(kdb_query(db, &st,
 	    "SELECT id, uuid, tenant, state, kind, created, description, "
-	    "delete_at, rotate_days, rotate_at, origin, expires, imported "
+	    "delete_at, rotate_days, rotate_at, origin, expires, imported, "
+	    "policy "
 	    "FROM keys ORDER BY uuid",
 	    ""));
 	for (;;) {
@@ -207,7 +225,9 @@ load_aliases(struct db *db, struct table *t)
 	bool row = false;
 
 	TRY(kdb_query(db, &st,
-	    "SELECT tenant, name, key FROM aliases ORDER BY tenant, name", ""));
+	    "SELECT tenant, name, key, created, updated FROM aliases "
+	    "ORDER BY tenant, name",
+	    ""));
 	for (;;) {
 		uint8_t uuid[UUID_LEN];
 		struct talias *a;
@@ -223,6 +243,8 @@ load_aliases(struct db *db, struct table *t)
 		TRY(kdb_col_text(st, 0, a->tenant, sizeof(a->tenant)));
 		TRY(kdb_col_text(st, 1, a->name, sizeof(a->name)));
 		TRY(kdb_col_blob(st, 2, uuid, sizeof(uuid)));
+		TRY(kdb_col_int(st, 3, INT64_MIN, INT64_MAX, &a->created));
+		TRY(kdb_col_int(st, 4, 0, INT64_MAX, &a->updated));
 		a->key = table_by_id(t, uuid);
 		if (a->key == NULL)
 			return err_fail(
@@ -282,6 +304,7 @@ table_load(struct db *db, const char *region, struct table **ret)
 	TRY(index_arns(t));
 	TRY(load_versions(db, t));
 	TRY(load_aliases(db, t));
+	TRY(table_load_grants(db, t));
 	for (size_t i = 0; i < t->nkeys; i++)
 		/* A key waits for material, and may be given up waiting. */
 		if (t->keys[i].nv == 0 &&
@@ -305,6 +328,11 @@ table_free(struct table *t)
 
 		for (uint32_t j = 0; j < k->nv; j++)
 			secret_free(atomic_load(&k->v[j].mat));
+		for (size_t j = 0; j < k->ngrants; j++)
+			free(k->grants[j]);
+		free(k->grants);
+		free(k->allow);
+		policy_free(k->policy);
 		free(k->v);
 		free(k->description);
 		free(k->arn);

@@ -14,9 +14,11 @@
 
 #include "crypto/aead.h"
 #include "crypto/digest.h"
+#include "kms/api.h"
 #include "kms/db.h"
 #include "kms/kms.h"
 #include "kms/name.h"
+#include "kms/policy.h"
 #include "lib/base/codec.h"
 
 #define MATERIAL_SEALED (KEY_LEN + AEAD_OVERHEAD)
@@ -53,16 +55,32 @@ struct tkey {
 	int64_t expires;              /* imported material's; 0: never */
 	uint8_t imported[SHA256_LEN]; /* identifies what was imported */
 	bool was_imported;            /* else it is zero */
-	struct version *v;            /* version i stands at i - 1 */
+	/* Its grants by id, and the same for the policy engine. */
+	struct tgrant **grants;
+	struct policy_grant *allow;
+	size_t ngrants;
+	struct policy *policy; /* its own; NULL: the default */
+	struct version *v;     /* version i stands at i - 1 */
 	uint32_t nv;
 	_Atomic uint64_t calls; /* not yet written to the keystore */
 	atomic_bool told;       /* that it is due, but in use */
+};
+
+/* A grant and all that it points to, in one block. */
+struct tgrant {
+	struct kms_grant g;
+	char id[KMS_GRANT_ID_MAX];
+	char arn[KMS_ARN_MAX];
+	const char *ops[KMS_GRANT_OPS];
+	size_t nops;
+	struct kms_pair pairs[]; /* then the strings */
 };
 
 struct talias {
 	char tenant[KMS_NAME_MAX];
 	char name[KMS_ALIAS_MAX];
 	struct tkey *key;
+	int64_t created, updated; /* updated: 0 never */
 };
 
 struct table {
@@ -86,6 +104,15 @@ table_cleanup(struct table **t)
 {
 	table_free(*t);
 }
+
+/* table_grants.c: read them; part of table_load(). */
+enum err table_load_grants(struct db *db, struct table *t) MUSTCHECK;
+/* A copy of a grant with this id, on the key ${arn}, for the caller to
+ * free(). */
+enum err tgrant_new(const struct kms_grant *g, const char *id, const char *arn,
+    struct tgrant **ret) MUSTCHECK;
+/* The grant ${id} of a key; NULL: none. */
+const struct tgrant *table_grant(const struct tkey *k, const char *id);
 
 /* Take over prepared material and pending counts from the table before. */
 void table_inherit(struct table *t, struct table *old);

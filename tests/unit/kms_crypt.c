@@ -5,6 +5,7 @@
 #include "tests/unit/kms_common.h"
 
 #include "kms/api.h"
+#include "lib/base/clock.h"
 
 #define PLAIN(i) ((uint8_t)(7 * (i) + 3))
 
@@ -244,6 +245,33 @@ test_service_key(void **state)
 	kms_close(k);
 }
 
+static enum err
+no_uses(void *arg, const struct kms_desc *d, struct kms_uses *ret)
+{
+
+	(void)arg;
+	(void)d;
+	*ret = (struct kms_uses){ 0 };
+	return OK;
+}
+
+/* By period, once there were enough on demand. */
+static void
+rotate(struct kms *k, const char *id, uint32_t n)
+{
+	struct timespec at = clock_wall();
+
+	if (n <= KMS_ON_DEMAND_MAX) {
+		assert_ok(kms_key_rotate(k, &root_user, id));
+		return;
+	}
+	assert_ok(kms_key_rotation(k, &root_user, id, 1));
+	at.tv_sec += 86400;
+	clock_freeze(&at);
+	assert_ok(kms_timer(k));
+	clock_freeze(NULL);
+}
+
 /* Old ciphertexts open for ever. */
 static void
 test_rotations(void **state)
@@ -253,11 +281,13 @@ test_rotations(void **state)
 	struct kms *k = place_open(*state);
 	struct kms_desc d;
 
+	kms_set_uses(k, no_uses, NULL);
 	assert_ok(kms_key_create(k, &root_user, "", &d));
 	for (uint32_t v = 0; v <= 30; v++) {
-		if (v > 0 && v <= 25)
-			assert_ok(kms_key_rotate(k, &root_user, d.id));
+		if (v > 0)
+			rotate(k, d.id, v);
 		assert_ok(seal(k, d.id, 100 + v));
+		assert_int_equal(blob[27], v + 1);
 		memcpy(all[v], blob, bloblen);
 		lens[v] = bloblen;
 	}

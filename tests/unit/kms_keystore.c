@@ -4,6 +4,8 @@
  */
 #include "tests/unit/kms_common.h"
 
+#include "kms/api.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -262,7 +264,7 @@ static void
 test_rotate(void **state)
 {
 	struct kms *k = place_open(*state);
-	struct sample s[31];
+	struct sample s[1 + KMS_ON_DEMAND_MAX];
 	struct kms_desc d;
 
 	sample_make(k, NULL, &s[0]);
