@@ -1,7 +1,7 @@
 /*
  * aead: two ways to the same bytes.
  *
- * Where the processor has the instructions, gcm_vaes.c does the work: in less
+ * Where the processor has the instructions, crypto/gcm.h does the work: in less
  * than half of OpenSSL 3.0's time for a block, a sixth for a small message.  A
  * key is expanded when it is first used; who uses it then only reads.
  *
@@ -24,7 +24,7 @@
 
 #include "crypto/aead.h"
 #include "crypto/aead_internal.h"
-#include "crypto/gcm_vaes.h"
+#include "crypto/gcm.h"
 #include "crypto/rand.h"
 
 #define SLOTS 3
@@ -38,17 +38,21 @@
 struct aead {
 	uint8_t key[KEY_LEN];
 	union {
-		_Atomic(EVP_CIPHER_CTX *) slot[SLOTS]; /* unless wide */
-		_Atomic(struct gcm_key *) held;        /* wide */
+		_Atomic(EVP_CIPHER_CTX *) slot[SLOTS]; /* unless own */
+		struct {                               /* own */
+			const struct gcm *way;
+			_Atomic(struct gcm_key *) held;
+		};
 	};
-	bool wide;
+	bool own;
 	bool alive;
 };
 _Static_assert(sizeof(struct aead) <= 64, "one small block of key memory");
 _Static_assert(AEAD_NONCELEN == GCM_NONCELEN && AEAD_TAGLEN == GCM_TAGLEN,
     "both ways are the same cipher");
 
-static atomic_bool only_openssl;
+static pthread_once_t way_once = PTHREAD_ONCE_INIT;
+static _Atomic(const struct gcm *) way; /* NULL: OpenSSL */
 /* Expanded keys that belong to a struct aead.  A forked child, whose keys are
  * gone, goes on from its parent's count. */
 static atomic_uint nheld;
@@ -68,17 +72,24 @@ fetch(void)
 	gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 }
 
-void
-aead_only_openssl(bool on)
+static void
+find_way(void)
 {
-	atomic_store(&only_openssl, on);
+	atomic_store(&way, gcm_best());
 }
 
-static bool
-wide(void)
+static const struct gcm *
+the_way(void)
 {
-	return gcm_vaes_usable() &&
-	       !atomic_load_explicit(&only_openssl, memory_order_relaxed);
+	(void)pthread_once(&way_once, find_way);
+	return atomic_load_explicit(&way, memory_order_relaxed);
+}
+
+void
+aead_use(const struct gcm *w)
+{
+	(void)the_way();
+	atomic_store(&way, w);
 }
 
 enum err
@@ -86,11 +97,14 @@ aead_new(const uint8_t key[static KEY_LEN], struct aead **ret)
 {
 	/* No context yet: most keys of a listing are never used. */
 	struct aead *a = secret_alloc(sizeof(*a));
+	const struct gcm *w = the_way();
 
 	if (a == NULL)
 		return err_fail(ERR_NOMEM, "no key memory left");
 	memcpy(a->key, key, KEY_LEN);
-	a->wide = wide();
+	a->own = w != NULL;
+	if (a->own)
+		a->way = w;
 	a->alive = true;
 	*ret = a;
 	return OK;
@@ -98,14 +112,14 @@ aead_new(const uint8_t key[static KEY_LEN], struct aead **ret)
 
 /* ---- Expanded keys ------------------------------------------------------- */
 
-/* NULL when there is no key memory left. */
+/* NULL when ${w} is, and when there is no key memory left. */
 static struct gcm_key *
-expand(const uint8_t *key)
+expand(const struct gcm *w, const uint8_t *key)
 {
-	struct gcm_key *k = secret_alloc(sizeof(*k));
+	struct gcm_key *k = w != NULL ? secret_alloc(sizeof(*k)) : NULL;
 
 	if (k != NULL)
-		gcm_vaes_expand(k, key);
+		w->expand(k, key);
 	return k;
 }
 
@@ -125,12 +139,12 @@ expanded(struct aead *a, struct gcm_key **ret_mine)
 {
 	struct gcm_key *k = NULL, *other = NULL;
 
-	if (!a->wide)
+	if (!a->own)
 		return NULL;
 	k = atomic_load_explicit(&a->held, memory_order_acquire);
 	if (k != NULL)
 		return k;
-	k = expand(a->key);
+	k = expand(a->way, a->key);
 	if (k == NULL)
 		return NULL;
 	if (atomic_fetch_add(&nheld, 1) < AEAD_HELD_MAX &&
@@ -212,7 +226,7 @@ aead_rest(struct aead *a)
 {
 	if (a == NULL)
 		return;
-	if (a->wide) {
+	if (a->own) {
 		drop_expanded(a);
 		return;
 	}
@@ -254,7 +268,7 @@ engage(const uint8_t *key, const uint8_t *nonce, int enc, EVP_CIPHER_CTX **ret)
 static enum err
 borrow(struct aead *a, const uint8_t *nonce, int enc, EVP_CIPHER_CTX **ret)
 {
-	EVP_CIPHER_CTX *c = a->wide ? NULL : take(a->slot, SLOTS);
+	EVP_CIPHER_CTX *c = a->own ? NULL : take(a->slot, SLOTS);
 
 	if (c == NULL)
 		return a->alive ? engage(a->key, nonce, enc, ret)
@@ -270,7 +284,7 @@ borrow(struct aead *a, const uint8_t *nonce, int enc, EVP_CIPHER_CTX **ret)
 static void
 give_back(struct aead *a, EVP_CIPHER_CTX *c)
 {
-	if (a->wide || !put(a->slot, SLOTS, c))
+	if (a->own || !put(a->slot, SLOTS, c))
 		retire(c);
 }
 
@@ -340,7 +354,7 @@ aead_seal(struct aead *a, const uint8_t nonce[static AEAD_NONCELEN],
 		return err_fail(ERR_CRYPTO, "message too large to seal");
 	const struct gcm_key *k = expanded(a, &mine);
 	if (k != NULL)
-		return gcm_vaes_seal(
+		return a->way->seal(
 		    k, nonce, ad, adlen, in, len, ret_out, ret_tag);
 	TRY(borrow(a, nonce, 1, &c));
 	if (!seal(c, ad, adlen, in, len, ret_out, ret_tag)) {
@@ -364,8 +378,7 @@ aead_open(struct aead *a, const uint8_t nonce[static AEAD_NONCELEN],
 		return err_fail(ERR_CRYPTO, "message too large to open");
 	const struct gcm_key *k = expanded(a, &mine);
 	if (k != NULL)
-		return gcm_vaes_open(
-		    k, nonce, ad, adlen, in, len, tag, ret_out);
+		return a->way->open(k, nonce, ad, adlen, in, len, tag, ret_out);
 	TRY(borrow(a, nonce, 0, &c));
 	e = open_text(c, ad, adlen, in, len, tag, ret_out);
 	if (e == ERR_CRYPTO)
@@ -386,10 +399,10 @@ aead_seal_once(const uint8_t key[static KEY_LEN],
 
 	if (adlen > INT_MAX || len > INT_MAX)
 		return err_fail(ERR_CRYPTO, "message too large to seal");
-	struct gcm_key *k CLEANUP_EXPANDED = wide() ? expand(key) : NULL;
+	const struct gcm *w = the_way();
+	struct gcm_key *k CLEANUP_EXPANDED = expand(w, key);
 	if (k != NULL)
-		return gcm_vaes_seal(
-		    k, nonce, ad, adlen, in, len, ret_out, ret_tag);
+		return w->seal(k, nonce, ad, adlen, in, len, ret_out, ret_tag);
 	TRY(engage(key, nonce, 1, &c));
 	good = seal(c, ad, adlen, in, len, ret_out, ret_tag);
 	retire(c);
@@ -407,10 +420,10 @@ aead_open_once(const uint8_t key[static KEY_LEN],
 
 	if (adlen > INT_MAX || len > INT_MAX)
 		return err_fail(ERR_CRYPTO, "message too large to open");
-	struct gcm_key *k CLEANUP_EXPANDED = wide() ? expand(key) : NULL;
+	const struct gcm *w = the_way();
+	struct gcm_key *k CLEANUP_EXPANDED = expand(w, key);
 	if (k != NULL)
-		return gcm_vaes_open(
-		    k, nonce, ad, adlen, in, len, tag, ret_out);
+		return w->open(k, nonce, ad, adlen, in, len, tag, ret_out);
 	TRY(engage(key, nonce, 0, &c));
 	e = open_text(c, ad, adlen, in, len, tag, ret_out);
 	retire(c);

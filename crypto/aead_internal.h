@@ -6,12 +6,13 @@
 
 #include <stdbool.h>
 
-/* So many keys keep what gcm_vaes.c expands them to: an eighth of all key
+/* So many keys keep what crypto/gcm.h expands them to: an eighth of all key
  * memory.  Those beyond it are expanded for each message. */
 #define AEAD_HELD_MAX 1024u
 
-/* Keys that are made, and single messages, use OpenSSL from now on, whatever
- * the processor has; false: no more.  For tests. */
-void aead_only_openssl(bool on);
+/* Keys that are made, and single messages, go this way from now on, NULL:
+ * OpenSSL's; until it is called, gcm_best().  For tests. */
+struct gcm;
+void aead_use(const struct gcm *way);
 
 #endif

@@ -1,16 +1,18 @@
 /*
- * crypto/gcm_vaes: published vectors, OpenSSL's answer for every length, guard
- * pages around every buffer, every bit flipped.  Skipped where the processor
- * does not have the instructions.
+ * crypto/gcm: published vectors, OpenSSL's answer for every length, guard pages
+ * around every buffer, every bit flipped, no secret left on the stack; for each
+ * way that the processor has the instructions for.  The others are named and
+ * skipped.
  */
 #include "tests/unit/crypto_vectors.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 
 #include <openssl/evp.h>
 
-#include "crypto/gcm_vaes.h"
+#include "crypto/gcm.h"
 #include "crypto/rand.h"
 
 #define PAGE ((size_t)4096)
@@ -20,13 +22,14 @@
 
 static uint8_t key[KEY_LEN], nonce[GCM_NONCELEN];
 static struct gcm_key *k; /* of that key */
+static const struct gcm *way;
 
 static void
 rekey(void)
 {
 	rand_bytes(key, sizeof(key));
 	rand_bytes(nonce, sizeof(nonce));
-	gcm_vaes_expand(k, key);
+	way->expand(k, key);
 }
 
 /* Bytes that repeat from run to run, and not from place to place. */
@@ -97,8 +100,7 @@ compare(size_t adlen, size_t len)
 
 	reference(ad, adlen, in, len, want, want_tag);
 	memset(out - 64, 0xa5, len + 128);
-	assert_int_equal(
-	    gcm_vaes_seal(k, nonce, ad, adlen, in, len, out, tag), OK);
+	assert_int_equal(way->seal(k, nonce, ad, adlen, in, len, out, tag), OK);
 	assert_memory_equal(out, want, len);
 	assert_memory_equal(tag, want_tag, GCM_TAGLEN);
 	for (size_t i = 0; i < 64; i++) {
@@ -106,18 +108,18 @@ compare(size_t adlen, size_t len)
 		assert_int_equal(out[len + i], 0xa5);
 	}
 	assert_int_equal(
-	    gcm_vaes_open(k, nonce, ad, adlen, want, len, tag, out), OK);
+	    way->open(k, nonce, ad, adlen, want, len, tag, out), OK);
 	assert_memory_equal(out, in, len);
 	for (size_t i = 0; i < 64; i++) {
 		assert_int_equal(out[-1 - (ptrdiff_t)i], 0xa5);
 		assert_int_equal(out[len + i], 0xa5);
 	}
 	assert_int_equal(
-	    gcm_vaes_seal(k, nonce, ad, adlen, out, len, out, tag), OK);
+	    way->seal(k, nonce, ad, adlen, out, len, out, tag), OK);
 	assert_memory_equal(out, want, len);
 	assert_memory_equal(tag, want_tag, GCM_TAGLEN);
 	assert_int_equal(
-	    gcm_vaes_open(k, nonce, ad, adlen, out, len, tag, out), OK);
+	    way->open(k, nonce, ad, adlen, out, len, tag, out), OK);
 	assert_memory_equal(out, in, len);
 	/* What is compared next is something else. */
 	fill(in_at, len < 256 ? len + 64 : 256);
@@ -137,9 +139,9 @@ gcm_case(char *const f[VECTOR_FIELDS])
 	uint8_t got[GCM_TAGLEN];
 
 	assert_non_null(out);
-	gcm_vaes_expand(k, vkey.p);
+	way->expand(k, vkey.p);
 	const enum err e =
-	    gcm_vaes_open(k, vnonce.p, ad.p, ad.len, ct.p, ct.len, tag.p, out);
+	    way->open(k, vnonce.p, ad.p, ad.len, ct.p, ct.len, tag.p, out);
 	if (!vector_valid(f)) {
 		assert_int_equal(e, ERR_AUTH);
 		assert_true(all_zero(out, ct.len));
@@ -148,8 +150,7 @@ gcm_case(char *const f[VECTOR_FIELDS])
 	assert_int_equal(e, OK);
 	assert_memory_equal(out, msg.p, msg.len);
 	assert_int_equal(
-	    gcm_vaes_seal(k, vnonce.p, ad.p, ad.len, msg.p, msg.len, out, got),
-	    OK);
+	    way->seal(k, vnonce.p, ad.p, ad.len, msg.p, msg.len, out, got), OK);
 	assert_memory_equal(out, ct.p, ct.len);
 	assert_memory_equal(got, tag.p, GCM_TAGLEN);
 }
@@ -189,7 +190,7 @@ test_keys(void **state UNUSED)
 	memset(nonce, 0xff, sizeof(nonce));
 	compare(20, 4096);
 	memset(key, 0xff, sizeof(key));
-	gcm_vaes_expand(k, key);
+	way->expand(k, key);
 	compare(20, 4096);
 }
 
@@ -218,12 +219,11 @@ check_guarded(uint8_t *const area[4], size_t adlen, size_t len, bool high)
 	static uint8_t want[3 * PAGE];
 
 	reference(ad, adlen, in, len, want, want_tag);
-	assert_int_equal(
-	    gcm_vaes_seal(k, nonce, ad, adlen, in, len, out, tag), OK);
+	assert_int_equal(way->seal(k, nonce, ad, adlen, in, len, out, tag), OK);
 	assert_memory_equal(tag, want_tag, GCM_TAGLEN);
 	assert_memory_equal(out, want, len);
 	assert_int_equal(
-	    gcm_vaes_open(k, nonce, ad, adlen, out, len, tag, out), OK);
+	    way->open(k, nonce, ad, adlen, out, len, tag, out), OK);
 	assert_memory_equal(out, in, len);
 }
 
@@ -251,16 +251,16 @@ test_guards(void **state UNUSED)
 	uint8_t *p = area[0] + 3 * PAGE - GCM_NONCELEN;
 	memcpy(p, nonce, GCM_NONCELEN);
 	assert_int_equal(
-	    gcm_vaes_seal(k, p, NULL, 0, area[1], 1, area[2], area[3]), OK);
+	    way->seal(k, p, NULL, 0, area[1], 1, area[2], area[3]), OK);
 	p = area[0] + 3 * PAGE - KEY_LEN;
 	memcpy(p, key, KEY_LEN);
-	gcm_vaes_expand(k, p);
+	way->expand(k, p);
 	struct gcm_key *edge =
 	    (void *)(area[1] + 3 * PAGE - sizeof(struct gcm_key));
 	memcpy(edge, k, sizeof(*edge));
 	for (size_t len = 0; len <= 300; len++)
-		assert_int_equal(gcm_vaes_seal(edge, nonce, area[0], len,
-				     area[2], len, area[2], area[3]),
+		assert_int_equal(way->seal(edge, nonce, area[0], len, area[2],
+				     len, area[2], area[3]),
 		    OK);
 	for (size_t i = 0; i < 4; i++)
 		(void)munmap(area[i] - PAGE, 5 * PAGE);
@@ -279,7 +279,7 @@ static enum err
 open_message(const struct message *m, uint8_t *out)
 {
 	memset(out, 0xff, m->len);
-	return gcm_vaes_open(
+	return way->open(
 	    k, m->nonce, m->ad, sizeof(m->ad), m->text, m->len, m->tag, out);
 }
 
@@ -307,7 +307,7 @@ test_tampering(void **state UNUSED)
 	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
 		fill((void *)&m, sizeof(m));
 		m.len = lens[i];
-		assert_int_equal(gcm_vaes_seal(k, m.nonce, m.ad, sizeof(m.ad),
+		assert_int_equal(way->seal(k, m.nonce, m.ad, sizeof(m.ad),
 				     m.text, m.len, m.text, m.tag),
 		    OK);
 		flip_each(&m, m.nonce, sizeof(m.nonce));
@@ -316,7 +316,7 @@ test_tampering(void **state UNUSED)
 		flip_each(&m, m.text, m.len);
 		/* In place. */
 		m.tag[15] ^= 0x80;
-		assert_int_equal(gcm_vaes_open(k, m.nonce, m.ad, sizeof(m.ad),
+		assert_int_equal(way->open(k, m.nonce, m.ad, sizeof(m.ad),
 				     m.text, m.len, m.tag, m.text),
 		    ERR_AUTH);
 		assert_true(all_zero(m.text, m.len));
@@ -330,19 +330,80 @@ test_too_long(void **state UNUSED)
 
 	rekey();
 	assert_int_equal(
-	    gcm_vaes_seal(k, nonce, x, 1, x, GCM_TEXTMAX + 1, x, tag),
-	    ERR_CRYPTO);
+	    way->seal(k, nonce, x, 1, x, GCM_TEXTMAX + 1, x, tag), ERR_CRYPTO);
 	assert_int_equal(
-	    gcm_vaes_seal(k, nonce, x, GCM_ADMAX + 1, x, 1, x, tag),
-	    ERR_CRYPTO);
+	    way->seal(k, nonce, x, GCM_ADMAX + 1, x, 1, x, tag), ERR_CRYPTO);
 	assert_int_equal(
-	    gcm_vaes_open(k, nonce, x, 1, x, GCM_TEXTMAX + 1, tag, x),
-	    ERR_CRYPTO);
+	    way->open(k, nonce, x, 1, x, GCM_TEXTMAX + 1, tag, x), ERR_CRYPTO);
 	assert_int_equal(
-	    gcm_vaes_open(k, nonce, x, GCM_ADMAX + 1, x, 1, tag, x),
-	    ERR_CRYPTO);
+	    way->open(k, nonce, x, GCM_ADMAX + 1, x, 1, tag, x), ERR_CRYPTO);
 	assert_int_equal(x[0], 7);
 	assert_true(all_zero(tag, sizeof(tag)));
+}
+
+/* ---- What is left on the stack ------------------------------------------- */
+
+#define STACK ((size_t)1 << 16)
+
+/* A key and a message that is not on the stack. */
+struct call {
+	uint8_t key[KEY_LEN], nonce[GCM_NONCELEN], ad[100], tag[GCM_TAGLEN];
+	uint8_t text[1000], sealed[1000], opened[1000];
+	enum err e;
+};
+
+static void *
+seal_and_open(void *arg)
+{
+	struct call *c = arg;
+
+	way->expand(k, c->key);
+	c->e = way->seal(k, c->nonce, c->ad, sizeof(c->ad), c->text,
+	    sizeof(c->text), c->sealed, c->tag);
+	if (c->e == OK)
+		c->e = way->open(k, c->nonce, c->ad, sizeof(c->ad), c->sealed,
+		    sizeof(c->sealed), c->tag, c->opened);
+	return NULL;
+}
+
+static void
+check_absent(const uint8_t *stack, const uint8_t *secret, size_t len)
+{
+	for (size_t i = 0; i + 16 <= len; i += 16)
+		if (!all_zero(secret + i, 16))
+			assert_null(memmem(stack, STACK, secret + i, 16));
+}
+
+/* No round key, no power of H, no text and no keystream.  The stack is that of
+ * a thread that has ended. */
+static void
+test_stack(void **state UNUSED)
+{
+	static struct call c;
+	uint8_t *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	uint8_t stream[sizeof(c.text)];
+	pthread_attr_t attr;
+	pthread_t t;
+
+#ifndef __OPTIMIZE__
+	skip(); /* then every variable is on the stack, in frames of any size */
+#endif
+	assert_true(stack != MAP_FAILED);
+	fill((void *)&c, sizeof(c));
+	assert_int_equal(pthread_attr_init(&attr), 0);
+	assert_int_equal(pthread_attr_setstack(&attr, stack, STACK), 0);
+	assert_int_equal(pthread_create(&t, &attr, seal_and_open, &c), 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(c.e, OK);
+	assert_memory_equal(c.text, c.opened, sizeof(c.text));
+	for (size_t i = 0; i < sizeof(stream); i++)
+		stream[i] = c.text[i] ^ c.sealed[i];
+	check_absent(stack, (const void *)k, sizeof(*k));
+	check_absent(stack, c.text, sizeof(c.text));
+	check_absent(stack, stream, sizeof(stream));
+	assert_int_equal(pthread_attr_destroy(&attr), 0);
+	(void)munmap(stack, STACK);
 }
 
 static int
@@ -371,11 +432,21 @@ main(void)
 		cmocka_unit_test(test_guards),
 		cmocka_unit_test(test_tampering),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_stack),
 	};
 
-	if (!gcm_vaes_usable()) {
-		puts("1..0 # SKIP the processor has no VAES and AVX-512");
-		return 0;
+	int failed = 0;
+
+	if (gcm_ways[0] == NULL)
+		puts("1..0 # SKIP no such instructions on this architecture");
+	for (size_t i = 0; gcm_ways[i] != NULL; i++) {
+		way = gcm_ways[i];
+		if (way->usable())
+			failed += cmocka_run_group_tests_name(
+			    way->name, tests, setup, teardown);
+		else
+			printf(
+			    "1..0 # SKIP the processor has no %s\n", way->name);
 	}
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return failed;
 }
