@@ -9,8 +9,9 @@
  *	crash three		only the last of these
  *	crash SEED [CUT]	that run; only that cut, in more states
  *
- * CRASH_SEED chooses the random ones, JOBS the number of processes.  A failure
- * prints the seed and the cut that repeat it.
+ * CRASH_SEED chooses the random sequences, and what is lost and torn in all;
+ * JOBS the number of processes, CRASH_STUCK the seconds without an end of one
+ * run that are taken for a hang.  A failure prints what repeats it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,7 @@
 #include "tests/crash/explore.h"
 
 #define JOBS_MAX 64
-#define STUCK 60 /* seconds without an end of one run */
+#define STUCK 60
 
 enum part { PART_ONE, PART_HURT, PART_TWO, PART_THREE, PARTS };
 
@@ -44,6 +45,7 @@ static struct {
 	unsigned jobs;
 	uint64_t seed;
 	uint64_t end_ns; /* 0: never */
+	unsigned stuck;  /* seconds */
 	bool all, three;
 	char dir[200];
 } run;
@@ -99,7 +101,7 @@ one(struct worker *me, enum part part, uint64_t seed)
 {
 	struct work w;
 
-	(void)alarm(STUCK);
+	(void)alarm(run.stuck);
 	work_of_seed(seed, &w);
 	if (explore(&w, NO_CUT, &me->part[part], me->why))
 		return (true);
@@ -279,6 +281,8 @@ main(int argc, char **argv)
 	run.all = argc > 1 && strcmp(argv[1], "all") == 0;
 	run.three = argc > 1 && strcmp(argv[1], "three") == 0;
 	run.seed = number("CRASH_SEED", 1);
+	run.stuck = (unsigned)number("CRASH_STUCK", STUCK);
+	explore_salt(run.seed - 1);
 	run.jobs = (unsigned)number("JOBS", 1);
 	if (run.jobs == 0 || run.jobs > JOBS_MAX)
 		run.jobs = 1;

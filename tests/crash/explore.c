@@ -225,10 +225,19 @@ explain(struct look *l, struct disk *d)
 	tree_clear(&t);
 }
 
+static uint64_t salt;
+
+void
+explore_salt(uint64_t n)
+{
+	salt = n;
+}
+
 static bool
 look_at(struct look *l, enum cut kind, unsigned no)
 {
-	uint64_t rnd = (l->w->seed << 20) ^ ((uint64_t)l->cur.pos << 8) ^ no;
+	uint64_t rnd =
+	    (l->w->seed << 20) ^ ((uint64_t)l->cur.pos << 8) ^ no ^ salt << 44;
 	struct disk *d = cursor_cut(&l->cur, kind, &rnd);
 	const uint64_t h = disk_hash(d);
 	struct known *k;
@@ -304,8 +313,10 @@ report(struct look *l, const char *what)
 	char text[600], *why = must(strdup(l->why));
 
 	work_text(l->w, text, sizeof(text));
-	(void)because(l->why, "%s\n# %s\n# %s: %s\n# repeat: crash %llu %zu",
-	    what, text, where, why, (unsigned long long)l->w->seed, l->cur.pos);
+	(void)because(l->why,
+	    "%s\n# %s\n# %s: %s\n# repeat: CRASH_SEED=%llu crash %llu %zu",
+	    what, text, where, why, (unsigned long long)salt + 1,
+	    (unsigned long long)l->w->seed, l->cur.pos);
 	free(why);
 }
 

@@ -33,6 +33,8 @@ bool disk_verdict(struct disk *d, struct tree *ret, char *why);
  * counts.  False, with a report in ${why}, at the first state that is not good.
  */
 bool explore(const struct work *w, size_t only, struct counts *c, char *why);
+/* Other states are drawn from now on; 0 to begin with. */
+void explore_salt(uint64_t n);
 /* Forget which states were good: the program's behaviour was changed. */
 void explore_forget(void);
 /* The workload and the place of the state at hand, for a program that dies. */
