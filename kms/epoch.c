@@ -15,7 +15,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <linux/futex.h>
 #include <limits.h>
 #include <signal.h>
@@ -23,13 +22,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/sys.h"
 
 #include "kms/epoch.h"
 
@@ -173,19 +172,6 @@ mapping_finish(int fd, struct mapping *m)
 	return OK;
 }
 
-/* Filesystems that write elsewhere would need room at every change, and give a
- * SIGBUS when there is none: asked not to for this file, while it is empty. */
-static void
-in_place(int fd)
-{
-	int flags = 0;
-
-	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0)
-		return;
-	flags |= FS_NOCOW_FL;
-	(void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
-}
-
 static enum err
 mapping_make(const char *path, struct mapping **ret)
 {
@@ -210,7 +196,7 @@ mapping_make(const char *path, struct mapping **ret)
 		return err_fail(ERR_IO, "%s is not a regular file", path);
 	/* Never shortened: another process may have it mapped. */
 	if (st.st_size == 0)
-		in_place(fd);
+		sys_in_place(fd);
 	if (st.st_size < (off_t)sizeof(struct page) &&
 	    ftruncate(fd, (off_t)sizeof(struct page)) != 0)
 		return err_from_errno(errno);

@@ -30,6 +30,14 @@ path_of(const char *dir, const char *name, char ret[static PATH_LEN])
 	return (OK);
 }
 
+enum err
+store_prepare(void)
+{
+	TRY(vfs_register());
+	kms_set_vfs(VFS_COMMON);
+	return (OK);
+}
+
 /* ---- Making ------------------------------------------------------------------ */
 
 static enum err

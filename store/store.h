@@ -79,6 +79,13 @@ struct store_init {
 			       meta.db; not with no_kms (ERR_INVAL) */
 };
 
+/*
+ * store_prepare(): for the start of a program.  Keystores opened from now on, also
+ * without a store, have their database on the store's own SQLite VFS, as the
+ * metadata is: no full or failing disk shows as a SIGBUS or as damage.
+ */
+enum err store_prepare(void) MUSTCHECK;
+
 /* ERR_EXIST when ${dir} holds a store or anything else. */
 enum err store_create_dir(const struct store_init *in) MUSTCHECK;
 

@@ -269,12 +269,15 @@ enum err db_err(int rc);
 /* ---- SQLite's VFS (store/vfs.c) --------------------------------------------- */
 
 #define VFS_NAME "ssefs"
+#define VFS_COMMON "ssefs-common"
 /*
- * vfs_register(): make the VFS known to SQLite, once per process.  All its
- * input and output goes through lib/base/sys.  Locks and shared memory are
- * kept in the process (one process owns a store), files named *-wal are grown
- * in steps of 4 MiB and never truncated, and a sync of them can be left to
- * vfs_wal_sync().
+ * vfs_register(): make both VFSes known to SQLite, once per process.  All their
+ * input and output goes through lib/base/sys.  With VFS_NAME locks and shared
+ * memory are kept in the process (one process owns a store), files named *-wal
+ * are grown in steps of 4 MiB and never truncated, and a sync of them can be
+ * left to vfs_wal_sync().  VFS_COMMON is for a database that several processes
+ * have open (store/vfs_share.h): its WAL is an ordinary one, which is written
+ * anew after a sync of it failed.
  */
 enum err vfs_register(void) MUSTCHECK;
 /* fdatasync the WAL that belongs to the open database ${path}. */

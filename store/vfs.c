@@ -111,7 +111,7 @@ open_fd(const char *path, int flags, bool *ret_new, bool *ret_ro)
 }
 
 static int
-node_make(const char *path, int flags, struct vfs_node **ret)
+node_make(const char *path, int flags, bool common, struct vfs_node **ret)
 {
 	struct vfs_node *n CLEANUP_FREE = calloc(1, sizeof(*n));
 	char *copy CLEANUP_FREE = strdup(path);
@@ -131,7 +131,10 @@ node_make(const char *path, int flags, struct vfs_node **ret)
 		(void)sys->close(n->fd);
 		return (SQLITE_IOERR_FSTAT);
 	}
-	n->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
+	n->common = common;
+	n->common_wal = common && (flags & SQLITE_OPEN_WAL) != 0;
+	n->is_wal = !common && (flags & SQLITE_OPEN_WAL) != 0;
+	n->shm_fd = -1;
 	atomic_init(&n->dir_new, fresh);
 	atomic_init(&n->failed, false);
 	atomic_init(&n->have, (uint64_t)sb.st_size);
@@ -268,7 +271,9 @@ dir_of(const char *path, char *ret)
 
 /*
  * After a failed fdatasync the kernel calls the pages clean and the next one
- * succeeds without having written them.  So the first failure stays.
+ * succeeds without having written them.  So the first failure stays.  SQLite
+ * brings home anew what is in a WAL, so that a common database's failure, which
+ * would end the use of all keys, is told once; its WAL's is mended.
  */
 int
 vfs_node_sync(struct vfs_node *n)
@@ -278,7 +283,7 @@ vfs_node_sync(struct vfs_node *n)
 	if (atomic_load(&n->failed))
 		return (SQLITE_IOERR_FSYNC);
 	if (sys->fdatasync(n->fd) != 0) {
-		atomic_store(&n->failed, true);
+		atomic_store(&n->failed, !n->common || n->common_wal);
 		return (SQLITE_IOERR_FSYNC);
 	}
 	if (!atomic_exchange(&n->dir_new, false))
@@ -286,7 +291,8 @@ vfs_node_sync(struct vfs_node *n)
 	dir_of(n->path, dir);
 	if (sys_sync_dir(dir) == OK)
 		return (SQLITE_OK);
-	atomic_store(&n->failed, true);
+	atomic_store(&n->failed, !n->common || n->common_wal);
+	atomic_store(&n->dir_new, true);
 	return (SQLITE_IOERR_DIR_FSYNC);
 }
 
@@ -325,7 +331,7 @@ x_file_control(sqlite3_file *file, int op, void *arg)
 
 	if (op == SQLITE_FCNTL_COMMIT_PHASETWO && n->seal != NULL)
 		vfs_seal_committed(n->seal);
-	if (op != SQLITE_FCNTL_PERSIST_WAL)
+	if (op != SQLITE_FCNTL_PERSIST_WAL || n->common)
 		return (SQLITE_NOTFOUND);
 	/* The WAL stays when the last connection closes. */
 	*(int *)arg = 1;
@@ -373,10 +379,10 @@ x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
     int *ret_flags)
 {
 	struct vfs_file *const f = file_of(file);
+	const bool common = vfs->pAppData != NULL;
 	struct vfs_node *n;
 	int rc;
 
-	(void)vfs;
 	memset(f, 0, sizeof(*f));
 	/* Nothing temporary reaches a disk: temp_store is MEMORY, and whatever
 	 * asks all the same is refused. */
@@ -387,12 +393,14 @@ x_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
 	LOCK_SCOPE(&vfs_lock);
 	n = vfs_node_find(path);
 	if (n == NULL) {
-		rc = node_make(path, flags, &n);
+		rc = node_make(path, flags, common, &n);
 		if (rc != SQLITE_OK)
 			return (rc);
 		n->seal = vfs_seal_of(path);
 		vfs_seal_ref(n->seal);
 	}
+	if (n->common != common)
+		return (SQLITE_CANTOPEN);
 	n->refs++;
 	f->node = n;
 	rc = n->seal == NULL ? SQLITE_OK : vfs_seal_open(f);
@@ -542,6 +550,8 @@ static sqlite3_vfs vfs_ops = {
 	.xCurrentTimeInt64 = x_time64,
 };
 
+static sqlite3_vfs common_ops;
+
 static void
 register_once(void)
 {
@@ -549,7 +559,12 @@ register_once(void)
 	/* Counting its memory would cost SQLite a lock per allocation.  It
 	 * refuses when it already runs; then it counts. */
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	common_ops = vfs_ops;
+	common_ops.zName = VFS_COMMON;
+	common_ops.pAppData = &common_ops;
 	once_rc = sqlite3_vfs_register(&vfs_ops, 0);
+	if (once_rc == SQLITE_OK)
+		once_rc = sqlite3_vfs_register(&common_ops, 0);
 }
 
 enum err

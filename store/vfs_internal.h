@@ -24,12 +24,15 @@ struct vfs_node {
 	char *path;
 	int fd;
 	unsigned refs;
-	bool is_wal;
+	bool is_wal; /* of a database that is ours alone */
 	bool readonly;
+	bool common;           /* to several processes: vfs_share.h */
+	bool common_wal;       /* its WAL */
 	bool unlinked;         /* deleted while open: nobody finds it again */
 	struct vfs_seal *seal; /* of a sealed database; NULL: plain */
 	atomic_bool dir_new;   /* created: the directory wants a sync */
-	atomic_bool failed;    /* a sync failed: none is tried again (rule 3) */
+	atomic_bool failed;    /* a sync failed: none is tried again (rule 3);
+				* of a common WAL: until it is written anew */
 
 	/* The WAL: bytes the file has, bytes that mean something, and where
 	 * the last write ended (SQLite goes on there, or at 0). */
@@ -40,8 +43,10 @@ struct vfs_node {
 	const struct vfs_file *reserved, *pending, *exclusive;
 
 	/* Shared memory of a database in WAL mode. */
+	int shm_fd; /* common: the file that is mapped */
 	void **region;
 	unsigned nregion;
+	size_t region_size; /* of the mapped ones */
 	unsigned shm_users;
 	int shm_lock[SQLITE_SHM_NLOCK]; /* -1 exclusive, else shared holders */
 };
@@ -73,6 +78,9 @@ int vfs_wal_grow(struct vfs_node *n, uint64_t want);
 /* SQLite has no use any more for what is in the WAL: what it owns beyond
  * WAL_KEEP goes back to the disk. */
 void vfs_wal_cut(struct vfs_node *n);
+/* vfs_lock held, and nobody writes to the WAL of the common database ${n}: its
+ * frames are written once more if a sync of them failed, or ${always}. */
+int vfs_wal_mend(const struct vfs_node *n, bool always);
 
 /*
  * store/vfs.c: the bytes of a file as they are on the disk, for sealed ones.

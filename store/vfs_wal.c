@@ -130,17 +130,14 @@ wal_round(const struct vfs_node *n, uint64_t *ret)
 	return (OK);
 }
 
-enum err
-vfs_wal_renew(const char *path)
+static enum err
+renew(const struct vfs_node *n)
 {
-	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
 	uint8_t *buf CLEANUP_FREE = malloc(WAL_COPY);
 	uint64_t end;
 
 	if (buf == NULL)
 		return (ERR_NOMEM);
-	if (n == NULL)
-		return (OK);
 	TRY(wal_round(n, &end));
 	for (uint64_t at = 0; at < end; at += WAL_COPY) {
 		const size_t len =
@@ -150,6 +147,41 @@ vfs_wal_renew(const char *path)
 		TRY(sys_pwrite_full(n->fd, buf, len, at));
 	}
 	return (OK);
+}
+
+enum err
+vfs_wal_renew(const char *path)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+
+	return (n == NULL ? OK : renew(n));
+}
+
+int
+vfs_wal_mend(const struct vfs_node *n, bool always)
+{
+	char name[PATH_MAX];
+	struct vfs_node *wal;
+	struct stat sb;
+	enum err e;
+
+	if (snprintf(name, sizeof(name), "%s-wal", n->path) >=
+	    (int)sizeof(name))
+		return (SQLITE_CANTOPEN);
+	wal = vfs_node_find(name);
+	if (wal == NULL || wal->readonly ||
+	    (!always && !atomic_load(&wal->failed)))
+		return (SQLITE_OK);
+	if (sys->fstat(wal->fd, &sb) != 0)
+		return (SQLITE_IOERR_FSTAT);
+	atomic_store(&wal->have, (uint64_t)sb.st_size);
+	e = renew(wal);
+	if (e != OK)
+		return (e == ERR_NOMEM   ? SQLITE_IOERR_NOMEM
+			: e == ERR_NOSPC ? SQLITE_FULL
+					 : SQLITE_IOERR_WRITE);
+	atomic_store(&wal->failed, false);
+	return (SQLITE_OK);
 }
 
 enum err

@@ -281,6 +281,9 @@ run(struct args *a, int argc, char **argv)
 	e = secret_init();
 	if (e != OK)
 		return (cmd_fail(e, "key memory"));
+	e = store_prepare();
+	if (e != OK)
+		return (cmd_fail(e, "SQLite"));
 	return (a->cmd->run(a));
 }
 

@@ -61,6 +61,13 @@ enum err sys_pread_full(int fd, void *buf, size_t len, uint64_t off) MUSTCHECK;
 enum err sys_pwrite_full(
     int fd, const void *buf, size_t len, uint64_t off) MUSTCHECK;
 
+/*
+ * Filesystems that write elsewhere (btrfs) need room for every change of a block,
+ * and give a SIGBUS when a mapped one finds none: ask them not to for the file
+ * ${fd} of Linux's own, which is still empty.  Others do not mind.
+ */
+void sys_in_place(int fd);
+
 /* fsync the directory ${path}. */
 enum err sys_sync_dir(const char *path) MUSTCHECK;
 /* fsync the directory that holds ${path}. */
