@@ -313,7 +313,7 @@ enum err kms_window_set(struct kms *k, const struct kms_who *who,
 
 /*
  * kms_timer(k):
- * Do what is due: rotate, delete.  Cheap when nothing is, and nothing without
+ * Do what is due: rotate, delete, wipe imported material.  Cheap when nothing is, and nothing without
  * kms_set_uses().  The watcher calls it once a second.  A due key that is in
  * use stays pending; that is told and recorded once per process.
  */

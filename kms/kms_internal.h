@@ -141,9 +141,12 @@ struct due {
 	bool told;   /* that it is in use, before */
 	int64_t now; /* seconds since 1970 */
 };
-/* rotate.c, life.c: do it, if it is due still. */
+/* rotate.c, import.c, life.c: do it, if it is due still. */
 enum err keys_rotate_due(struct kms *k, struct due *d) MUSTCHECK;
+enum err keys_expire_due(struct kms *k, struct due *d) MUSTCHECK;
 enum err keys_delete_due(struct kms *k, struct due *d) MUSTCHECK;
+/* life.c: what was deleted is in no file any more, or that is told. */
+void keys_erase(struct kms *k);
 /* tags.c: add tags to a key (inside kms_change). */
 enum err tags_put(struct kms *k, const uint8_t uuid[static UUID_LEN],
     const struct kms_tag *tags, size_t n) MUSTCHECK;

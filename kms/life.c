@@ -295,14 +295,14 @@ empty_wal(struct kms *k)
 	return busy == 0 ? OK : ERR_BUSY;
 }
 
-static void
-erase(struct kms *k)
+void
+keys_erase(struct kms *k)
 {
 	const enum err e = empty_wal(k);
 
 	if (e != OK)
-		log_warn("%s: the WAL could not be emptied (%s); the sealed "
-			 "material of a deleted key is in it until the "
+		log_warn("%s: the WAL could not be emptied (%s); sealed "
+			 "material that was deleted is in it until the "
 			 "keystore is closed",
 		    k->path, err_detail(e));
 }
@@ -350,7 +350,7 @@ keys_delete_due(struct kms *k, struct due *d)
 			e = kms_fresh(k);
 		return e == OK ? told : e;
 	}
-	erase(k);
+	keys_erase(k);
 	log_info("key %s was deleted", d->arn);
 	return OK;
 }

@@ -403,17 +403,27 @@ material_ad(const uint8_t *ks, const uint8_t *uuid, const char *tenant,
 }
 
 enum err
+material_seal_as(struct aead *seal, const uint8_t ks[static UUID_LEN],
+    const uint8_t uuid[static UUID_LEN], const char *tenant, enum key_kind kind,
+    uint32_t version, int64_t created, const uint8_t material[static KEY_LEN],
+    uint8_t ret[static MATERIAL_SEALED])
+{
+	uint8_t ad[AD_LEN];
+
+	material_ad(ks, uuid, tenant, kind, version, created, ad);
+	return aead_seal_msg(seal, ad, sizeof(ad), material, KEY_LEN, ret);
+}
+
+enum err
 material_seal(struct aead *seal, const uint8_t ks[static UUID_LEN],
     const uint8_t uuid[static UUID_LEN], const char *tenant, enum key_kind kind,
     uint32_t version, int64_t created, uint8_t ret[static MATERIAL_SEALED])
 {
 	WIPED(uint8_t, material, KEY_LEN);
-	uint8_t ad[AD_LEN];
 
 	rand_bytes(material, sizeof(material));
-	material_ad(ks, uuid, tenant, kind, version, created, ad);
-	return aead_seal_msg(
-	    seal, ad, sizeof(ad), material, sizeof(material), ret);
+	return material_seal_as(
+	    seal, ks, uuid, tenant, kind, version, created, material, ret);
 }
 
 enum err

@@ -129,6 +129,11 @@ enum err material_seal(struct aead *seal, const uint8_t ks[static UUID_LEN],
     const uint8_t uuid[static UUID_LEN], const char *tenant, enum key_kind kind,
     uint32_t version, int64_t created,
     uint8_t ret[static MATERIAL_SEALED]) MUSTCHECK;
+/* The same for given material. */
+enum err material_seal_as(struct aead *seal, const uint8_t ks[static UUID_LEN],
+    const uint8_t uuid[static UUID_LEN], const char *tenant, enum key_kind kind,
+    uint32_t version, int64_t created, const uint8_t material[static KEY_LEN],
+    uint8_t ret[static MATERIAL_SEALED]) MUSTCHECK;
 /* Copy the midstates of version ${version} (1..nv) to ${ret}; kept for the
  * next time while *${prepared}, which counts them, is under MATERIAL_KEPT. */
 enum err material_get(struct aead *seal, const uint8_t ks[static UUID_LEN],

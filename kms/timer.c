@@ -23,17 +23,37 @@ rotate_due(const struct tkey *t, int64_t now)
 	       t->rotate_at <= now;
 }
 
+static bool
+expire_due(const struct tkey *t, int64_t now)
+{
+
+	return t->expires != 0 && t->expires <= now && t->nv != 0;
+}
+
+typedef enum err due_fn(struct kms *k, struct due *d);
+
+static due_fn *
+due_fn_of(const struct tkey *t, int64_t now)
+{
+
+	if (delete_due(t, now))
+		return keys_delete_due;
+	if (expire_due(t, now))
+		return keys_expire_due;
+	return rotate_due(t, now) ? keys_rotate_due : NULL;
+}
+
 /* The first key after the ${*pos}th for which it is time. */
 static bool
-next_due(struct kms *k, size_t *pos, struct due *d, bool *ret_delete)
+next_due(struct kms *k, size_t *pos, struct due *d, due_fn **ret)
 {
 	RWLOCK_READ_SCOPE(&k->tab_lock);
 
 	while (*pos < k->tab->nkeys) {
 		const struct tkey *t = &k->tab->keys[(*pos)++];
 
-		*ret_delete = delete_due(t, d->now);
-		if (!*ret_delete && !rotate_due(t, d->now))
+		*ret = due_fn_of(t, d->now);
+		if (*ret == NULL)
 			continue;
 		memcpy(d->uuid, t->uuid, UUID_LEN);
 		memcpy(d->tenant, t->tenant, sizeof(d->tenant));
@@ -50,7 +70,8 @@ kms_timer(struct kms *k)
 {
 	struct due d = { .now = clock_wall().tv_sec };
 	enum err first = OK;
-	bool delete, mine;
+	due_fn *fn;
+	bool mine;
 
 	rwlock_read(&k->tab_lock);
 	mine = k->uses != NULL;
@@ -60,9 +81,8 @@ kms_timer(struct kms *k)
 
 	/* A key that goes moves those behind it up by one; it is passed over
 	 * until the next time. */
-	for (size_t pos = 0; next_due(k, &pos, &d, &delete);) {
-		const enum err e =
-		    delete ? keys_delete_due(k, &d) : keys_rotate_due(k, &d);
+	for (size_t pos = 0; next_due(k, &pos, &d, &fn);) {
+		const enum err e = fn(k, &d);
 
 		if (first == OK)
 			first = e;

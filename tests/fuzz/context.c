@@ -1,6 +1,7 @@
 /*
  * Canonical encryption contexts: read back they hold the pairs that were given,
- * sorted; the order in which they were given makes no difference.
+ * sorted; the order in which they were given makes no difference.  Bytes that
+ * read as a context are the ones that it is written as.
  *
  * Input: the room to leave, then keys and values, each with a NUL.
  */
@@ -74,6 +75,28 @@ sound(const struct context *c, const struct kms_pair *ctx, size_t n)
 	HOLDS(p == end);
 }
 
+/* Bytes of anybody's: what is read from them is written as them. */
+static bool
+read_back(const uint8_t *p, size_t len, size_t *ret_n)
+{
+	uint8_t *in CLEANUP_FREE = exact(p, len);
+	char *room CLEANUP_FREE = malloc(len + 1);
+	struct context c CLEANUP_CONTEXT = { .heap = NULL };
+	struct kms_pair pairs[PAIRS];
+
+	HOLDS(room != NULL);
+	room[len] = '\1';
+	const enum err e = context_read(in, len, pairs, PAIRS, room, ret_n);
+
+	HOLDS(e == OK || e == ERR_PARSE || e == ERR_LIMIT);
+	HOLDS(room[len] == '\1');
+	if (e != OK)
+		return (false);
+	HOLDS(context_make(&c, pairs, *ret_n, 0) == OK);
+	HOLDS(c.len == len && memcmp(c.p, in, len) == 0);
+	return (true);
+}
+
 /* There must be a reason to refuse. */
 static bool
 refusable(const struct kms_pair *ctx, size_t n)
@@ -97,6 +120,7 @@ check(const struct kms_pair *ctx, size_t n, size_t room)
 	struct context a CLEANUP_CONTEXT = { .heap = NULL };
 	struct context b CLEANUP_CONTEXT = { .heap = NULL };
 	struct kms_pair back[PAIRS];
+	size_t m = 0;
 	const enum err e = context_make(&a, ctx, n, room);
 
 	HOLDS(e == (refusable(ctx, n) ? ERR_INVAL : OK));
@@ -108,6 +132,7 @@ check(const struct kms_pair *ctx, size_t n, size_t room)
 		back[i] = ctx[n - 1 - i];
 	HOLDS(context_make(&b, back, n, 0) == OK);
 	HOLDS(a.len == b.len && memcmp(a.p, b.p, a.len) == 0);
+	HOLDS(read_back(a.p, a.len, &m) && m == n);
 }
 
 int
@@ -117,8 +142,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const size_t room = (size_t)feed_int(&f, 1);
 	struct kms_pair ctx[PAIRS];
 	char *s[2 * PAIRS];
-	size_t n = 0;
+	size_t n = 0, m;
 
+	(void)read_back(data, len, &m);
 	for (; n < PAIRS && f.len > 0; n++) {
 		s[2 * n] = feed_str(&f);
 		s[2 * n + 1] = feed_str(&f);

@@ -4,8 +4,8 @@
  * What loads is in range and can be found by every name it has.
  *
  * Input: rows, each a byte that chooses the table (0 keys, 1 versions, 2
- * aliases, 3 meta) and its columns: a type, then a number, or a length and
- * bytes.
+ * aliases, 3 meta; from 128 on: grants, what else there is of keys, of versions)
+ * and its columns: a type, then a number, or a length and bytes.
  */
 #include "kms/table.h"
 
@@ -15,23 +15,41 @@
 #define ROWS 64
 
 static const char make_tables[] =
-    "CREATE TABLE keys(id, uuid, tenant, state, kind, created, description);"
-    "CREATE TABLE versions(key, version, created, sealed);"
-    "CREATE TABLE aliases(tenant, name, key);"
+    "CREATE TABLE keys(id, uuid, tenant, state, kind, created, description,"
+    "  delete_at DEFAULT 0, rotate_days DEFAULT 0, rotate_at DEFAULT 0,"
+    "  origin DEFAULT 0, expires DEFAULT 0, imported DEFAULT x'',"
+    "  policy DEFAULT '');"
+    "CREATE TABLE versions(key, version, created, sealed, reason DEFAULT 0,"
+    "  provider DEFAULT 0);"
+    "CREATE TABLE aliases(tenant, name, key, created DEFAULT 0,"
+    "  updated DEFAULT 0);"
+    "CREATE TABLE grants(id, key, name, grantee, retiring, issuer,"
+    "  operations, constrained, context, created);"
     "CREATE TABLE meta(k, v)";
 static const char empty_tables[] =
     "DELETE FROM keys; DELETE FROM versions; DELETE FROM aliases;"
-    "DELETE FROM meta; INSERT INTO meta VALUES('epoch', 7)";
+    "DELETE FROM grants; DELETE FROM meta; INSERT INTO meta VALUES('epoch', 7)";
 
 static const struct {
 	const char *sql;
 	int columns;
 } tables[] = {
-	{ "INSERT INTO keys VALUES(?,?,?,?,?,?,?)", 7 },
-	{ "INSERT INTO versions VALUES(?,?,?,?)", 4 },
-	{ "INSERT INTO aliases VALUES(?,?,?)", 3 },
+	{ "INSERT INTO keys(id, uuid, tenant, state, kind, created, "
+	  "description) VALUES(?,?,?,?,?,?,?)",
+	    7 },
+	{ "INSERT INTO versions(key, version, created, sealed) "
+	  "VALUES(?,?,?,?)",
+	    4 },
+	{ "INSERT INTO aliases(tenant, name, key) VALUES(?,?,?)", 3 },
 	{ "UPDATE meta SET v=?", 1 },
+	{ "INSERT INTO grants VALUES(?,?,?,?,?,?,?,?,?,?)", 10 },
+	{ "UPDATE keys SET delete_at=?, rotate_days=?, rotate_at=?, origin=?, "
+	  "expires=?, imported=?, policy=?",
+	    7 },
+	{ "UPDATE versions SET reason=?", 1 },
 };
+
+#define FIRST_TABLES 4
 
 static sqlite3 *
 database(void)
@@ -96,7 +114,11 @@ static void
 fill(struct feed *f, sqlite3 *h)
 {
 	for (unsigned i = 0; i < ROWS && f->len > 0; i++) {
-		const size_t t = feed_int(f, 1) % COUNTOF(tables);
+		const uint64_t b = feed_int(f, 1);
+		const size_t t =
+		    b < 128
+			? b % FIRST_TABLES
+			: FIRST_TABLES + b % (COUNTOF(tables) - FIRST_TABLES);
 		sqlite3_stmt *st = NULL;
 
 		HOLDS(sqlite3_prepare_v2(h, tables[t].sql, -1, &st, NULL) ==
@@ -111,7 +133,15 @@ fill(struct feed *f, sqlite3 *h)
 static void
 sound_key(const struct table *t, const struct tkey *k)
 {
-	HOLDS(k->row > 0 && k->nv > 0);
+	HOLDS(k->row > 0);
+	HOLDS(k->nv > 0 || k->state == KMS_PENDING_IMPORT ||
+	      k->state == KMS_PENDING_DELETION);
+	HOLDS(k->origin <= KMS_ORIGIN_EXTERNAL && k->expires >= 0);
+	for (size_t i = 0; i < k->ngrants; i++) {
+		HOLDS(k->grants[i]->g.operations != 0);
+		HOLDS(k->allow[i].noperations > 0);
+		HOLDS(k->grants[i]->g.npairs <= KMS_GRANT_PAIRS_MAX);
+	}
 	HOLDS(k->state <= KMS_UNAVAILABLE && k->kind <= KEY_SERVICE);
 	HOLDS(strnlen(k->tenant, sizeof(k->tenant)) < sizeof(k->tenant));
 	HOLDS(strlen(k->description) < KMS_DESC_MAX);

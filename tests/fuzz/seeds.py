@@ -121,8 +121,30 @@ def blob():
                  b"\0" + whole + b"x", b"\0SFKB\2" + whole[5:]] +
         [sealed(at, 1, b"some value") for at in
          (0, 5, 7, 8, 24, 28, 44, 56, 83, 84, 115, 116, 131)] +
+        [sealed(at, 1, b"v\0" + b"P" * n) for n, at in
+         ((1, 0), (1, 84), (1, 101), (33, 132), (4096, 0), (4096, 70),
+          (4096, 131), (5000, 9))] +
+        [sealed(0, 0, b"v\0" + b"P" * 4096)] +
         [sealed(0, 0, b"v"), sealed(255, 1, b"v"), sealed(255, 1, b"other"),
          sealed(0, 0, b""), sealed(0, 0, b"\xff"), sealed(0, 0, b"v" * 600)])
+
+
+def tokens():
+    head = b"SFIT\1\1\0\0" + UUID + struct.pack(">q", 1795132800)
+    ours = UUID + b"\2" + struct.pack(">q", 1795132800)
+
+    put("tokens",
+        [b"\0", b"\0" + head, b"\0" + head + b"s" * 60,
+         b"\0" + head + b"s" * 2300, b"\0SFIT\2" + head[5:] + b"s" * 60,
+         b"\0SFIT\1\4" + head[6:] + b"s" * 60] +
+        [b"\1" + ours + struct.pack(">H", 99) + b"K" * 100 +
+         struct.pack(">HB", at, mask) + b"wrapped" * 60
+         for at, mask in ((0, 0), (0, 1), (5, 2), (8, 4), (24, 8), (32, 16),
+                          (44, 32), (143, 64), (159, 128))] +
+        [b"\2", b"\2AAAA", b"\2" + b"A" * 108, b"\2" + b"A" * 107 + b"=",
+         b"\2" + b"A" * 200] +
+        [b"\3" + UUID + b"g" * 32 + bytes([at]) + c
+         for at, c in ((0, b"A"), (50, b"z"), (107, b"="), (107, b"A"))])
 
 
 def context():
@@ -132,7 +154,12 @@ def context():
         b"\xff" + b"".join(b"%c\0%d\0" % (97 + (7 * i) % 26, i)
                            for i in range(26)),
         b"\0long\0" + b"x" * 9000, b"\0k\0" + b"y" * 500,
-        b"\x10\xc3\xa9\0\xe2\x82\xac\0z\0\xf0\x9f\x98\x80\0"])
+        b"\x10\xc3\xa9\0\xe2\x82\xac\0z\0\xf0\x9f\x98\x80\0",
+        b"ctx1\0\0\0\0", b"ctx1\0\0\0\1\0\0\0\1a\0\0\0\0",
+        b"ctx1\0\0\0\2\0\0\0\1a\0\0\0\1b\0\0\0\1c\0\0\0\0",
+        b"ctx1\0\0\0\2\0\0\0\1b\0\0\0\0\0\0\0\1a\0\0\0\0",
+        b"ctx1\0\0\0\1\xff\xff\xff\xff", b"ctx1\0\0\0\x41",
+        b"ctx1\0\0\0\1\0\0\0\1\0\0\0\0\0"])
 
 
 def slot():
@@ -338,6 +365,16 @@ def keyrows():
     def version(n=1, uuid=uuid, sealed=sealed):
         return b"\1" + uuid + number(n) + wide(1795000000) + sealed
 
+    def grant(ops=1, name=b"", context=b"ctx1\0\0\0\0"):
+        return (b"\x81" + text(b"0" * 64) + uuid + text(name) +
+                text(b"arn:aws:iam::000000000000:user/a") + text(b"") * 2 +
+                number(ops) + number(0) +
+                blob(len(context), 1, context) + wide(1795000000))
+
+    def rest(origin=0, imported=blob(0, 0, b""), policy=b""):
+        return (b"\x82" + number(0) * 3 + number(origin) + number(0) +
+                imported + text(policy))
+
     alias = b"\2" + text(b"000000000000") + text(b"alias/x") + uuid
     other = blob(250, 16, b"v")
     put("keyrows", [
@@ -354,6 +391,17 @@ def keyrows():
         b"\3" + wide(-1), b"\3" + text(b"x"), b"\3\5",
         b"\0" + number(1) + uuid + b"\3\374" + b"t" * 64 + number(0) * 3 +
         b"\3\376" + b"d" * 1024 + version(),
+        key() + version() + grant(), key() + version() + grant(ops=0),
+        key() + version() + grant(ops=8) + grant(name=b"n" * 249),
+        key() + version() + grant(context=b"ctx1\0\0\0\1"), grant(),
+        key() + version() + grant(context=b""),
+        key(state=2) + rest(origin=1), key(state=3) + rest(origin=1),
+        key() + rest(origin=1), key() + version() + rest(origin=2),
+        key() + version() + rest(policy=b"{}"),
+        key() + version() + rest(imported=blob(251, 60, b"i")),
+        key() + version() + rest(imported=blob(32, 32, b"i"), origin=1),
+        key() + version() + b"\x80" + number(1),
+        key() + version() + b"\x80" + number(9),
         b"\0" + number(1) + uuid + b"\3\375" + b"t" * 65 + number(0) * 3 +
         b"\3\377" + b"d" * 1025 + version()])
 
@@ -519,7 +567,7 @@ def policy():
              value=b"hr")])
 
 
-for make in (acl, codec, json, jdoc, sigv4, obj, node, blob, context, slot, audit, keyname,
+for make in (acl, codec, json, jdoc, sigv4, obj, node, blob, tokens, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
              manifest, policy):
     make()
