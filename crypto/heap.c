@@ -1,7 +1,8 @@
 /*
- * heap: OpenSSL's memory.  Key schedules live there, so it is locked, left out
- * of core dumps and wiped at every free, as the arena is; unlike the arena it
- * survives fork(), for the child goes on using OpenSSL.
+ * heap: the memory of OpenSSL and of other libraries that secrets pass through.
+ * Key schedules live there, so it is locked, left out of core dumps and wiped at
+ * every free, as the arena is; unlike the arena it survives fork(), for the child
+ * goes on using OpenSSL.
  *
  * Blocks are cut from 1 MiB regions, never given back, with a free list per
  * size.  A block, and a mapping of its own for what is larger:
@@ -22,6 +23,7 @@
 
 #include <openssl/crypto.h>
 
+#include "crypto/secret.h"
 #include "crypto/secret_internal.h"
 
 #define REGION_LEN ((size_t)1 << 20)
@@ -203,6 +205,18 @@ heap_realloc(void *p, size_t len, const char *file, int line)
 	memcpy(q, p, len < h->len ? len : h->len);
 	heap_free(p, file, line);
 	return q;
+}
+
+void *
+secret_bulk_alloc(size_t len)
+{
+	return heap_alloc(len, NULL, 0);
+}
+
+void
+secret_bulk_free(void *p)
+{
+	heap_free(p, NULL, 0);
 }
 
 bool

@@ -37,6 +37,15 @@ void *secret_alloc(size_t len) MUSTCHECK;
 /* Wipe and free; NULL is fine. */
 void secret_free(void *p);
 
+/*
+ * secret_bulk_alloc(len):
+ * Working memory for a library that secrets pass through: locked and wiped as the
+ * rest, but not zeroed, of no fixed size in all, and a forked child still has it.
+ * NULL when none is left.  After secret_init() only.
+ */
+void *secret_bulk_alloc(size_t len) MUSTCHECK;
+void secret_bulk_free(void *p); /* wipes; NULL is fine */
+
 /* A 32-byte key in key memory. */
 struct key {
 	uint8_t b[KEY_LEN];
