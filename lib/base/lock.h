@@ -40,6 +40,7 @@ enum lock_rank {
 	RANK_VFS = 58,          /* store: the SQLite VFS's shared memory */
 	RANK_SEAL = 59,         /* store: sealed databases */
 	RANK_CRYPTO = 60,       /* crypto: pools */
+	RANK_NET = 64,          /* net: idle connections */
 	RANK_LOG = 70
 };
 
