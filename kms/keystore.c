@@ -178,6 +178,13 @@ kms_region(const struct kms *k)
 	return k->region;
 }
 
+const char *
+kms_via_storage(const struct kms *k)
+{
+
+	return k->via;
+}
+
 bool
 kms_is_sealing(const struct kms *k)
 {
@@ -230,6 +237,8 @@ load_meta(struct kms *k)
 	TRY(kdb_col_blob(uuid, 0, k->uuid, UUID_LEN));
 	if (!name_region_ok(k->region))
 		return err_fail(ERR_CORRUPT, "keystore: malformed region");
+	(void)snprintf(
+	    k->via, sizeof(k->via), "s3.%s.amazonaws.com", k->region);
 	return OK;
 }
 

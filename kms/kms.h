@@ -47,11 +47,27 @@
 
 struct kms;
 
-/* Who asks. */
+/*
+ * Who asks, and how.  The user KMS_ROOT_USER is the tenant's account itself:
+ * whoever can unlock the keystore.  All others are identities (kms/who.h).
+ * Name the fields in initialisers; those that are not named are NULL, as for
+ * a call that comes over no network.
+ */
+#define KMS_ROOT_USER "root"
 struct kms_who {
 	const char *tenant; /* NULL: KMS_TENANT_DEFAULT */
-	const char *user;   /* "root", or -o user=NAME; never NULL */
+	const char *user;   /* KMS_ROOT_USER or a user's name; never NULL */
 	const char *agent;  /* "mount", "cli", …: audit only; never NULL */
+	/* Over a network: */
+	const char *access_key_id; /* that signed the request */
+	const char *source_ip;     /* as text; also a condition of policies */
+	const char *user_agent;    /* as the client named itself */
+	const char *request_id;    /* as the answer will name it */
+	bool secure;               /* over TLS */
+	/* The service that asks on the user's behalf, as
+	 * "s3.us-east-1.amazonaws.com" for the files of a store
+	 * (kms_via_storage()). */
+	const char *via_service;
 };
 
 /* One pair of the encryption context. */
@@ -139,6 +155,9 @@ enum err kms_open(
     const char *path, const struct kms_root *root, struct kms **ret) MUSTCHECK;
 /* The region in its keys' ARNs. */
 const char *kms_region(const struct kms *k);
+/* The name under which the storage service asks on its users' behalf, as
+ * "s3.us-east-1.amazonaws.com"; lives as long as ${k}. */
+const char *kms_via_storage(const struct kms *k);
 /* Was it made by kms_create_sealing()? */
 bool kms_is_sealing(const struct kms *k);
 /* The key for the metadata of the store ${uuid} (16 bytes), which is always

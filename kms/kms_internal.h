@@ -30,6 +30,7 @@ struct call;
 struct kms {
 	char path[PATH_MAX];
 	char region[REGION_MAX];
+	char via[REGION_MAX + 20]; /* kms_via_storage() */
 	uint8_t uuid[UUID_LEN];
 	bool sealing;      /* of a store with sealed metadata */
 	int64_t format;    /* as it was found */

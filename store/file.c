@@ -55,7 +55,9 @@ file_new(struct store *st, const struct kms_who *who, struct inode *ip,
 	    who->tenant != NULL ? who->tenant : KMS_TENANT_DEFAULT);
 	(void)snprintf(f->user, sizeof(f->user), "%s", who->user);
 	(void)snprintf(f->agent, sizeof(f->agent), "%s", who->agent);
-	f->who = (struct kms_who){ f->tenant, f->user, f->agent };
+	f->who = (struct kms_who){
+		.tenant = f->tenant, .user = f->user, .agent = f->agent
+	};
 	*ret = f;
 	return (OK);
 }

@@ -43,7 +43,7 @@ sane(enum err e)
 	return (e == OK);
 }
 
-static const struct kms_who who = { NULL, "root", "fuzz" };
+static const struct kms_who who = { .user = "root", .agent = "fuzz" };
 
 static const struct {
 	const char *name, *cols[14];

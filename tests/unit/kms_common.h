@@ -29,7 +29,7 @@ struct place {
 	struct kms_root root;
 };
 
-static const struct kms_who root_user = { NULL, "root", "test" };
+static const struct kms_who root_user = { .user = "root", .agent = "test" };
 
 static const struct kms_pair some_ctx[] = { { "store", "s-1" },
 	{ "object", "o-1" } };

@@ -150,7 +150,9 @@ static void
 test_tenant_moved(void **state)
 {
 	const struct place *p = *state;
-	const struct kms_who thief = { "other", "root", "test" };
+	const struct kms_who thief = {
+		.tenant = "other", .user = "root", .agent = "test"
+	};
 	struct kms *k = place_open(p);
 	struct key *dek = key_new();
 	struct sample s;
@@ -372,8 +374,12 @@ test_aliases(void **state)
 static void
 test_tenants(void **state)
 {
-	const struct kms_who other = { "acme", "alice", "test" };
-	const struct kms_who odd = { "a/b", "alice", "test" };
+	const struct kms_who other = {
+		.tenant = "acme", .user = "alice", .agent = "test"
+	};
+	const struct kms_who odd = {
+		.tenant = "a/b", .user = "alice", .agent = "test"
+	};
 	struct kms *k = place_open(*state);
 	struct key *dek = key_new();
 	uint8_t blob[KMS_BLOB_MAX];

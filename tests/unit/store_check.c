@@ -6,7 +6,7 @@
 
 #include "store/store.h"
 
-static const struct kms_who who = { NULL, "root", "test" };
+static const struct kms_who who = { .user = "root", .agent = "test" };
 
 struct found {
 	char list[256]; /* invariants, parted by blanks */

@@ -9,7 +9,7 @@
 
 #include "store/store.h"
 
-static const struct kms_who who = { NULL, "root", "test" };
+static const struct kms_who who = { .user = "root", .agent = "test" };
 
 struct fixture {
 	struct tmpdir d;

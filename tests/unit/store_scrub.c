@@ -12,7 +12,7 @@
 
 #define MIB ((size_t)1 << 20)
 
-static const struct kms_who who = { NULL, "root", "test" };
+static const struct kms_who who = { .user = "root", .agent = "test" };
 
 struct env {
 	struct tmpdir d;
