@@ -39,6 +39,7 @@ op_alias_create(struct kms *k, struct call *c)
 
 	TRY(gate_key(k, c, c->keyname, "kms:CreateAlias", &c->key));
 	TRY(name_alias(a->text, a->name));
+	TRY(gate_alias(k, c, a->name, "kms:CreateAlias"));
 	TRY(state_managed(&c->key));
 	TRY(state_allows(&c->key, KEY_OP_CHANGE));
 	a->tenant = c->tenant;
@@ -75,10 +76,15 @@ static enum err
 op_alias_delete(struct kms *k, struct call *c)
 {
 	struct alias *a = c->arg;
+	enum err e;
 
 	TRY(name_alias(a->text, a->name));
 	c->keyname = a->name;
-	TRY(gate_policy(k, c, "kms:DeleteAlias", "*"));
+	TRY(gate_alias(k, c, a->name, "kms:DeleteAlias"));
+	e = gate_key(k, c, a->name, "kms:DeleteAlias", &c->key);
+	if (e == ERR_NOKEY)
+		return err_fail(ERR_NOENT, "no alias %.200s", a->name);
+	TRY(e);
 	a->tenant = c->tenant;
 	return kms_change(k, alias_delete_tx, a, false);
 }
@@ -118,6 +124,7 @@ op_alias_update(struct kms *k, struct call *c)
 	enum err e;
 
 	TRY(name_alias(a->text, a->name));
+	TRY(gate_alias(k, c, a->name, "kms:UpdateAlias"));
 	e = gate_key(k, c, a->name, "kms:UpdateAlias", &was);
 	if (e == ERR_NOKEY)
 		return err_fail(ERR_NOENT, "no alias %.200s", a->name);

@@ -1,11 +1,13 @@
 /*
  * The gate.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "crypto/secret.h"
 #include "lib/base/clock.h"
 
+#include "kms/authz.h"
 #include "kms/blob.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
@@ -56,38 +58,27 @@ enum err
 gate_policy(
     struct kms *k, const struct call *c, const char *action, const char *arn)
 {
-	const struct kms_question q = { .who = c->who,
-		.action = action,
-		.arn = arn,
-		.ctx = c->ctx,
-		.nctx = c->nctx };
-	kms_policy_fn *fn;
-	void *arg;
 
-	if (atomic_load(&k->policy) == NULL)
-		return OK;
-	rwlock_read(&k->tab_lock);
-	fn = atomic_load(&k->policy);
-	arg = k->policy_arg;
-	rwlock_drop(&k->tab_lock);
-	/* Outside the lock: a policy may well look at keys. */
-	if (fn == NULL || fn(arg, &q) == OK)
-		return OK;
-	return err_fail(
-	    ERR_ACCESS, "%s may not do %s on %s", c->who->user, action, arn);
+	return authz_other(k, c, action, arn);
 }
 
-/* A tenant's keys are for that tenant, whatever a policy says; all tenants
- * share the service key. */
+enum err
+gate_alias(
+    struct kms *k, const struct call *c, const char *name, const char *action)
+{
+	char arn[2 * KMS_ARN_MAX];
+
+	(void)snprintf(arn, sizeof(arn), "arn:aws:kms:%s:%s:%s", k->region,
+	    c->tenant, name);
+	return gate_policy(k, c, action, arn);
+}
+
 static enum err
 check(struct kms *k, const struct call *c, const char *action,
     const struct keyref *key)
 {
 
-	if (key->kind != KEY_SERVICE && strcmp(key->tenant, c->tenant) != 0)
-		return err_fail(
-		    ERR_ACCESS, "%s belongs to another tenant", key->arn);
-	TRY(gate_policy(k, c, action, key->arn));
+	TRY(authz_key(k, c, action, key));
 	return c->crypto ? state_allows(key, KEY_OP_CRYPTO) : OK;
 }
 
@@ -119,14 +110,18 @@ gate_name(struct kms *k, struct call *c, const char *keyname,
 	enum err e;
 
 	TRY(name_parse(keyname, c->tenant, k->region, &n));
-	if (n.has_tenant && strcmp(n.tenant, c->tenant) != 0 &&
+	e = gate_find(k, &n, ret);
+	/* Whether another tenant has such a key is not told. */
+	if (e == ERR_NOKEY && n.has_tenant &&
+	    strcmp(n.tenant, c->tenant) != 0 &&
 	    strcmp(n.tenant, NAME_SERVICE_TENANT) != 0)
 		return err_fail(ERR_ACCESS,
 		    "the key belongs to the tenant %s, you to %s", n.tenant,
 		    c->tenant);
-	e = gate_find(k, &n, ret);
 	if (e == ERR_NOKEY && c->make &&
 	    (name_is_default(&n) || name_is_service(&n))) {
+		if (name_is_default(&n))
+			TRY(authz_make(k, c, action));
 		TRY(keys_make(k, c->who, &n));
 		e = gate_find(k, &n, ret);
 	}
@@ -217,6 +212,8 @@ pass(struct kms *k, struct call *c, gate_fn *op)
 	    !name_user_ok(c->who->user))
 		return err_fail(ERR_INVAL, "malformed tenant or user name");
 	c->principal_ok = true;
+	TRY(kms_fresh(k));
+	TRY(authz_begin(k, c));
 	if (c->crypto)
 		TRY(audit_ready(k));
 	return op(k, c);

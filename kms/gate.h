@@ -1,6 +1,6 @@
 /*
  * gate: the one way in.  Every call of the interface is a struct call that
- * passes gate_run(): principal, key, policy hook, key state, provider, audit
+ * passes gate_run(): principal, key, policies, key state, provider, audit
  * record.
  */
 #ifndef KMS_GATE_H
@@ -11,7 +11,9 @@
 
 #include "crypto/digest.h"
 #include "kms/kms.h"
+#include "kms/policy.h"
 #include "kms/table.h"
+#include "kms/who.h"
 
 /* What the gate found out about a key. */
 struct keyref {
@@ -35,10 +37,17 @@ struct call {
 	const char *keyname; /* as the caller spelt it; NULL none */
 	const struct kms_pair *ctx;
 	size_t nctx;
+	/* What policies may ask about this operation, besides what authz.c
+	 * knows of any; set before the gate is asked. */
+	const struct policy_fact *facts;
+	size_t nfacts;
 	void *arg; /* the provider's */
 	/* Filled in by the gate. */
 	const char *tenant;
 	bool principal_ok;
+	bool root;                /* the account itself */
+	bool admin;               /* a user with that flag */
+	char user_id[WHO_ID_MAX]; /* "" for the account */
 	struct keyref key;
 	struct keyref *target; /* ReEncrypt's second key, the caller's */
 };
@@ -50,8 +59,8 @@ enum err gate_run(struct kms *k, struct call *c, gate_fn *op) MUSTCHECK;
 
 /*
  * gate_key(k, c, keyname, action, ret):
- * For providers: resolve a key for the call, ask the policy hook, check the
- * state when the call is about data keys.
+ * For providers: resolve a key for the call, ask the policies, check the state
+ * when the call is about data keys.
  */
 enum err gate_key(struct kms *k, struct call *c, const char *keyname,
     const char *action, struct keyref *ret) MUSTCHECK;
@@ -59,9 +68,14 @@ enum err gate_key(struct kms *k, struct call *c, const char *keyname,
 enum err gate_key_id(struct kms *k, struct call *c,
     const uint8_t uuid[static UUID_LEN], const char *action,
     struct keyref *ret) MUSTCHECK;
-/* Policy hook alone, for calls that name no key. */
+/* May the asker do that, for calls that name no key: ${arn} is an alias's, or
+ * "*", the container that ${action} is about.  ERR_ACCESS. */
 enum err gate_policy(struct kms *k, const struct call *c, const char *action,
     const char *arn) MUSTCHECK;
+/* May the asker do that to the alias of its tenant that ${name}, "alias/…", is
+ * or will be?  The key is another question. */
+enum err gate_alias(struct kms *k, const struct call *c, const char *name,
+    const char *action) MUSTCHECK;
 /* Material of a key that passed: version ${version}, 0 the current one
  * (then set in ${key}); counts the call. */
 enum err gate_material(

@@ -440,14 +440,18 @@ install(struct kms *k, struct table *t)
 static enum err
 reload(struct kms *k)
 {
+	struct people *people CLEANUP_PEOPLE = NULL;
 	struct table *t = NULL;
 	uint64_t epoch;
 	enum err e;
 
+	rwlock_read(&k->tab_lock);
+	people = people_ref(k->tab == NULL ? NULL : k->tab->people);
+	rwlock_drop(&k->tab_lock);
 	lock_take(&k->conn);
 	/* Read before the rows: a change in between is seen next time. */
 	epoch = epoch_get(k->epoch);
-	e = table_load(&k->db, k->region, &t);
+	e = table_load(&k->db, k->region, people, &t);
 	if (e == OK) {
 		t->serial = ++k->tab_serial;
 		t->epoch = epoch;
@@ -530,17 +534,6 @@ kms_change(struct kms *k, kms_change_fn *fn, void *arg, bool wait)
 			 "holds",
 		    k->path, WATCHERS_MS / 1000);
 	return OK;
-}
-
-void
-kms_set_policy(struct kms *k, kms_policy_fn *fn, void *arg)
-{
-
-	rwlock_write(&k->tab_lock);
-	atomic_store(&k->policy, fn);
-	k->policy_arg = arg;
-	rwlock_drop(&k->tab_lock);
-	(void)epoch_bump(k->epoch);
 }
 
 uint64_t

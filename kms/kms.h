@@ -381,18 +381,4 @@ uint64_t kms_epoch(struct kms *k);
  */
 enum err kms_watch(struct kms *k, void (*cb)(void *arg), void *arg) MUSTCHECK;
 
-/* ---- Policy hook --------------------------------------------------------- */
-
-/* Asked for every call; returns OK or ERR_ACCESS.  NULL (default) allows all.
- * ${action} is as "kms:GenerateDataKey", ${arn} the key's or "*". */
-struct kms_question {
-	const struct kms_who *who;
-	const char *action;
-	const char *arn;
-	const struct kms_pair *ctx;
-	size_t nctx;
-};
-typedef enum err kms_policy_fn(void *arg, const struct kms_question *q);
-void kms_set_policy(struct kms *k, kms_policy_fn *fn, void *arg);
-
 #endif

@@ -43,10 +43,7 @@ struct kms {
 	_Atomic uint64_t calls_flushed; /* when, monotonic */
 
 	struct rwlock tab_lock;
-	struct table *tab; /* tab_lock */
-	/* tab_lock, but whether there is a policy may be asked without it. */
-	kms_policy_fn *_Atomic policy;
-	void *policy_arg;           /* tab_lock */
+	struct table *tab;          /* tab_lock */
 	_Atomic uint32_t prepared;  /* materials kept in key memory */
 	_Atomic uint64_t tab_epoch; /* that ${tab} is good for */
 

@@ -175,9 +175,20 @@ parse_arn(const char *s, const char *region, struct name *n)
 		n->by_id = true;
 	} else if (strncmp(rest, "alias/", 6) == 0) {
 		TRY(parse_plain(rest, n));
+	} else if (strncmp(rest, "project", 7) == 0) {
+		return err_fail(ERR_INVAL,
+		    "the key is of a project; keys belong to tenants here, "
+		    "projects are not supported");
 	} else {
 		return err_fail(ERR_INVAL, "malformed key ARN");
 	}
+	/* Projects of a region are written REGION_PROJECT. */
+	if (strncmp(reg, region, strlen(region)) == 0 &&
+	    reg[strlen(region)] == '_')
+		return err_fail(ERR_INVAL,
+		    "the key is of the project %s; keys belong to tenants "
+		    "here, projects are not supported",
+		    reg + strlen(region) + 1);
 	if (strcmp(reg, region) != 0)
 		return err_fail(ERR_NOKEY,
 		    "the key belongs to the region %s, this keystore to %s",

@@ -74,6 +74,17 @@ size_t policy_statements(const struct policy *p);
 /* The Sid of statement ${i}, "" when it has none. */
 const char *policy_sid(const struct policy *p, size_t i);
 
+/* The number of an operation on keys, as "kms:Decrypt", below 64; -1 when it is
+ * none of those known here. */
+int policy_operation(const char *action);
+/*
+ * policy_steady(p, action):
+ * Is what ${p} says about ${action} the same for every request of one asker
+ * about one resource?  Not so when it looks at the time, an address, the
+ * encryption context or any other fact of the single request.
+ */
+bool policy_steady(const struct policy *p, const char *action);
+
 /* cb for every action on keys that names no operation known here, most likely
  * a slip of the pen. */
 void policy_idle_actions(const struct policy *p,

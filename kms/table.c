@@ -8,6 +8,7 @@
 #include "crypto/rand.h"
 #include "lib/base/buf.h"
 
+#include "kms/authz.h"
 #include "kms/table.h"
 
 #define VERSIONS_MAX 1000000
@@ -252,6 +253,35 @@ load_aliases(struct db *db, struct table *t)
 	}
 }
 
+static int
+by_key(const void *a, const void *b)
+{
+	const struct talias *const *x = a, *const *y = b;
+
+	if ((*x)->key != (*y)->key)
+		return (*x)->key < (*y)->key ? -1 : 1;
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static enum err
+index_aliases(struct table *t)
+{
+
+	t->by_key = calloc(t->naliases + 1, sizeof(struct talias *));
+	if (t->by_key == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < t->naliases; i++)
+		t->by_key[i] = &t->aliases[i];
+	qsort(t->by_key, t->naliases, sizeof(struct talias *), by_key);
+	for (size_t i = 0; i < t->naliases; i++) {
+		struct tkey *k = t->by_key[i]->key;
+
+		if (k->naliases++ == 0)
+			k->alias = i;
+	}
+	return OK;
+}
+
 static enum err
 load_epoch(struct db *db, struct table *t)
 {
@@ -291,7 +321,8 @@ index_arns(struct table *t)
 }
 
 enum err
-table_load(struct db *db, const char *region, struct table **ret)
+table_load(struct db *db, const char *region, struct people *people,
+    struct table **ret)
 {
 	struct table *t CLEANUP(table_cleanup) = calloc(1, sizeof(*t));
 	struct kdb_tx tx CLEANUP_TX = { NULL };
@@ -305,6 +336,11 @@ table_load(struct db *db, const char *region, struct table **ret)
 	TRY(load_versions(db, t));
 	TRY(load_aliases(db, t));
 	TRY(table_load_grants(db, t));
+	TRY(index_aliases(t));
+	TRY(people_load(db, people, &t->people));
+	t->allowed = calloc(1, sizeof(*t->allowed));
+	if (t->allowed == NULL)
+		return ERR_NOMEM;
 	for (size_t i = 0; i < t->nkeys; i++)
 		/* A key waits for material, and may be given up waiting. */
 		if (t->keys[i].nv == 0 &&
@@ -340,6 +376,9 @@ table_free(struct table *t)
 	free(t->by_arn);
 	free(t->keys);
 	free(t->aliases);
+	free(t->by_key);
+	free(t->allowed);
+	people_unref(t->people);
 	free(t);
 }
 

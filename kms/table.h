@@ -18,6 +18,7 @@
 #include "kms/db.h"
 #include "kms/kms.h"
 #include "kms/name.h"
+#include "kms/people.h"
 #include "kms/policy.h"
 #include "lib/base/codec.h"
 
@@ -59,8 +60,9 @@ struct tkey {
 	struct tgrant **grants;
 	struct policy_grant *allow;
 	size_t ngrants;
-	struct policy *policy; /* its own; NULL: the default */
-	struct version *v;     /* version i stands at i - 1 */
+	struct policy *policy;  /* its own; NULL: the default */
+	size_t alias, naliases; /* where its aliases are in ${by_key} */
+	struct version *v;      /* version i stands at i - 1 */
 	uint32_t nv;
 	_Atomic uint64_t calls; /* not yet written to the keystore */
 	atomic_bool told;       /* that it is due, but in use */
@@ -83,6 +85,8 @@ struct talias {
 	int64_t created, updated; /* updated: 0 never */
 };
 
+struct authz_cache;
+
 struct table {
 	struct tkey *keys; /* by uuid */
 	size_t nkeys;
@@ -90,14 +94,18 @@ struct table {
 	size_t arn_places;
 	struct talias *aliases; /* by tenant, name */
 	size_t naliases;
-	uint64_t serial;   /* order of loading */
-	uint64_t epoch;    /* shared epoch before loading */
-	uint64_t db_epoch; /* epoch stored in the keystore */
+	struct talias **by_key; /* the aliases of one key side by side */
+	struct people *people;
+	struct authz_cache *allowed; /* decisions, good for this table */
+	uint64_t serial;             /* order of loading */
+	uint64_t epoch;              /* shared epoch before loading */
+	uint64_t db_epoch;           /* epoch stored in the keystore */
 };
 
-/* Read the whole keystore. */
-enum err table_load(
-    struct db *db, const char *region, struct table **ret) MUSTCHECK;
+/* Read the whole keystore, save for the identities ${people} (NULL: none) when
+ * these were not changed since. */
+enum err table_load(struct db *db, const char *region, struct people *people,
+    struct table **ret) MUSTCHECK;
 void table_free(struct table *t);
 static inline void
 table_cleanup(struct table **t)

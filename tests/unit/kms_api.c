@@ -4,6 +4,7 @@
 #include "tests/unit/kms_common.h"
 
 #include "kms/api.h"
+#include "kms/who.h"
 #include "lib/base/clock.h"
 
 #define MANY 7
@@ -201,6 +202,8 @@ static const char for_alice[] =
     "\"Principal\":{\"AWS\":\"arn:aws:iam::000000000000:user/alice\"},"
     "\"Action\":\"kms:*\",\"Resource\":\"*\"}}";
 
+static const struct kms_who alice = { .user = "alice", .agent = "test" };
+
 static enum err
 put(struct kms *k, const struct kms_who *who, const char *key, const char *text)
 {
@@ -211,11 +214,10 @@ put(struct kms *k, const struct kms_who *who, const char *key, const char *text)
 static void
 test_policy(void **state)
 {
-	static const struct kms_who alice = { .user = "alice",
-		.agent = "test" };
 	char *text = NULL, *big = calloc(1, KMS_POLICY_MAX + 2);
 	struct kms *k = place_open(*state);
 	struct kms_desc d;
+	struct kms_user u;
 
 	assert_ok(kms_key_create(k, &root_user, "", &d));
 	assert_ok(kms_key_policy_list(k, &root_user, d.id));
@@ -224,18 +226,25 @@ test_policy(void **state)
 	/* The default can be put back as it was read. */
 	assert_ok(put(k, &root_user, d.id, text));
 	free(text);
+	/* Not by who is then shut out. */
+	assert_int_equal(put(k, &root_user, d.id, for_alice), ERR_PARSE);
+	assert_non_null(strstr(err_detail(ERR_PARSE), "could not change"));
+	assert_ok(kms_user_create(k, &root_user, "alice", true, &u, NULL));
 	assert_ok(put(k, &alice, d.id, for_alice));
 	kms_close(k);
 	k = place_open(*state);
-	assert_ok(kms_key_policy_get(k, &root_user, d.id, &text));
+	assert_int_equal(
+	    kms_key_policy_get(k, &root_user, d.id, &text), ERR_ACCESS);
+	assert_ok(kms_key_policy_get(k, &alice, d.id, &text));
 	assert_string_equal(text, for_alice);
 	free(text);
-
-	assert_int_equal(put(k, &root_user, d.id, for_alice), ERR_PARSE);
-	assert_non_null(strstr(err_detail(ERR_PARSE), "could not change"));
+	assert_int_equal(put(k, &alice, d.id, for_all), ERR_PARSE);
+	assert_ok(kms_key_policy_put(
+	    k, &alice, d.id, for_all, strlen(for_all), true));
 	assert_ok(kms_key_policy_put(
 	    k, &root_user, d.id, for_alice, strlen(for_alice), true));
-	assert_ok(put(k, &root_user, d.id, for_all));
+	assert_ok(kms_key_policy_put(
+	    k, &alice, d.id, for_all, strlen(for_all), true));
 	assert_int_equal(put(k, &root_user, d.id, "{}"), ERR_PARSE);
 	assert_int_equal(put(k, &root_user, d.id, "{"), ERR_PARSE);
 	assert_int_equal(kms_key_policy_put(k, &root_user, d.id, for_all,
@@ -264,6 +273,7 @@ test_new(void **state)
 		.policy = for_alice };
 	struct kms *k = place_open(*state);
 	struct kms_desc d;
+	struct kms_user u;
 	char *text;
 
 	assert_int_equal(kms_key_new(k, &root_user, &n, &d), ERR_PARSE);
@@ -272,7 +282,8 @@ test_new(void **state)
 	assert_string_equal(d.description, "one");
 	assert_int_equal(d.origin, KMS_ORIGIN_KMS);
 	assert_int_equal(d.state, KMS_ENABLED);
-	assert_ok(kms_key_policy_get(k, &root_user, d.id, &text));
+	assert_ok(kms_user_create(k, &root_user, "alice", false, &u, NULL));
+	assert_ok(kms_key_policy_get(k, &alice, d.id, &text));
 	assert_string_equal(text, for_alice);
 	free(text);
 	n = (struct kms_new){ .external = true };

@@ -1,6 +1,7 @@
 /*
  * The audit log: what a record holds, and that no tampering goes unseen.
  */
+#include "kms/who.h"
 #include "tests/unit/kms_common.h"
 
 #include <errno.h>
@@ -90,22 +91,17 @@ member(const json_t *j, const char *name)
 	return s;
 }
 
-static enum err
-deny(void *arg, const struct kms_question *q)
-{
-	assert_string_equal(q->action, arg);
-	return ERR_ACCESS;
-}
-
 static void
 test_record(void **state)
 {
+	const struct kms_who alice = { .user = "alice", .agent = "test" };
 	const struct kms_pair ctx[] = { { "quote\"", "line\nbreak \xc3\xa9" } };
 	struct kms *k = place_open(*state);
 	json_t *j = NULL, *r, *params;
 	struct key *dek = key_new();
 	uint8_t blob[KMS_BLOB_MAX];
-	char arn[KMS_ARN_MAX], decrypt[] = "kms:Decrypt";
+	char arn[KMS_ARN_MAX];
+	struct kms_user u;
 	size_t len;
 
 	assert_ok(
@@ -125,9 +121,9 @@ test_record(void **state)
 	    member(json_object_get(j, "userIdentity"), "accountId"),
 	    KMS_TENANT_DEFAULT);
 	/* A refusal is recorded too. */
-	kms_set_policy(k, deny, decrypt);
+	assert_ok(kms_user_create(k, &root_user, "alice", false, &u, NULL));
 	assert_int_equal(
-	    kms_unwrap(k, &root_user, blob, len, ctx, 1, dek), ERR_ACCESS);
+	    kms_unwrap(k, &alice, blob, len, ctx, 1, dek), ERR_ACCESS);
 	assert_ok(audit_show(k, 0, last_line, &j));
 	assert_string_equal(member(j, "eventName"), "Decrypt");
 	assert_string_equal(member(j, "errorCode"), "AccessDenied");

@@ -8,6 +8,7 @@
 #include "kms/gate.h"
 #include "kms/grant_token.h"
 #include "kms/kms_internal.h"
+#include "kms/who.h"
 
 #define ALICE "arn:aws:iam::000000000000:user/alice"
 #define BOB "arn:aws:iam::000000000000:user/bob"
@@ -62,13 +63,15 @@ count(struct kms *k, const char *key, const char *id, const char *grantee)
 	return s.n;
 }
 
-/* No policy allows alice to retire: only the grant can. */
-static enum err
-deny_retire(void *arg, const struct kms_question *q)
+static void
+people(struct kms *k, bool admin)
 {
+	static const char *const names[] = { "alice", "bob", "carol" };
+	struct kms_user u;
 
-	(void)arg;
-	return strcmp(q->action, "kms:RetireGrant") == 0 ? ERR_ACCESS : OK;
+	for (size_t i = 0; i < COUNTOF(names); i++)
+		assert_ok(
+		    kms_user_create(k, &root_user, names[i], admin, &u, NULL));
 }
 
 static void
@@ -82,6 +85,7 @@ test_create(void **state)
 	struct kms_desc d;
 	bool more;
 
+	people(k, true);
 	assert_ok(kms_key_create(k, &root_user, "", &d));
 	g.name = "once";
 	g.constraint = KMS_CONSTRAINT_SUBSET;
@@ -128,6 +132,7 @@ test_bad(void **state)
 	struct kms *k = place_open(*state);
 	struct kms_desc d;
 
+	people(k, true);
 	assert_ok(kms_key_create(k, &root_user, "", &d));
 #define BAD(e)                                                                 \
 	assert_int_equal(kms_grant_create(k, &alice, d.id, &g, id, token), e); \
@@ -170,6 +175,7 @@ test_pages(void **state)
 	struct seen s = { 0 };
 	bool more = false;
 
+	people(k, true);
 	assert_ok(kms_key_create(k, &root_user, "", &d));
 	assert_ok(kms_key_create(k, &root_user, "", &other));
 	g.retiring = BOB;
@@ -203,13 +209,20 @@ test_pages(void **state)
 static void
 test_end(void **state)
 {
+	static const char revokes[] =
+	    "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":"
+	    "\"Allow\",\"Action\":\"kms:RevokeGrant\",\"Resource\":\"*\"}]}";
 	char id[KMS_GRANT_ID_MAX], token[KMS_GRANT_TOKEN_MAX];
 	struct kms_grant g = plain_grant;
 	struct kms *k = place_open(*state);
 	struct kms_desc d;
 
+	people(k, false);
 	assert_ok(kms_key_create(k, &root_user, "", &d));
-	kms_set_policy(k, deny_retire, NULL);
+	/* No policy allows alice to retire: only the grant can. */
+	assert_ok(
+	    kms_policy_put(k, &root_user, "p", revokes, sizeof(revokes) - 1));
+	assert_ok(kms_policy_attach(k, &root_user, "p", false, "carol"));
 	g.retiring = BOB;
 	assert_ok(kms_grant_create(k, &root_user, d.id, &g, id, token));
 	assert_int_equal(kms_grant_retire(k, &carol, d.id, id), ERR_ACCESS);
@@ -250,6 +263,7 @@ test_token(void **state)
 
 	assert_int_equal(place_setup(&second), 0);
 	k2 = place_open(second);
+	people(k, true);
 	assert_ok(kms_key_create(k, &root_user, "", &d));
 	assert_ok(kms_grant_create(k, &alice, d.id, &plain_grant, id, token));
 	assert_int_equal(strlen(token), KMS_GRANT_TOKEN_MAX - 1);
@@ -285,6 +299,7 @@ test_allowed(void **state)
 	const struct tkey *t;
 	struct kms_desc d;
 
+	people(k, true);
 	assert_ok(kms_key_create(k, &root_user, "", &d));
 	g.constraint = KMS_CONSTRAINT_EQUALS;
 	g.pairs = hr;

@@ -375,10 +375,10 @@ static void
 test_tenants(void **state)
 {
 	const struct kms_who other = {
-		.tenant = "acme", .user = "alice", .agent = "test"
+		.tenant = "acme", .user = "root", .agent = "test"
 	};
 	const struct kms_who odd = {
-		.tenant = "a/b", .user = "alice", .agent = "test"
+		.tenant = "a/b", .user = "root", .agent = "test"
 	};
 	struct kms *k = place_open(*state);
 	struct key *dek = key_new();

@@ -246,11 +246,14 @@ static void
 test_one_watcher(void **state)
 {
 	struct kms *k = place_open(*state);
+	struct sample s;
 
+	sample_make(k, NULL, &s);
+	key_free(s.dek);
 	atomic_store(&called, 0);
 	assert_ok(kms_watch(k, on_change, NULL));
 	assert_int_equal(kms_watch(k, on_change, NULL), ERR_BUSY);
-	kms_set_policy(k, NULL, NULL);
+	assert_ok(kms_key_disable(k, &root_user, s.arn));
 	for (unsigned i = 0; i < 200 && atomic_load(&called) == 0; i++)
 		(void)usleep(10000);
 	assert_int_not_equal(atomic_load(&called), 0);
