@@ -86,6 +86,12 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	[OPT_KEY] = { "key", 0, "KEY", "files under this key only" },
 	[OPT_FILES_RATE] = { "rate", 0, "FILES",
 	    "do at most this many a second" },
+	[OPT_ADMIN] = { "admin", 0, NULL, "the user may do everything" },
+	[OPT_TENANT] = { "tenant", 0, "TENANT",
+	    "of this tenant (" KMS_TENANT_DEFAULT ")" },
+	[OPT_USER] = { "user", 0, "USER", "attached to this user" },
+	[OPT_ROLE] = { "role", 0, "ROLE",
+	    "attached to whoever holds this role" },
 };
 
 #define OPTS_COMMON (OPT_BIT(OPT_HELP) | OPT_BIT(OPT_JSON))

@@ -64,6 +64,10 @@ enum opt {
 	OPT_TAG,
 	OPT_KEY,
 	OPT_FILES_RATE,
+	OPT_ADMIN,
+	OPT_TENANT,
+	OPT_USER,
+	OPT_ROLE,
 	OPT_COUNT_
 };
 
@@ -136,6 +140,8 @@ const char *cmd_store_dir(const struct args *a);
 
 /* The principal of commands typed by the store's operator. */
 extern const struct kms_who cmd_who;
+/* The same of the tenant that --tenant names (cmd_user.c). */
+struct kms_who cmd_tenant_who(const struct args *a);
 
 /* Open the keystore or the store that ${a} names.  False after saying why
  * not; ${ret_e}, when not NULL, tells it too. */
@@ -216,6 +222,25 @@ int cmd_slot_ls(const struct args *a);
 int cmd_stat(const struct args *a);
 int cmd_ls(const struct args *a);
 int cmd_policy_check(const struct args *a);
+int cmd_policy_put(const struct args *a);
+int cmd_policy_get(const struct args *a);
+int cmd_policy_ls(const struct args *a);
+int cmd_policy_rm(const struct args *a);
+int cmd_policy_attach(const struct args *a);
+int cmd_policy_detach(const struct args *a);
+int cmd_user_create(const struct args *a);
+int cmd_user_ls(const struct args *a);
+int cmd_user_rm(const struct args *a);
+int cmd_user_key_create(const struct args *a);
+int cmd_user_key_rm(const struct args *a);
+int cmd_user_key_enable(const struct args *a);
+int cmd_user_key_disable(const struct args *a);
+int cmd_user_key_ls(const struct args *a);
+int cmd_user_role_add(const struct args *a);
+int cmd_user_role_rm(const struct args *a);
+int cmd_user_role_ls(const struct args *a);
+int cmd_tenant_set(const struct args *a);
+int cmd_tenant_show(const struct args *a);
 int cmd_audit_show(const struct args *a);
 int cmd_audit_verify(const struct args *a);
 int cmd_fsck(const struct args *a);

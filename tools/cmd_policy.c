@@ -1,5 +1,5 @@
 /*
- * cmd_policy: policies that are not in a store yet.
+ * cmd_policy: policies, in files and in a keystore.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kms/policy.h"
+#include "kms/who.h"
 #include "tools/cmd.h"
 
 /* At most a byte more than a policy may have; "-" is standard input. */
@@ -124,4 +125,183 @@ cmd_policy_check(const struct args *a)
 			code = EXIT_FAILED;
 	}
 	return (code);
+}
+
+/* ---- In the keystore ------------------------------------------------------*/
+
+/* The end of a command that prints nothing. */
+static int
+done(enum err e, const char *name, const char *what)
+{
+	return (
+	    e == OK ? EXIT_DONE : cmd_fail(e, "policy \"%s\": %s", name, what));
+}
+
+int
+cmd_policy_put(const struct args *a)
+{
+	struct kms *k CLEANUP_KMS = NULL;
+	const struct kms_who who = cmd_tenant_who(a);
+	char *text CLEANUP_FREE = malloc(POLICY_TEXT_MAX + 1);
+	struct policy_fault fault;
+	struct policy *p = NULL;
+	size_t len = 0;
+	enum err e;
+
+	e = text == NULL ? ERR_NOMEM : read_text(a->pos[1], text, &len);
+	if (e != OK)
+		return (cmd_fail(e, "%s: cannot be read", a->pos[1]));
+	e = policy_parse(text, len, POLICY_IDENTITY, &p, &fault);
+	policy_free(p);
+	if (e == ERR_PARSE || e == ERR_LIMIT) {
+		say_bad(a->pos[1], &fault, NULL);
+		return (EXIT_FAILED);
+	}
+	if (!cmd_open_kms(a, &k))
+		return (EXIT_FAILED);
+	return (done(kms_policy_put(k, &who, a->pos[0], text, len), a->pos[0],
+	    "cannot be kept"));
+}
+
+int
+cmd_policy_get(const struct args *a)
+{
+	struct kms *k CLEANUP_KMS = NULL;
+	const struct kms_who who = cmd_tenant_who(a);
+	struct buf text CLEANUP_BUF;
+	struct json j;
+	enum err e;
+
+	buf_init(&text, POLICY_TEXT_MAX + 1);
+	if (!cmd_open_kms(a, &k))
+		return (EXIT_FAILED);
+	e = kms_policy_get(k, &who, a->pos[0], &text);
+	if (e == OK)
+		e = buf_put(&text, "", 1);
+	if (e != OK)
+		return (done(e, a->pos[0], "cannot be read"));
+	if (a->opt[OPT_JSON] == NULL) {
+		/* As it was put. */
+		(void)fputs((const char *)text.p, stdout);
+		if (text.len < 2 || text.p[text.len - 2] != '\n')
+			(void)putchar('\n');
+		return (EXIT_DONE);
+	}
+	json_begin(&j);
+	json_object(&j, NULL);
+	json_str(&j, "policy", a->pos[0]);
+	json_str(&j, "document", (const char *)text.p);
+	json_close(&j, '}');
+	return (cmd_json_end(&j));
+}
+
+static void
+show_policy(void *arg, const struct kms_policy_desc *d)
+{
+	struct json *j = arg;
+
+	if (j != NULL) {
+		json_object(j, NULL);
+		json_str(j, "policy", d->name);
+		json_time(j, "created", d->created);
+		json_time(j, "updated", d->updated);
+		json_u64(j, "attached", d->attached);
+		json_close(j, '}');
+		return;
+	}
+	cmd_put_name(stdout, d->name);
+	(void)putchar('\n');
+}
+
+static void
+show_attachment(void *arg, const char *policy, bool to_role, const char *name)
+{
+	struct json *j = arg;
+
+	if (j != NULL) {
+		json_object(j, NULL);
+		json_str(j, "policy", policy);
+		json_str(j, to_role ? "role" : "user", name);
+		json_close(j, '}');
+		return;
+	}
+	cmd_put_name(stdout, policy);
+	(void)printf("  %s ", to_role ? "role" : "user");
+	cmd_put_name(stdout, name);
+	(void)putchar('\n');
+}
+
+int
+cmd_policy_ls(const struct args *a)
+{
+	struct kms *k CLEANUP_KMS = NULL;
+	const struct kms_who who = cmd_tenant_who(a);
+	const bool as_json = a->opt[OPT_JSON] != NULL;
+	struct json j, *out = as_json ? &j : NULL;
+	enum err e;
+	int code = EXIT_DONE;
+
+	if (!cmd_open_kms(a, &k))
+		return (EXIT_FAILED);
+	if (as_json) {
+		json_begin(&j);
+		json_object(&j, NULL);
+		json_array(&j, "policies");
+	}
+	e = kms_policy_list(k, &who, show_policy, out);
+	if (as_json) {
+		json_close(&j, ']');
+		json_array(&j, "attachments");
+	}
+	if (e == OK)
+		e = kms_attachment_list(k, &who, show_attachment, out);
+	if (as_json) {
+		json_close(&j, ']');
+		json_close(&j, '}');
+		code = cmd_json_end(&j);
+	}
+	return (e == OK ? code : cmd_fail(e, "policies: cannot be listed"));
+}
+
+int
+cmd_policy_rm(const struct args *a)
+{
+	struct kms *k CLEANUP_KMS = NULL;
+	const struct kms_who who = cmd_tenant_who(a);
+
+	if (!cmd_open_kms(a, &k))
+		return (EXIT_FAILED);
+	return (done(kms_policy_remove(k, &who, a->pos[0]), a->pos[0],
+	    "cannot be removed"));
+}
+
+/* To the user or the role that the options name. */
+static int
+attach(const struct args *a, const char *what,
+    enum err (*fn)(struct kms *k, const struct kms_who *who, const char *policy,
+	bool to_role, const char *name))
+{
+	struct kms *k CLEANUP_KMS = NULL;
+	const struct kms_who who = cmd_tenant_who(a);
+	const char *user = a->opt[OPT_USER], *role = a->opt[OPT_ROLE];
+
+	if ((user != NULL) == (role != NULL))
+		return (cmd_usage(a->cmd, "give one of --user and --role"));
+	if (!cmd_open_kms(a, &k))
+		return (EXIT_FAILED);
+	return (done(
+	    fn(k, &who, a->pos[0], role != NULL, role != NULL ? role : user),
+	    a->pos[0], what));
+}
+
+int
+cmd_policy_attach(const struct args *a)
+{
+	return (attach(a, "cannot be attached", kms_policy_attach));
+}
+
+int
+cmd_policy_detach(const struct args *a)
+{
+	return (attach(a, "cannot be detached", kms_policy_detach));
 }

@@ -60,6 +60,8 @@ start_mount docs -o uid=1234,gid=2345,umask=027
 is "uid and gid" "$(stat -c %u:%g "$M/f")" 1234:2345
 is "umask" "$(stat -c %a "$M/f")" 750
 stop_mount
+fails "a user that there is not" "$SSEFS" mount docs "$M" -o user=alice
+"$SSEFS" user create alice --admin >/dev/null
 start_mount docs -o commit=1,user=alice
 echo x >"$M/a"
 stop_mount
