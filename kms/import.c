@@ -317,7 +317,8 @@ keys_expire_due(struct kms *k, struct due *d)
 	const struct kms_who who = {
 		.tenant = d->tenant, .user = "ssefs", .agent = "timer"
 	};
-	const enum err e = kms_change(k, expire_tx, d, true);
+	/* No waiting for the watcher: it is the one that is here. */
+	const enum err e = kms_change(k, expire_tx, d, false);
 
 	if (e == ERR_EXIST) /* another process was faster */
 		return kms_fresh(k);

@@ -387,18 +387,35 @@ kms_key_is_default(struct kms *k, const char *keyname)
 	       name_is_default(&n);
 }
 
-enum err
-kms_key_state(struct kms *k, const char *arn, enum kms_state *ret)
+static enum err
+find_by_arn(struct kms *k, const char *arn, struct keyref *ret)
 {
-	struct keyref key = { 0 };
 	struct name n;
 
 	TRY(name_parse(arn, KMS_TENANT_DEFAULT, k->region, &n));
 	if (!n.has_tenant || !n.by_id)
 		return err_fail(ERR_INVAL, "not the ARN of a key");
-	TRY(gate_find(k, &n, &key));
-	if (strcmp(key.tenant, n.tenant) != 0)
+	TRY(gate_find(k, &n, ret));
+	if (strcmp(ret->tenant, n.tenant) != 0)
 		return err_fail(ERR_NOKEY, "no such key");
+	return OK;
+}
+
+enum err
+kms_key_state(struct kms *k, const char *arn, enum kms_state *ret)
+{
+	struct keyref key = { 0 };
+
+	TRY(find_by_arn(k, arn, &key));
 	*ret = key.state;
 	return OK;
+}
+
+enum err
+kms_key_usable(struct kms *k, const char *arn)
+{
+	struct keyref key = { 0 };
+
+	TRY(find_by_arn(k, arn, &key));
+	return state_allows(&key, KEY_OP_CRYPTO);
 }

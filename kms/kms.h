@@ -273,6 +273,10 @@ bool kms_key_is_default(struct kms *k, const char *keyname);
 /* The state of the key with this ARN, without an audit record. */
 enum err kms_key_state(
     struct kms *k, const char *arn, enum kms_state *ret) MUSTCHECK;
+/* May the key with this ARN be used, as far as its state goes?  OK, or why not:
+ * ERR_KEYREVOKED, ERR_KEYDELETION, ERR_KEYEXPIRED, ERR_KEYSTATE, ERR_TIMEDOUT;
+ * ERR_NOKEY.  Without an audit record. */
+enum err kms_key_usable(struct kms *k, const char *arn) MUSTCHECK;
 /* cb for every key of the tenant, oldest first; stops when it returns false. */
 enum err kms_key_list(struct kms *k, const struct kms_who *who,
     bool (*cb)(void *arg, const struct kms_desc *d), void *arg) MUSTCHECK;

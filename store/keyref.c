@@ -228,9 +228,7 @@ keyrefs_revoked(struct store *st, size_t *pos, uint32_t *ret_id)
 		return (false);
 	while (*pos < k->n) {
 		struct keyref *r = &k->v[(*pos)++];
-		enum kms_state state;
-		const bool out = kms_key_state(st->kms, r->arn, &state) != OK ||
-				 state != KMS_ENABLED;
+		const bool out = kms_key_usable(st->kms, r->arn) != OK;
 
 		if (out && !r->revoked) {
 			r->revoked = true;

@@ -112,12 +112,9 @@ obj_make(struct store *st, const struct kms_who *who, enum sse method,
 enum err
 obj_still_ok(struct store *st, const struct obj *o, const char *arn)
 {
-	enum kms_state state;
-
 	if (o->method == SSE_NONE || kms_epoch(st->kms) == o->kms_epoch)
 		return (OK);
-	TRY(kms_key_state(st->kms, arn, &state));
-	return (state == KMS_ENABLED ? OK : ERR_KEYREVOKED);
+	return (kms_key_usable(st->kms, arn));
 }
 
 void

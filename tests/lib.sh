@@ -230,6 +230,7 @@ errno_text() {
 	ENOKEY) echo 'Required key not available' ;;
 	EKEYREVOKED) echo 'Key has been revoked' ;;
 	EKEYEXPIRED) echo 'Key has expired' ;;
+	EKEYREJECTED) echo 'Key was rejected by service' ;;
 	EBADMSG) echo 'Bad message' ;;
 	EUCLEAN) echo 'Structure needs cleaning' ;;
 	*) echo "unknown errno $1" ;;

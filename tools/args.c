@@ -83,6 +83,22 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	    "new material every so many days, or no more" },
 	[OPT_TAG] = { "tag", 0, "NAME=VALUE",
 	    "give the key this tag too; more than one is fine" },
+	[OPT_ORIGIN] = { "origin", 0, "ORIGIN",
+	    "AWS_KMS: made here (default); EXTERNAL: imported" },
+	[OPT_WRAPPING] = { "wrapping", 0, "ALGORITHM[:BITS]",
+	    "RSAES_OAEP_SHA_256 (default), RSAES_OAEP_SHA_1,\n"
+	    "RSA_AES_KEY_WRAP_SHA_256, RSA_AES_KEY_WRAP_SHA_1;\n"
+	    "2048, 3072 or 4096 bits (default)" },
+	[OPT_EXPIRES] = { "expires", 0, "DAYS",
+	    "wipe the material after that time" },
+	[OPT_RETIRING] = { "retiring", 0, "ARN",
+	    "who may give the grant up, besides" },
+	[OPT_EQUALS] = { "equals", 0, "NAME=VALUE",
+	    "only with exactly this encryption context; one for\n"
+	    "each of its pairs" },
+	[OPT_SUBSET] = { "subset", 0, "NAME=VALUE",
+	    "only with this in the encryption context; more than\n"
+	    "one is fine" },
 	[OPT_KEY] = { "key", 0, "KEY", "files under this key only" },
 	[OPT_FILES_RATE] = { "rate", 0, "FILES",
 	    "do at most this many a second" },
@@ -157,7 +173,8 @@ known(const struct cmd *c, const char *word)
 static int
 set(struct args *a, int o, const char *value)
 {
-	if (o == OPT_TAG && buf_put(&a->tags, value, strlen(value) + 1) != OK)
+	if ((o == OPT_TAG || o == OPT_EQUALS || o == OPT_SUBSET) &&
+	    buf_put(&a->tags, value, strlen(value) + 1) != OK)
 		return (cmd_usage(a->cmd, "--tag: too many"));
 	if (o != OPT_OPTIONS) {
 		a->opt[o] = value;

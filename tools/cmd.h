@@ -62,6 +62,12 @@ enum opt {
 	OPT_DAYS,
 	OPT_PERIOD,
 	OPT_TAG,
+	OPT_ORIGIN,
+	OPT_WRAPPING,
+	OPT_EXPIRES,
+	OPT_RETIRING,
+	OPT_EQUALS,
+	OPT_SUBSET,
 	OPT_KEY,
 	OPT_FILES_RATE,
 	OPT_ADMIN,
@@ -93,8 +99,9 @@ struct args {
 	const struct cmd *cmd;
 	const char *opt[OPT_COUNT_]; /* value, "" for a flag, NULL: not given */
 	struct buf options;          /* every -o, joined by commas */
-	struct buf tags;             /* every --tag, a NUL after each */
-	char *store;                 /* absolute; NULL: none was named */
+	/* Every --tag, --equals and --subset, a NUL after each. */
+	struct buf tags;
+	char *store; /* absolute; NULL: none was named */
 	char **pos;
 	int npos;
 };
@@ -212,8 +219,20 @@ int cmd_key_window(const struct args *a);
 int cmd_key_tag(const struct args *a);
 int cmd_key_untag(const struct args *a);
 int cmd_key_description(const struct args *a);
+int cmd_key_rotations(const struct args *a);
+int cmd_key_import_parameters(const struct args *a);
+int cmd_key_import_material(const struct args *a);
+int cmd_key_import_delete(const struct args *a);
+int cmd_key_policy_get(const struct args *a);
+int cmd_key_policy_set(const struct args *a);
+int cmd_key_policy_reset(const struct args *a);
+int cmd_grant_create(const struct args *a);
+int cmd_grant_ls(const struct args *a);
+int cmd_grant_revoke(const struct args *a);
+int cmd_grant_retire(const struct args *a);
 int cmd_rekey(const struct args *a);
 int cmd_alias_create(const struct args *a);
+int cmd_alias_update(const struct args *a);
 int cmd_alias_rm(const struct args *a);
 int cmd_alias_ls(const struct args *a);
 int cmd_slot_add(const struct args *a);

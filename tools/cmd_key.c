@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "kms/api.h"
 #include "lib/base/clock.h"
 #include "tools/key.h"
 
@@ -16,6 +17,12 @@ kind_of(const struct kms_desc *d)
 	if (d->is_service)
 		return ("service");
 	return (d->is_default ? "default" : "customer");
+}
+
+static const char *
+origin_of(const struct kms_desc *d)
+{
+	return (d->origin == KMS_ORIGIN_EXTERNAL ? "EXTERNAL" : "AWS_KMS");
 }
 
 static void
@@ -34,7 +41,12 @@ put_json(struct json *j, const struct kms_desc *d)
 	json_str(j, "description", d->description);
 	json_str(j, "state", kms_state_name(d->state));
 	json_str(j, "kind", kind_of(d));
+	json_str(j, "origin", origin_of(d));
 	json_u64(j, "version", d->version);
+	if (d->material[0] != '\0')
+		json_str(j, "material", d->material);
+	if (d->expires != 0)
+		json_time(j, "expires", d->expires);
 	json_time(j, "created", d->created);
 	json_time(j, "rotated", d->rotated);
 	if (d->rotate_days != 0) {
@@ -69,7 +81,8 @@ cmd_key_create(const struct args *a)
 {
 	struct kms *k CLEANUP_KMS = NULL;
 	const char *alias = a->opt[OPT_ALIAS];
-	const char *text = a->opt[OPT_DESCRIPTION];
+	const char *origin = a->opt[OPT_ORIGIN];
+	struct kms_new n = { .description = a->opt[OPT_DESCRIPTION] };
 	struct kms_tag *tags CLEANUP_FREE = NULL;
 	size_t ntags = 0;
 	struct kms_desc d;
@@ -78,10 +91,16 @@ cmd_key_create(const struct args *a)
 	e = key_tags((char *)a->tags.p, a->tags.len, &tags, &ntags);
 	if (e != OK)
 		return (cmd_usage(a->cmd, "--tag: %s", err_detail(e)));
+	n.external = origin != NULL && strcmp(origin, "EXTERNAL") == 0;
+	if (origin != NULL && !n.external && strcmp(origin, "AWS_KMS") != 0)
+		return (cmd_usage(a->cmd,
+		    "--origin: \"%s\" is neither AWS_KMS nor EXTERNAL",
+		    origin));
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	e = kms_key_create_tagged(
-	    k, &cmd_who, text != NULL ? text : "", tags, ntags, &d);
+	n.tags = tags;
+	n.ntags = ntags;
+	e = kms_key_new(k, &cmd_who, &n, &d);
 	if (e != OK)
 		return (cmd_fail(e, "key: cannot be made"));
 	if (a->opt[OPT_JSON] != NULL) {
@@ -174,6 +193,12 @@ show_life(const struct kms_desc *d)
 {
 	char when[CLOCK_ISO_LEN + 1];
 
+	if (d->origin == KMS_ORIGIN_EXTERNAL)
+		(void)printf("origin       %s\n", origin_of(d));
+	if (d->expires != 0) {
+		clock_iso((time_t)d->expires, when);
+		(void)printf("material     expires on %s\n", when);
+	}
 	if (d->rotate_days != 0) {
 		clock_iso((time_t)d->rotate_at, when);
 		(void)printf("rotation     every %u days, next on %s\n",
@@ -289,6 +314,21 @@ cmd_alias_create(const struct args *a)
 			      "alias \"%s\": cannot be made for key "
 			      "\"%s\"",
 			      a->pos[0], a->pos[1]));
+}
+
+int
+cmd_alias_update(const struct args *a)
+{
+	struct kms *k CLEANUP_KMS = NULL;
+	enum err e;
+
+	if (!cmd_open_kms(a, &k))
+		return (EXIT_FAILED);
+	e = kms_alias_update(k, &cmd_who, a->pos[0], a->pos[1]);
+	return (e == OK
+		    ? EXIT_DONE
+		    : cmd_fail(e, "alias \"%s\": cannot be moved to key \"%s\"",
+			  a->pos[0], a->pos[1]));
 }
 
 int

@@ -18,4 +18,9 @@ int key_change(const struct args *a, const char *what,
 enum err key_tags(
     char *text, size_t len, struct kms_tag **ret, size_t *ret_n) MUSTCHECK;
 
+/* The bytes of a file (at most ${max}, else ERR_LIMIT) and a NUL; "-" is
+ * standard input.  ${ret} has room for ${max} + 2. */
+enum err key_read_file(
+    const char *path, size_t max, uint8_t *ret, size_t *ret_len) MUSTCHECK;
+
 #endif
