@@ -129,30 +129,35 @@ run_length(const struct ment *m, uint32_t n)
 }
 
 /* ${sg} NULL: without keys. */
-static void
+static enum err
 block_check(struct scrub *s, const struct place *p, struct seg *sg,
     uint64_t blk, const struct ment *m, const uint8_t *in)
 {
 	uint8_t ad[BLOCK_AD];
 	struct aead *k;
+	enum err e;
 
 	s->r->blocks++;
 	s->r->bytes += BLOCK;
 	s->piece += BLOCK;
 	if (crc32c(0, in, BLOCK) != get_u32(m->crc)) {
 		scrub_note(s, p, blk, ERR_AUTH, "a block's checksum is wrong");
-		return;
+		return (OK);
 	}
 	if (sg == NULL || !sg->cipher)
-		return;
+		return (OK);
 	k = seg_blk(sg, m->kidx);
 	block_ad(sg, blk, m->kidx, ad);
-	if (k == NULL)
+	if (k == NULL) {
 		scrub_note(s, p, blk, ERR_CORRUPT,
 		    "a block names a key that does not exist");
-	else if (aead_open(k, m->nonce, ad, sizeof(ad), in, BLOCK, m->tag,
-		     s->plain) != OK)
-		scrub_note(s, p, blk, ERR_AUTH, "a block's tag is wrong");
+		return (OK);
+	}
+	e = aead_open(k, m->nonce, ad, sizeof(ad), in, BLOCK, m->tag, s->plain);
+	if (e != ERR_AUTH)
+		return (e);
+	scrub_note(s, p, blk, ERR_AUTH, "a block's tag is wrong");
+	return (OK);
 }
 
 static enum err
@@ -184,8 +189,8 @@ blocks_check(struct scrub *s, const struct place *p, struct seg *sg,
 				? alloc_read(s->st, slot, 1, in)
 				: ERR_CORRUPT;
 		for (uint32_t j = 0; e == OK && j < n; j++)
-			block_check(s, p, sg, blk + i + j, &m[i + j],
-			    in + (size_t)j * BLOCK);
+			TRY(block_check(s, p, sg, blk + i + j, &m[i + j],
+			    in + (size_t)j * BLOCK));
 		if (e != OK)
 			scrub_note(s, p, blk + i, e,
 			    e == ERR_CORRUPT ? "a block lies outside the arenas"
@@ -290,15 +295,18 @@ node_check(struct scrub *s, const struct place *p, struct seg *sg,
 	const uint64_t blk = (idx << (8 * level)) * CHUNK_ENTRIES;
 	struct node *n = dirty_node(s->st, sg, level, idx);
 	struct node_row r = { .count = 0 };
-	enum err e = OK;
+	enum err e = OK, told = OK;
 
 	if (row == NULL && n == NULL)
 		scrub_note(s, p, blk, ERR_CORRUPT, "a map node is missing");
 	else if (row != NULL && node_parse(row->b, row->len, level, &r) != OK)
 		scrub_note(s, p, blk, ERR_CORRUPT, "a map node is damaged");
-	else if (n == NULL && keys != NULL &&
-		 row_verify(s->st, keys, idx, &r) != OK)
+	else if (n == NULL && keys != NULL)
+		told = row_verify(s->st, keys, idx, &r);
+	if (told == ERR_CORRUPT || told == ERR_AUTH)
 		scrub_note(s, p, blk, ERR_CORRUPT, "a map node was altered");
+	else
+		TRY(told);
 	if (level == 0 && n != NULL)
 		e = blocks_check(s, p, keys, blk, n->ents, n->count);
 	else if (level == 0 && r.ents != NULL)

@@ -226,6 +226,45 @@ open_one(struct test *t, unsigned nth)
 	return (hits != 0);
 }
 
+static void
+scrub_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
+{
+	struct test *t = arg;
+
+	(void)off;
+	rig_fail(&t->r, "scrub calls inode %llu damaged: %s (%s)",
+	    (unsigned long long)ino, what, err_name(e));
+}
+
+/* What is whole is not called damaged for want of memory. */
+static bool
+scrub_one(struct test *t, unsigned nth)
+{
+	static const struct kms_who who = { .user = "root", .agent = "fault" };
+	const struct store_scrub_opts o = {
+		.keys = true, .who = &who, .bad = scrub_bad, .arg = t
+	};
+	struct store_scrub_result res;
+	unsigned hits;
+	enum err e;
+
+	stand(t);
+	name_it(t, "scrub", nth);
+	runs++;
+	memory_fail(nth, t->forever);
+	e = store_scrub(t->r.side.st, &o, &res);
+	hits = memory_mend();
+	if (e != OK && hits == 0)
+		rig_fail(&t->r, "nothing failed, and the error is %s (%s)",
+		    err_name(e), err_detail(e));
+	if (e != OK)
+		right_error(t, e);
+	audit_again(t);
+	if (stopped())
+		look_back(t);
+	return (hits != 0);
+}
+
 /* The last state, with changes that no sync has seen, is closed. */
 static bool
 close_one(struct test *t, unsigned nth)
@@ -276,6 +315,8 @@ script_runs(const struct script *sc, bool tight, bool forever)
 		for (n = 1; one(&t, s, n); n = next(n))
 			continue;
 	}
+	for (n = 1; scrub_one(&t, n); n = next(n))
+		continue;
 	if (t.fresh)
 		done_with(&t.r);
 	(void)printf("ok - %s%s, %s: %u runs, %u stopped\n", sc->name,
