@@ -1,4 +1,9 @@
 /* The table of operations, the connection's settings, and common replies. */
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "fs/fs.h"
 
 /*
@@ -206,13 +211,51 @@ in_group(fuse_req_t req, gid_t gid)
 	return (false);
 }
 
+static bool
+same_userns(pid_t pid)
+{
+	char path[64], mine[64] = "", his[64] = "";
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	return (readlink("/proc/self/ns/user", mine, sizeof(mine) - 1) > 0 &&
+		readlink(path, his, sizeof(his) - 1) > 0 &&
+		strcmp(mine, his) == 0);
+}
+
+/*
+ * Has the caller CAP_FSETID, so that set-id bits stay?  Asked only when there
+ * are some, as /proc has to tell.  Where it does not (another pid namespace)
+ * root is taken to have it.
+ */
+static bool
+may_keep_setid(fuse_req_t req)
+{
+	const struct fuse_ctx *const c = fuse_req_ctx(req);
+	unsigned long long caps = 0;
+	char path[64], line[256];
+	bool found = false;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)c->pid);
+	f = c->pid > 0 ? fopen(path, "re") : NULL;
+	if (f == NULL)
+		return (c->uid == 0);
+	while (!found && fgets(line, sizeof(line), f) != NULL)
+		found = sscanf(line, "CapEff: %llx", &caps) == 1;
+	(void)fclose(f);
+	if (!found)
+		return (c->uid == 0);
+	/* A namespace's own root has none over files outside of it. */
+	return ((caps >> CAP_FSETID & 1) != 0 && same_userns(c->pid));
+}
+
 /* The setgid bit of a file that its group may not execute goes too when the
- * caller is outside the group.  Root stands for CAP_FSETID. */
+ * caller is outside the group. */
 unsigned
 fs_kill_fields(fuse_req_t req, const struct store_attr *a)
 {
 	if ((a->mode & (S_ISGID | S_IXGRP)) == S_ISGID &&
-	    fuse_req_ctx(req)->uid != 0 && !in_group(req, a->gid))
+	    !in_group(req, a->gid) && !may_keep_setid(req))
 		return (STORE_SET_KILLPRIV | STORE_SET_KILLSGID);
 	return (STORE_SET_KILLPRIV);
 }
@@ -226,7 +269,7 @@ fs_kill_setid(fuse_req_t req, uint64_t ino, bool asked)
 
 	if ((inodes_flags(fs->inodes, ino) & INODE_SETID) == 0)
 		return;
-	if (!asked && (!fs->raw.killpriv || fuse_req_ctx(req)->uid == 0))
+	if (!asked && (!fs->raw.killpriv || may_keep_setid(req)))
 		return;
 	if (store_getattr(fs->store, ino, &a) != OK ||
 	    store_setattr(fs->store, &fs->who, ino, fs_kill_fields(req, &a), &a,

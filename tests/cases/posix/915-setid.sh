@@ -166,4 +166,25 @@ for kind in ("file", "tmp", "dir", "fifo", "mknod", "link"):
             (os.rmdir if kind == "dir" else os.unlink)(p("sg", "x"))
 eq(bad, [], "what is made in a setgid directory: group and bit")
 PY
+
+# ---- Who is privileged: CAP_FSETID says so, not the user id.
+if command -v setpriv >/dev/null 2>&1; then
+	drop="setpriv --bounding-set=-fsetid --inh-caps=-fsetid"
+	give="setpriv --reuid 1009 --regid 1009 --clear-groups
+	    --inh-caps=+fsetid --ambient-caps=+fsetid"
+	for d in "$M" "$T/local"; do
+		mkdir -p "$d"
+		for how in "$drop" "$give" ""; do
+			for mode in 6777 2767 4767; do
+				: >"$d/caps"
+				chmod $mode "$d/caps"
+				# shellcheck disable=SC2086
+				$how fallocate -l 5000 "$d/caps"
+				stat -c %a "$d/caps"
+			done
+		done >"$T/caps.${d##*/}"
+	done
+	is "fallocate without CAP_FSETID, with it, and by root: as beside it" \
+	    "$(cat "$T/caps.${M##*/}")" "$(cat "$T/caps.local")"
+fi
 done_testing
