@@ -44,6 +44,7 @@ struct db {
 	unsigned room;    /* operations that still have room in the WAL, … */
 	uint64_t later; /* … reserved when this was to come with the commit */
 	/* Frames in the WAL, and how many of them are home. */
+	uint64_t wal_round; /* that these are of */
 	atomic_uint_fast64_t wal_frames, wal_home;
 };
 
@@ -191,14 +192,15 @@ static int
 on_commit(void *arg, sqlite3 *c, const char *name, int frames)
 {
 	struct db *const db = arg;
-	const uint64_t before = atomic_load(&db->wal_frames);
-	const uint64_t now = (uint64_t)frames;
+	const uint64_t round = vfs_wal_rounds(db->path);
 
 	(void)c;
 	(void)name;
-	if (now < before)
+	/* Begun anew, nothing of it is home, however long it is by now. */
+	if (round != db->wal_round)
 		atomic_store(&db->wal_home, 0);
-	atomic_store(&db->wal_frames, now);
+	db->wal_round = round;
+	atomic_store(&db->wal_frames, (uint64_t)frames);
 	return (SQLITE_OK);
 }
 

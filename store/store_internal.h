@@ -292,6 +292,8 @@ enum err vfs_wal_renew(const char *path) MUSTCHECK;
  * or, when SQLite will begin it anew, from its start.  ERR_NOSPC. */
 enum err vfs_wal_reserve(
     const char *path, bool from_start, uint64_t bytes) MUSTCHECK;
+/* How often SQLite has begun that WAL anew, since this process opened it. */
+uint64_t vfs_wal_rounds(const char *path);
 /* Does it own more than is worth keeping? */
 bool vfs_wal_large(const char *path);
 

@@ -140,6 +140,7 @@ node_make(const char *path, int flags, bool common, struct vfs_node **ret)
 	atomic_init(&n->have, (uint64_t)sb.st_size);
 	atomic_init(&n->used, (uint64_t)sb.st_size);
 	atomic_init(&n->pos, (uint64_t)sb.st_size);
+	atomic_init(&n->rounds, 0);
 	n->path = steal(copy);
 	n->next = nodes;
 	nodes = n;
@@ -233,6 +234,8 @@ x_write(sqlite3_file *file, const void *buf, int len, sqlite3_int64 off)
 {
 	struct vfs_file *const f = file_of(file);
 
+	if (f->node->is_wal && off == 0)
+		atomic_fetch_add(&f->node->rounds, 1);
 	if (f->node->seal != NULL)
 		return (vfs_seal_write(f, buf, (size_t)len, (uint64_t)off));
 	return (vfs_node_write(f->node, buf, (size_t)len, (uint64_t)off));

@@ -37,6 +37,7 @@ struct vfs_node {
 	/* The WAL: bytes the file has, bytes that mean something, and where
 	 * the last write ended (SQLite goes on there, or at 0). */
 	atomic_uint_fast64_t have, used, pos;
+	atomic_uint_fast64_t rounds; /* times SQLite began it anew */
 
 	/* Locks of a main database file. */
 	unsigned shared;

@@ -196,6 +196,14 @@ vfs_wal_reserve(const char *path, bool from_start, uint64_t bytes)
 	return (db_err(vfs_wal_grow(n, atomic_load(&n->pos) + bytes)));
 }
 
+uint64_t
+vfs_wal_rounds(const char *path)
+{
+	struct vfs_node *n CLEANUP(wal_put) = wal_get(path);
+
+	return (n == NULL ? 0 : atomic_load(&n->rounds));
+}
+
 bool
 vfs_wal_large(const char *path)
 {

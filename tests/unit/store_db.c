@@ -253,6 +253,25 @@ test_failure_stops(void **state UNUSED)
 	db_close(&st);
 }
 
+/* A round of the WAL that comes to be as long as the last one is not home. */
+static void
+test_equal_rounds(void **state UNUSED)
+{
+	struct tmpdir d CLEANUP_TMPDIR = tmpdir_make();
+	struct store st;
+
+	make_db(&d);
+	assert_ok(open_db(&st, &d, false));
+	for (int i = 0; i < 4; i++) {
+		add_names(&st, i, 1);
+		assert_ok(db_commit(&st));
+		assert_true(db_wal_bytes(&st) > 0);
+		assert_ok(db_checkpoint(&st, true));
+		assert_int_equal(db_wal_bytes(&st), 0);
+	}
+	db_close(&st);
+}
+
 int
 main(void)
 {
@@ -264,6 +283,7 @@ main(void)
 		cmocka_unit_test(test_names_in_order),
 		cmocka_unit_test(test_full_disk_is_told_early),
 		cmocka_unit_test(test_failure_stops),
+		cmocka_unit_test(test_equal_rounds),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
