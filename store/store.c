@@ -21,6 +21,8 @@
 #define DB_CACHE ((size_t)40 << 20)
 #define INODE_CACHE 16384u
 #define COMMIT_SECS 5u
+#define MAKING "making" /* stands in a directory until the store is made */
+#define LOCK_CLOSED "closed\n" /* in the place of the owner's pid */
 
 static enum err
 path_of(const char *dir, const char *name, char ret[static PATH_LEN])
@@ -40,8 +42,24 @@ store_prepare(void)
 
 /* ---- Making ------------------------------------------------------------------ */
 
+/* What a making that was cut off may have left; its mark goes last. */
+static const char *const half_made[] = { "meta.db", "meta.db-wal",
+	"meta.db-log", "meta.db-journal", "keys.db", "keys.db-wal",
+	"keys.db-shm", "keys.db-journal", "keys.db-epoch", "keys.db-reserve",
+	"keys.db-audit.log", MAKING };
+
+static bool
+is_half_made(const char *name)
+{
+	for (size_t i = 0; i < COUNTOF(half_made); i++)
+		if (strcmp(name, half_made[i]) == 0)
+			return (true);
+	return (false);
+}
+
+/* Nothing is in ${dir}, or, with ${again}, nothing else than that. */
 static enum err
-dir_must_be_empty(const char *dir)
+dir_must_be_empty(const char *dir, bool again)
 {
 	DIR *d = opendir(dir);
 	const struct dirent *e;
@@ -51,7 +69,8 @@ dir_must_be_empty(const char *dir)
 		return (err_from_errno(errno));
 	while ((e = readdir(d)) != NULL)
 		found = found || (strcmp(e->d_name, ".") != 0 &&
-				     strcmp(e->d_name, "..") != 0);
+				     strcmp(e->d_name, "..") != 0 &&
+				     !(again && is_half_made(e->d_name)));
 	(void)closedir(d);
 	if (found)
 		return (err_fail(ERR_EXIST,
@@ -105,17 +124,63 @@ make_db(
 	return (db_create_sealed(path, uuid, key));
 }
 
-/* Make ${dir}, or take an empty one. */
+static enum err
+remove_half_made(const char *dir)
+{
+	char path[PATH_LEN];
+
+	for (size_t i = 0; i < COUNTOF(half_made); i++) {
+		TRY(path_of(dir, half_made[i], path));
+		if (sys->unlink(path) != 0 && errno != ENOENT)
+			return (err_fail(err_from_errno(errno), "%s: %s", path,
+			    strerror(errno)));
+		if (i + 2 == COUNTOF(half_made))
+			TRY(sys_sync_dir(dir));
+	}
+	return (OK);
+}
+
+static enum err
+being_made(const char *dir, bool *ret)
+{
+	char path[PATH_LEN];
+	struct stat sb;
+
+	TRY(path_of(dir, MAKING, path));
+	*ret = sys->stat(path, &sb) == 0;
+	return (*ret || errno == ENOENT || errno == ENOTDIR
+		    ? OK
+		    : err_from_errno(errno));
+}
+
+/*
+ * Make ${dir}, or take an empty one, and mark it: until the mark is gone there is
+ * no store in it, and whoever comes next begins anew.
+ */
 static enum err
 make_dir(const char *dir, bool *ret_made)
 {
+	char path[PATH_LEN];
+	bool again = false;
+	int fd;
+
+	TRY(path_of(dir, MAKING, path));
 	*ret_made = sys->mkdir(dir, 0700) == 0;
-	if (*ret_made)
-		return (OK);
-	if (errno != EEXIST)
+	if (!*ret_made && errno != EEXIST)
 		return (err_fail(err_from_errno(errno), "%s cannot be made: %s",
 		    dir, strerror(errno)));
-	return (dir_must_be_empty(dir));
+	if (!*ret_made)
+		TRY(being_made(dir, &again));
+	if (!*ret_made)
+		TRY(dir_must_be_empty(dir, again));
+	if (again)
+		TRY(remove_half_made(dir));
+	fd = sys->open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return (err_fail(
+		    err_from_errno(errno), "%s: %s", path, strerror(errno)));
+	(void)sys->close(fd);
+	return (sys_sync_dir(dir));
 }
 
 enum err
@@ -138,6 +203,10 @@ store_create_dir(const struct store_init *in)
 		TRY(make_keys(in, keys, root));
 	}
 	TRY(make_db(in, keys, root));
+	TRY(sys_sync_dir(in->dir));
+	TRY(path_of(in->dir, MAKING, keyfile));
+	if (sys->unlink(keyfile) != 0)
+		return (err_from_errno(errno));
 	TRY(sys_sync_dir(in->dir));
 	return (made ? sys_sync_parent(in->dir) : OK);
 }
@@ -315,7 +384,14 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	struct store *st CLEANUP(store_cleanup) = NULL;
 	char path[PATH_LEN];
 	struct stat sb;
+	bool half;
 
+	TRY(being_made(o->dir, &half));
+	if (half)
+		return (err_fail(ERR_NOTSTORE,
+		    "the making of the store %s was cut off: call ssefs init "
+		    "again",
+		    o->dir));
 	TRY(path_of(o->dir, "meta.db", path));
 	if (sys->stat(path, &sb) != 0 && (errno == ENOENT || errno == ENOTDIR))
 		return (err_fail(ERR_NOTSTORE,
