@@ -109,6 +109,7 @@ group_load(struct alloc *a, struct group *g, const uint8_t *bits, bool first)
 		else if (g->ext_busy[e] != 0 && n == 0)
 			a->empty++;
 		g->ext_busy[e] = (uint16_t)n;
+		g->older[e] = n != 0 && !g->backed[e];
 	}
 }
 

@@ -20,6 +20,7 @@ struct group {
 	uint8_t busy[GROUP_BYTES];
 	uint16_t ext_busy[GROUP_EXTENTS]; /* busy slots of each extent */
 	bool backed[GROUP_EXTENTS];       /* space reserved since the start */
+	bool older[GROUP_EXTENTS];        /* in use since before that */
 	bool dirty;                       /* used differs from the table */
 	struct hold *hold;                /* NULL: none is kept */
 };

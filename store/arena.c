@@ -163,6 +163,27 @@ punch_run(struct store *st, uint64_t x, uint64_t n)
 		log_warn("store: free extents could not be punched");
 }
 
+/* Is extent ${x} empty, owned since its blocks were freed or it was reserved by
+ * us, and not among the ${keep} that stay?  Then it is owned no more. */
+static bool
+extent_leave(struct alloc *a, uint64_t x, uint64_t keep)
+{
+	struct group *g = a->grp[x / GROUP_EXTENTS];
+	const uint32_t i = (uint32_t)(x % GROUP_EXTENTS);
+
+	if (g->ext_busy[i] != 0)
+		return (false);
+	if (!g->backed[i] && !g->older[i])
+		return (false);
+	if (g->backed[i]) {
+		if (a->backed_empty <= keep)
+			return (false);
+		a->backed_empty--;
+	}
+	g->backed[i] = g->older[i] = false;
+	return (true);
+}
+
 void
 arena_punch(struct store *st, uint64_t slot, uint32_t n)
 {
@@ -171,24 +192,19 @@ arena_punch(struct store *st, uint64_t slot, uint32_t n)
 	uint64_t x = slot / EXTENT_SLOTS, run = 0;
 
 	/* A span lies in one group, so a run in one arena. */
-	for (; x <= last && a->backed_empty > KEEP_FREE_EXTENTS; x++) {
-		struct group *g = a->grp[x / GROUP_EXTENTS];
-		const uint32_t i = (uint32_t)(x % GROUP_EXTENTS);
-
-		if (g->ext_busy[i] != 0 || !g->backed[i]) {
+	for (; x <= last; x++) {
+		if (!extent_leave(a, x, KEEP_FREE_EXTENTS)) {
 			punch_run(st, x - run, run);
 			run = 0;
 			continue;
 		}
-		g->backed[i] = false;
-		a->backed_empty--;
 		run++;
 	}
 	punch_run(st, x - run, run);
 }
 
 void
-alloc_trim(struct store *st)
+alloc_trim(struct store *st, bool all)
 {
 	struct alloc *a = st->alloc;
 
@@ -200,8 +216,9 @@ alloc_trim(struct store *st)
 		if (a->grp[n] == NULL)
 			continue;
 		for (uint32_t e = 0; e < GROUP_EXTENTS; e++) {
-			if (a->grp[n]->ext_busy[e] == 0) {
-				a->grp[n]->backed[e] = false;
+			if (a->grp[n]->ext_busy[e] == 0 && all)
+				a->grp[n]->older[e] = true;
+			if (extent_leave(a, base + e, 0)) {
 				run++;
 				continue;
 			}
@@ -210,7 +227,6 @@ alloc_trim(struct store *st)
 		}
 		punch_run(st, base + GROUP_EXTENTS - run, run);
 	}
-	a->backed_empty = 0;
 }
 
 enum err

@@ -266,5 +266,11 @@ store_check(struct store *st, bool repair,
 		    ERR_INVAL, "the store was not opened to be checked"));
 	TRY(settle(st));
 	TRY(check_all(&ck));
-	return (repair ? epoch_commit(st) : OK);
+	if (!repair)
+		return (OK);
+	TRY(epoch_commit(st));
+	/* What a crash left reserved, or freed and not given back. */
+	if (ret->problems == ret->repaired)
+		alloc_trim(st, true);
+	return (OK);
 }

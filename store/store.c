@@ -237,6 +237,9 @@ lock_dir(struct store *st)
 		    "(unmount it first)",
 		    st->dir, text));
 	}
+	n = sys->pread(st->lockfd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	st->was_closed = strcmp(text, LOCK_CLOSED) == 0;
 	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	/* In the place of the old text: on a full disk there is no other.  It is
 	 * for people only, so that none is better than no store. */
@@ -245,7 +248,21 @@ lock_dir(struct store *st)
 		return (e);
 	if (sys->ftruncate(st->lockfd, e == OK ? n : 0) != 0)
 		return (err_from_errno(errno));
+	/* Otherwise a power cut could make it seem closed. */
+	if (st->was_closed && sys->fdatasync(st->lockfd) != 0)
+		return (err_from_errno(errno));
 	return (OK);
+}
+
+/* All is on the disk.  Whoever opens it next trims once more if this fails. */
+static void
+lock_closed(struct store *st)
+{
+	if (sys_pwrite_full(st->lockfd, LOCK_CLOSED, strlen(LOCK_CLOSED), 0) ==
+	    OK)
+		(void)sys->ftruncate(st->lockfd, (off_t)strlen(LOCK_CLOSED));
+	else
+		err_clear();
 }
 
 /* ---- Opening ------------------------------------------------------------------- */
@@ -415,11 +432,12 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	TRY(db_open(st));
 	uuid_format(st->uuid, st->uuid_text);
 	TRY(alloc_open(st));
-	/* In a store that may be damaged, what seems free may not be. */
-	if (!st->readonly && !o->check)
-		alloc_trim(st);
 	if (!st->sealed && !o->no_keys)
 		TRY(open_kms(st));
+	/* A crash leaves space reserved, or freed and not given back.  Not in a
+	 * store that may be damaged: what seems free may not be. */
+	if (!st->readonly && !o->check && !st->was_closed)
+		alloc_trim(st, true);
 	st->have_dead = !o->check;
 	if (!o->check)
 		TRY(reap_orphans(st));
@@ -440,7 +458,9 @@ store_close_dir(struct store *st)
 	epoch_end(st);
 	e = epoch_commit(st);
 	if (e == OK && !st->readonly && !st->opts.check)
-		alloc_trim(st);
+		alloc_trim(st, false);
+	if (e == OK && !st->readonly && !st->opts.check)
+		lock_closed(st);
 	store_free(st);
 	return (e);
 }

@@ -336,9 +336,13 @@ bool alloc_held(struct store *st);
 void alloc_unhold(struct store *st, uint64_t grp);
 void alloc_unhold_all(struct store *st);
 bool alloc_hold_break(struct store *st);
-/* Give the space of all empty extents back to the disk: at the start and at a
- * clean end, when no slot waits for an epoch. */
-void alloc_trim(struct store *st);
+/*
+ * Give the space of empty extents back to the disk, at a clean end, when no slot
+ * waits for an epoch: of those that this process has reserved or emptied, as what
+ * a damaged table calls empty may not be.  ${all}: of all of them, after a crash,
+ * or by who has just compared the table with the maps.
+ */
+void alloc_trim(struct store *st, bool all);
 /*
  * Bytes of a disk that content leaves to names, and of which these leave half to
  * the audit log: without room for that no file could be read any more.
@@ -495,6 +499,7 @@ struct map;
 struct store {
 	char *dir;
 	int lockfd;
+	bool was_closed; /* the process before this one came to its end */
 	bool readonly;
 	bool sealed;            /* meta.db is (store/vfs_seal.h) */
 	atomic_bool stopped;    /* rule 3 */

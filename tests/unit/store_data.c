@@ -6,10 +6,12 @@
 #include <errno.h>
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include "crypto/digest.h"
 #include "lib/base/buf.h"
 #include "lib/base/sys.h"
+#include "store/store_internal.h"
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
@@ -99,6 +101,88 @@ static uint64_t
 blocks(struct store *st, uint64_t ino)
 {
 	return (attr(st, ino).blocks / 8);
+}
+
+/* ---- The arenas' space -------------------------------------------------- */
+
+/* Bytes that the store's arena owns on the disk. */
+static uint64_t
+arena_owns(const struct fixture *f)
+{
+	char path[128];
+	struct stat sb;
+
+	(void)snprintf(path, sizeof(path), "%s/arena-0", f->dir);
+	assert_int_equal(stat(path, &sb), 0);
+	return ((uint64_t)sb.st_blocks * 512);
+}
+
+/* What was there before the mount goes back to the disk when it is removed, not
+ * first when the store is closed. */
+static void
+test_old_space_comes_back(void **state UNUSED)
+{
+	FIXTURE(f, true);
+	const uint64_t ino = mkfile(st, f->bkt, "a");
+
+	for (uint64_t i = 0; i < 8; i++)
+		put(st, ino, i * MIB, 1, MIB);
+	reopen(f);
+	assert_true(arena_owns(f) >= 8192 * KIB);
+	uint64_t gone;
+	bool last;
+
+	assert_ok(store_unlink(f->st, f->bkt, "a", 1, &gone, &last));
+	assert_true(last);
+	store_reap(f->st, gone);
+	assert_ok(store_sync(f->st));
+	for (int i = 0; i < 400 && f->st->have_dead; i++) {
+		epoch_kick(f->st);
+		(void)usleep(5000);
+	}
+	assert_ok(store_sync(f->st));
+	assert_true(arena_owns(f) < 2048 * KIB);
+}
+
+static void
+alloc_rows(const struct fixture *f, const char *sql)
+{
+	char path[128];
+	sqlite3 *c = NULL;
+
+	(void)snprintf(path, sizeof(path), "%s/meta.db", f->dir);
+	assert_int_equal(
+	    sqlite3_open_v2(path, &c, SQLITE_OPEN_READWRITE, VFS_NAME),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_exec(c, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(c), SQLITE_OK);
+}
+
+/* A table that calls live blocks free does not have them punched: a repair finds
+ * them where they were. */
+static void
+test_false_table_punches_nothing(void **state UNUSED)
+{
+	FIXTURE(f, true);
+	const uint64_t ino = mkfile(st, f->bkt, "a");
+	size_t n;
+
+	for (uint64_t i = 0; i < 4; i++)
+		put(st, ino, i * MIB, 1, MIB);
+	assert_ok(store_close_dir(f->st));
+	alloc_rows(f, "CREATE TABLE kept AS SELECT * FROM alloc;"
+		      "UPDATE alloc SET bits = zeroblob(4096)");
+	fixture_open(f);
+	assert_ok(store_close_dir(f->st));
+	alloc_rows(f, "DELETE FROM alloc; INSERT INTO alloc SELECT * FROM kept;"
+		      "DROP TABLE kept");
+	fixture_open(f);
+	pattern(1, 64 * KIB);
+	struct store_file *h = open_(f->st, ino);
+	assert_ok(store_read(h, 0, got, 64 * KIB, &n));
+	assert_int_equal(n, 64 * KIB);
+	assert_memory_equal(got, data, 64 * KIB);
+	store_release(h);
 }
 
 /* ---- Failures half-way -------------------------------------------------- */
@@ -518,6 +602,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_old_space_comes_back),
+		cmocka_unit_test(test_false_table_punches_nothing),
 		cmocka_unit_test(test_punch_fails),
 		cmocka_unit_test(test_write_fails),
 		cmocka_unit_test(test_copy_fails),
