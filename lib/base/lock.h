@@ -36,6 +36,7 @@ enum lock_rank {
 	RANK_TOKEN_LIST = 51,   /* kms: list of PKCS#11 modules */
 	RANK_TOKEN = 52,        /* kms: one PKCS#11 module */
 	RANK_TOKEN_POOL = 53,   /* kms: sessions with one token */
+	RANK_KMS_REMOTE = 52,   /* kms: answers of remote key services */
 	RANK_KMS_AUDIT = 54,    /* kms: audit chain */
 	RANK_VFS = 58,          /* store: the SQLite VFS's shared memory */
 	RANK_SEAL = 59,         /* store: sealed databases */

@@ -70,6 +70,41 @@ def sigv4():
             (b"/..", b"a=%4", b"host", b"\n"), (b"a", b"&&", b"X;Y", b""))])
 
 
+def awscred():
+    keys = b"aws_access_key_id = AKIA\naws_secret_access_key=a/b+c=\n"
+    put("awscred", [b"default\0" + t for t in (
+        b"", b"[default]\n" + keys, b"[default]\r\n" +
+        keys.replace(b"\n", b"\r\n") + b"aws_session_token = t==",
+        b"# c\n; d\n[ default ]\n" + keys + b"s3 =\n  region = no\nregion=eu",
+        b"[profile p]\n" + keys + b"[default]\nregion = r\n",
+        b"[default]\n" + keys + keys, b"[default]\n[default]\n", b"[default",
+        b"[default]\naws_access_key_id = A\n", b"[default]\nregion = a b\n",
+        b"nothing", b"[default]\nregion = " + b"x" * 70)] +
+        [b"profile p\0[profile p]\n" + keys])
+
+
+def remote():
+    arn = b"arn:aws:kms:us-east-1:1:key/a"
+    done = b'{"KeyId":"' + arn + b'","%s":"c2VjcmV0"}'
+    meta = b'{"KeyMetadata":{"Arn":"' + arn + b'","KeyState":"%s"%s}}'
+    put("remote", [b"\0\0\0" + t for t in (
+        b"", b"{}", done % b"Plaintext", done.replace(b"/a", b"/b") %
+        b"Plaintext", b'{"KeyId":"' + arn + b'","Plaintext":"' + b"A" * 72 +
+        b'"}', b'{"KeyId":"' + arn + b'","Plaintext":"A"}')] +
+        [b"\1\0\0" + done % b"CiphertextBlob"] +
+        [b"\2\0\0" + t for t in (
+            meta % (b"Enabled", b""), meta % (b"Disabled", b""),
+            meta % (b"PendingDeletion", b""), meta % (b"Odd", b""),
+            meta % (b"Enabled", b',"KeyUsage":"SIGN_VERIFY"'),
+            b'{"KeyMetadata":{"Arn":"a b","KeyState":"Enabled"}}')] +
+        [b"\3" + struct.pack(">H", status) + t for status, t in (
+            (400, b'{"__type":"a#DisabledException","Message":"x\\u0001"}'),
+            (400, b'{"__type":"KMSInvalidStateException",'
+                  b'"message":"k is pending deletion."}'),
+            (400, b'{"__type":"ThrottlingException"}'), (503, b"<html>"),
+            (403, b""), (200, b'{"__type":1}'))])
+
+
 def record(method, flags, level, blob, n, seg, size, rest):
     return (struct.pack(">BBBBHHQ", 1, method, flags, level, blob, n, seg) +
             UUID + UUID[::-1] + struct.pack(">QQ", 5, size) + b"R" * 16 +
@@ -567,7 +602,7 @@ def policy():
              value=b"hr")])
 
 
-for make in (acl, codec, json, jdoc, sigv4, obj, node, blob, tokens, context, slot, audit, keyname,
+for make in (acl, codec, json, jdoc, sigv4, awscred, remote, obj, node, blob, tokens, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
              manifest, policy):
     make()

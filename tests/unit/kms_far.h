@@ -22,20 +22,20 @@
 #include "lib/base/attrs.h"
 #include "lib/base/sys.h"
 
-struct far {
-	char dir[200], ca[256], cert[256], key[256], url[64];
+struct far_service {
+	char dir[180], ca[256], cert[256], key[256], url[64];
 	pid_t pid;
 	unsigned port; /* of the last start, 0 before */
 };
 
 static inline void
-far_path(const struct far *f, const char *name, char ret[static 256])
+far_path(const struct far_service *f, const char *name, char ret[static 256])
 {
 	(void)snprintf(ret, 256, "%s/%s", f->dir, name);
 }
 
 static inline void
-far_write(const struct far *f, const char *name, const char *text)
+far_write(const struct far_service *f, const char *name, const char *text)
 {
 	char path[256];
 
@@ -45,14 +45,27 @@ far_write(const struct far *f, const char *name, const char *text)
 
 /* What it does wrong from now on (see farkms.py). */
 static inline void
-far_mode(const struct far *f, const char *mode)
+far_mode(const struct far_service *f, const char *mode)
 {
 	far_write(f, "mode", mode);
 }
 
+/* Set the state of all its keys that have the state ${from}. */
+static inline void
+far_keys_state(const struct far_service *f, const char *from, const char *to)
+{
+	char cmd[512];
+
+	(void)snprintf(cmd, sizeof(cmd),
+	    "sed -i 's/\"KeyState\": \"%s\"/\"KeyState\": \"%s\"/' "
+	    "'%s'/key.*-*",
+	    from, to, f->dir);
+	assert_int_equal(system(cmd), 0);
+}
+
 /* How many requests of that name came in. */
 static inline unsigned
-far_count(const struct far *f, const char *op)
+far_count(const struct far_service *f, const char *op)
 {
 	uint8_t *log CLEANUP_FREE = NULL;
 	size_t len = 0;
@@ -73,7 +86,7 @@ far_count(const struct far *f, const char *op)
 }
 
 static inline void
-far_start(struct far *f)
+far_start(struct far_service *f)
 {
 	char path[256], port[16] = "0";
 	const struct timespec tick = { .tv_nsec = 20000000 };
@@ -99,7 +112,7 @@ far_start(struct far *f)
 }
 
 static inline void
-far_stop(struct far *f)
+far_stop(struct far_service *f)
 {
 	if (f->pid <= 0)
 		return;
@@ -110,7 +123,7 @@ far_stop(struct far *f)
 
 /* A folder, a certificate and credentials; then far_start(). */
 static inline void
-far_new(struct far *f)
+far_new(struct far_service *f)
 {
 	const char *tmp = getenv("TMPDIR");
 	struct tlspair_conf c = { .now = time(NULL), .days = 2 };
@@ -135,7 +148,7 @@ far_new(struct far *f)
 
 /* The folder is below the run's own, which is removed. */
 static inline void
-far_free(struct far *f)
+far_free(struct far_service *f)
 {
 	far_stop(f);
 }

@@ -9,7 +9,7 @@
 #include "crypto/secret.h"
 #include "lib/net/client.h"
 
-static struct far far;
+static struct far_service far;
 
 static struct net_conf
 conf(void)
@@ -148,7 +148,7 @@ test_certificates(void **state UNUSED)
 	struct net_answer a CLEANUP_ANSWER = { .status = 0 };
 	struct net_conf c = conf();
 	struct net_client *n = NULL;
-	struct far other;
+	struct far_service other;
 
 	far_mode(&far, "empty");
 	/* Another authority, the system's, another name, another key. */
