@@ -312,13 +312,15 @@ jval_get_str(const struct jval *obj, const char *name, const char **ret)
 	return OK;
 }
 
-/* The whole part; false when it does not fit.  -2^63 and 2^63 are exact. */
+#define TWO_63 9223372036854775808.0
+
+/* The whole part; false when it does not fit. */
 static bool
 whole(double real, int64_t *ret)
 {
 	const double part = trunc(real);
 
-	if (!(part >= -0x1p63 && part < 0x1p63))
+	if (!(part >= -TWO_63 && part < TWO_63))
 		return false;
 	*ret = (int64_t)part;
 	return true;
