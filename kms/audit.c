@@ -42,7 +42,12 @@ audit_init(struct audit *a, const struct key *kmk)
 	a->chain = secret_alloc(sizeof(*a->chain));
 	if (a->chain == NULL)
 		return ERR_NOMEM;
+	a->head = secret_alloc(sizeof(*a->head));
+	if (a->head == NULL)
+		return ERR_NOMEM;
 	hmac_key_set(a->chain, key, sizeof(key));
+	TRY(hkdf_label(kmk->b, AUDIT_HEAD_LABEL, NULL, 0, key, sizeof(key)));
+	hmac_key_set(a->head, key, sizeof(key));
 	return OK;
 }
 
@@ -53,6 +58,7 @@ audit_release(struct audit *a)
 	buf_release(&a->pending);
 	buf_release(&a->writing);
 	secret_free(a->chain);
+	secret_free(a->head);
 	lock_destroy(&a->l);
 }
 
@@ -96,6 +102,8 @@ texts(const struct call *c, enum err e, struct text t[static AUDIT_NTEXTS])
 		set_key(&t[AUDIT_ARN2], c->target);
 	if (e != OK)
 		set(&t[AUDIT_DETAIL], err_detail(e), AUDIT_TEXT_MAX);
+	if (c->extra != NULL)
+		set(&t[AUDIT_EXTRA], c->extra, AUDIT_TEXT_MAX);
 }
 
 /* Bytes that the context takes in a record; 0 to leave it out, since a context
@@ -149,14 +157,39 @@ pack(uint8_t *p, struct audit_item *item, const struct text *t,
 }
 
 static enum err
-append(struct audit *a, const uint8_t *p, size_t len, size_t *ret_pending)
+append(struct audit *a, const uint8_t *p, const struct audit_item *item,
+    size_t *ret_pending)
 {
 	LOCK_SCOPE(&a->l);
 
-	TRY(buf_put(&a->pending, p, len));
+	TRY(buf_put(&a->pending, p, item->size));
+	if (a->pending.len == item->size)
+		atomic_store(&a->since, item->time);
 	(void)atomic_fetch_add(&a->made, 1);
 	*ret_pending = a->pending.len;
 	return OK;
+}
+
+void
+audit_service_item(
+    const char *event, int64_t time, uint8_t ret[static AUDIT_SERVICE_ITEM])
+{
+	const struct kms_who who = { .user = "ssefs", .agent = "audit" };
+	const struct call c = {
+		.who = &who, .tenant = KMS_TENANT_DEFAULT, .principal_ok = true
+	};
+	struct audit_item item = { .event = event,
+		.time = time,
+		.principal_ok = true,
+		.service = true };
+	struct text t[AUDIT_NTEXTS] = { 0 };
+	size_t size = sizeof(item);
+
+	texts(&c, OK, t);
+	for (size_t i = 0; i < AUDIT_NTEXTS; i++)
+		size += t[i].len;
+	item.size = (uint32_t)size;
+	pack(ret, &item, t, &c);
 }
 
 enum err
@@ -169,6 +202,7 @@ audit_record(struct kms *k, const struct call *c, enum err outcome)
 		.outcome = (uint8_t)outcome,
 		.read_only = c->read_only,
 		.principal_ok = c->principal_ok,
+		.service = c->service,
 		.has_keyname = c->keyname != NULL,
 		.nctx = (uint16_t)(ctx == 0 ? 0 : c->nctx) };
 	uint8_t small[SMALL] UNINIT;
@@ -185,6 +219,6 @@ audit_record(struct kms *k, const struct call *c, enum err outcome)
 			return ERR_NOMEM;
 	}
 	pack(big == NULL ? small : big, &item, t, c);
-	TRY(append(&k->audit, big == NULL ? small : big, size, &pending));
+	TRY(append(&k->audit, big == NULL ? small : big, &item, &pending));
 	return pending > PENDING_FLUSH ? kms_flush(k) : OK;
 }

@@ -128,7 +128,9 @@ put_identity(struct audit_text_out *l, const struct unpacked *u)
 			  memcmp(u->text[AUDIT_USER], "root", 4) == 0;
 
 	LIT(l, "\"eventVersion\":\"1.11\",\"userIdentity\":{\"type\":\"");
-	if (root)
+	if (u->item.service)
+		LIT(l, "AWSService");
+	else if (root)
 		LIT(l, "Root");
 	else
 		LIT(l, "IAMUser");
@@ -148,6 +150,8 @@ put_identity(struct audit_text_out *l, const struct unpacked *u)
 	put_text(l, u, AUDIT_TENANT);
 	LIT(l, "\",\"userName\":\"");
 	put_text(l, u, AUDIT_USER);
+	if (u->item.service)
+		LIT(l, "\",\"invokedBy\":\"kms.amazonaws.com");
 	LIT(l, "\"}");
 }
 
@@ -256,6 +260,25 @@ put_ids(struct audit_text_out *l, uint64_t base, uint64_t n)
 	put(l, text, UUID_STRLEN);
 }
 
+/* What is the same for all records, and what was put together elsewhere. */
+static void
+put_rest(struct audit_text_out *l, const struct unpacked *u)
+{
+
+	if (u->item.service)
+		LIT(l, ",\"eventType\":\"AwsServiceEvent");
+	else
+		LIT(l, ",\"eventType\":\"AwsApiCall");
+	LIT(l, "\",\"managementEvent\":true,\"recipientAccountId\":\"");
+	put_text(l, u, AUDIT_TENANT);
+	LIT(l, "\",\"eventCategory\":\"Management\"");
+	if (u->item.len[AUDIT_EXTRA] == 0)
+		return;
+	LIT(l, ",\"additionalEventData\":{");
+	put_text(l, u, AUDIT_EXTRA);
+	LIT(l, "}");
+}
+
 /* The time as text is made once a second. */
 static void
 put_time(struct audit_text_out *l, int64_t t)
@@ -293,6 +316,10 @@ audit_body(struct audit_text_out *l, const uint8_t *p, const char *region,
 	put(l, u.item.event, strlen(u.item.event));
 	LIT(l, "\",\"awsRegion\":\"");
 	put(l, region, strlen(region));
+	if (u.item.service)
+		LIT(l, "\",\"sourceIPAddress\":\"AWS Internal");
+	else
+		LIT(l, "\",\"sourceIPAddress\":\"127.0.0.1");
 	LIT(l, "\",\"userAgent\":");
 	TRY(put_text_json(l, &u, AUDIT_AGENT));
 	TRY(put_error(l, &u));
@@ -304,5 +331,6 @@ audit_body(struct audit_text_out *l, const uint8_t *p, const char *region,
 	else
 		LIT(l, "\",\"readOnly\":false");
 	put_resources(l, &u);
+	put_rest(l, &u);
 	return OK;
 }

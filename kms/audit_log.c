@@ -1,16 +1,8 @@
 /*
  * The audit log on disk.
  *
- * A line is
- *	{"seq":N,BODY,"mac":"64 hexadecimal digits"}
- * and its mac is HMAC-SHA-256 under the chain key (derived from the keystore
- * master key, label "ssefs audit chain v1") of
- *	 0 32  mac of the line before, zeros for the first
- *	32  8  seq, big-endian
- *	40 32  SHA-256 of {"seq":N,BODY}
- *
- * Order: the lines are written and synced, then the head (seq, size of the
- * log, mac) goes into the keystore.  The write transaction that holds the
+ * Order: the lines are written and synced, then the head (audit_head.c) goes
+ * into the keystore.  The write transaction that holds the
  * head is the lock between processes.  The head's commit need not be synced:
  * after a power failure it is behind a log that is whole, and lines behind
  * the head with an unbroken chain are taken in.
@@ -38,231 +30,11 @@
 #define CHUNK 65536
 #define SEQ_START "{\"seq\":"
 
-enum err
-audit_log_open(struct kms *k, bool make, int *ret_fd)
-{
-	char path[PATH_MAX + 16];
-	struct stat st;
-
-	(void)snprintf(path, sizeof(path), "%s-audit.log", k->path);
-	*ret_fd = sys->open(
-	    path, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (*ret_fd < 0)
-		return err_fail(
-		    err_from_errno(errno), "%s: %s", path, strerror(errno));
-	if (sys->fstat(*ret_fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		(void)sys->close(*ret_fd);
-		*ret_fd = -1;
-		return err_fail(ERR_IO, "%s is not a regular file", path);
-	}
-	return OK;
-}
-
-/* ---- The head ----------------------------------------------------------- */
-
-/*
- * The head in the keystore (48 bytes), integers big-endian:
- *	 0  8  seq of the last line
- *	 8  8  size of the log up to its end
- *	16 32  its mac
- */
-#define HEAD_LEN 48
-
-_Static_assert(8 + 8 + SHA256_LEN == HEAD_LEN, "audit head");
-
-enum err
-audit_head_load(struct kms *k, struct audit_head *ret)
-{
-	sqlite3_stmt *st CLEANUP_STMT = NULL;
-	uint8_t raw[HEAD_LEN];
-	bool row = false;
-
-	TRY(kdb_query(&k->db, &st, "SELECT v FROM meta WHERE k = 'audit'", ""));
-	TRY(kdb_step(&k->db, st, &row));
-	if (!row)
-		return err_fail(ERR_CORRUPT, "keystore: no audit head");
-	TRY(kdb_col_blob(st, 0, raw, sizeof(raw)));
-	ret->seq = get_u64(raw);
-	ret->size = get_u64(raw + 8);
-	memcpy(ret->mac, raw + 16, SHA256_LEN);
-	return OK;
-}
-
-static enum err
-head_store(struct kms *k, const struct audit_head *h)
-{
-	uint8_t raw[HEAD_LEN];
-
-	put_u64(raw, h->seq);
-	put_u64(raw + 8, h->size);
-	memcpy(raw + 16, h->mac, SHA256_LEN);
-	return kdb_run(&k->db, "UPDATE meta SET v = ? WHERE k = 'audit'", "b",
-	    (const void *)raw, sizeof(raw));
-}
-
-/* ---- Lines -------------------------------------------------------------- */
-
-/* The mac of the line after ${h}, whose bytes up to the mac are given. */
-static void
-line_mac(const struct hmac_key *chain, const struct audit_head *h, uint64_t seq,
-    const void *p, size_t len, uint8_t ret[static SHA256_LEN])
-{
-	uint8_t text[SHA256_LEN + 8 + SHA256_LEN];
-	struct sha256_ctx s;
-
-	memcpy(text, h->mac, SHA256_LEN);
-	put_u64(text + SHA256_LEN, seq);
-	sha256_begin(&s);
-	sha256_add(&s, p, len);
-	sha256_add(&s, "}", 1);
-	sha256_end(&s, text + SHA256_LEN + 8);
-	hmac_short(chain, text, sizeof(text), ret);
-}
-
-/* Split {"seq":N,…,"mac":"…"} ; ${ret_body} bytes stand before the mac. */
-static bool
-line_split(const char *line, size_t len, uint64_t *ret_seq,
-    uint8_t ret_mac[static SHA256_LEN], size_t *ret_body)
-{
-	const size_t start = sizeof(SEQ_START) - 1;
-	const size_t tail = AUDIT_MAC_MEMBER + 1;
-	char spelt[2 * SHA256_LEN + 1];
-	size_t i = start;
-	uint64_t seq = 0;
-
-	if (len < start + 2 + tail || memcmp(line, SEQ_START, start) != 0)
-		return false;
-	for (; i < start + 19 && line[i] >= '0' && line[i] <= '9'; i++)
-		seq = seq * 10 + (uint64_t)(line[i] - '0');
-	if (i == start || line[i] != ',' || i > len - tail)
-		return false;
-	*ret_body = len - tail;
-	line += len - tail;
-	*ret_seq = seq;
-	if (memcmp(line, ",\"mac\":\"", 8) != 0 ||
-	    memcmp(line + tail - 2, "\"}", 2) != 0 ||
-	    hex_decode(line + 8, sizeof(spelt) - 1, ret_mac, SHA256_LEN) != OK)
-		return false;
-	/* No mac covers the mac's own digits: they have one spelling. */
-	hex_encode(ret_mac, SHA256_LEN, spelt);
-	return memcmp(line + 8, spelt, sizeof(spelt) - 1) == 0;
-}
-
-bool
-audit_line_check(const struct hmac_key *chain, const char *line, size_t len,
-    struct audit_head *h, const char **what)
-{
-	uint8_t mac[SHA256_LEN], good[SHA256_LEN];
-	uint64_t seq = 0;
-	size_t body = 0;
-
-	if (!line_split(line, len, &seq, mac, &body)) {
-		*what = "it is not an audit record";
-		return false;
-	}
-	if (seq != h->seq + 1) {
-		*what = seq > h->seq ? "a record before it is missing"
-				     : "it is out of order";
-		return false;
-	}
-	line_mac(chain, h, seq, line, body, good);
-	if (secret_cmp(mac, good, SHA256_LEN) != 0) {
-		*what = "it, or the record before it, was changed";
-		return false;
-	}
-	h->seq = seq;
-	h->size += len + 1;
-	memcpy(h->mac, mac, SHA256_LEN);
-	return true;
-}
-
-bool
-audit_line_like(const char *line, size_t len)
-{
-	uint8_t mac[SHA256_LEN];
-	uint64_t seq;
-	size_t body;
-
-	return line_split(line, len, &seq, mac, &body) &&
-	       memchr(line, '\0', len) == NULL;
-}
-
-/* Take ${len} bytes off the front. */
-static void
-drop_front(struct buf *b, size_t len)
-{
-
-	memmove(b->p, b->p + len, b->len - len);
-	b->len -= len;
-}
-
-/* Hand out the whole lines at the start of ${b}; false when cb stopped. */
-static bool
-give_lines(struct buf *b, bool (*cb)(void *arg, const char *line, size_t len),
-    void *arg)
-{
-	size_t from = 0;
-	bool on = true;
-
-	while (on && from < b->len) {
-		const uint8_t *nl = memchr(b->p + from, '\n', b->len - from);
-		const size_t len = nl == NULL ? 0 : (size_t)(nl - b->p) - from;
-
-		if (nl == NULL)
-			break;
-		on = cb(arg, (const char *)b->p + from, len);
-		from += len + 1;
-	}
-	if (from > 0)
-		drop_front(b, from);
-	return on;
-}
-
-/* Drop the rest of a line; false when its end is not here yet. */
-static bool
-skip_rest(struct buf *b)
-{
-	const uint8_t *nl = b->len == 0 ? NULL : memchr(b->p, '\n', b->len);
-
-	if (nl == NULL)
-		b->len = 0;
-	else
-		drop_front(b, (size_t)(nl - b->p) + 1);
-	return nl != NULL;
-}
-
-enum err
-audit_lines(int fd, uint64_t off, uint64_t end,
-    bool (*cb)(void *arg, const char *line, size_t len), void *arg)
-{
-	struct buf b CLEANUP_BUF = { 0 };
-	uint8_t *chunk CLEANUP_FREE = malloc(CHUNK);
-	bool skip = false; /* inside a line whose start was handed out */
-
-	if (chunk == NULL)
-		return ERR_NOMEM;
-	buf_init(&b, AUDIT_LINE_MAX + CHUNK);
-	while (off < end) {
-		const size_t n =
-		    end - off < CHUNK ? (size_t)(end - off) : CHUNK;
-
-		TRY(sys_pread_full(fd, chunk, n, off));
-		off += n;
-		TRY(buf_put(&b, chunk, n));
-		if (skip && !skip_rest(&b))
-			continue;
-		skip = false;
-		if (!give_lines(&b, cb, arg))
-			return OK;
-		if (b.len <= AUDIT_LINE_MAX)
-			continue;
-		if (!cb(arg, (const char *)b.p, b.len))
-			return OK;
-		b.len = 0;
-		skip = true;
-	}
-	return OK;
-}
+/* A checkpoint after so many records, or so long after the last. */
+#define MARK_RECORDS 1000
+#define MARK_SECONDS 60
+/* The longest that a record waits for a flush while nothing else happens. */
+#define FLUSH_SECONDS 5
 
 /* ---- Behind the head ---------------------------------------------------- */
 
@@ -309,40 +81,54 @@ log_size(int fd, uint64_t *ret)
 }
 
 static void
-say_short(const struct kms *k)
+say_short(const struct kms *k, uint64_t n)
 {
+	char path[AUDIT_PATH_MAX];
 
-	log_error("%s-audit.log was removed or cut short; put it back if you "
-		  "can, and run \"ssefs audit verify\"",
-	    k->path);
+	audit_segment_path(k->path, n, path);
+	log_error("%s was removed or cut short; put it back if you can, and "
+		  "run \"ssefs audit verify\"",
+	    path);
 }
 
 /* The log's lines and its name to the disk: before the head says so. */
 static enum err
-log_sync(struct kms *k, int fd)
+log_sync(struct kms *k, int fd, uint64_t n)
 {
 
 	if (sys->fdatasync(fd) != 0)
 		return err_from_errno(errno);
 	/* Also of a log that is there already: whoever made it may have died
 	 * before this. */
-	if (!k->audit.named)
+	if (k->audit.named != n)
 		TRY(sys_sync_parent(k->path));
-	k->audit.named = true;
+	k->audit.named = n;
 	return OK;
+}
+
+static void
+say_forged(const struct kms *k)
+{
+
+	log_error(
+	    "%s: where the audit log ends was changed by somebody without "
+	    "the keystore; run \"ssefs audit verify\"",
+	    k->path);
 }
 
 /* Take in what a crash left behind the head.  Inside the write transaction. */
 static enum err
-recover(struct kms *k, int fd)
+recover(struct kms *k)
 {
 	struct kdb_tx tx CLEANUP_TX = { NULL };
+	int fd CLEANUP_SYSFD = -1;
 	struct audit_head h;
 	uint64_t size, old;
 	bool foreign;
 
 	TRY(kdb_begin(&k->db, &tx));
 	TRY(audit_head_load(k, &h));
+	TRY(audit_log_open(k, h.n, false, &fd));
 	TRY(log_size(fd, &size));
 	if (size <= h.size)
 		return OK;
@@ -351,8 +137,8 @@ recover(struct kms *k, int fd)
 	if (h.size == old)
 		return OK;
 	/* Lines of a process that was killed may not be on the disk yet. */
-	TRY(log_sync(k, fd));
-	TRY(head_store(k, &h));
+	TRY(log_sync(k, fd, h.n));
+	TRY(audit_head_store(k, &h));
 	return kdb_commit(&tx);
 }
 
@@ -362,15 +148,18 @@ audit_recover(struct kms *k)
 	int fd CLEANUP_SYSFD = -1;
 	struct audit_head h;
 	uint64_t size;
-	enum err e = audit_log_open(k, false, &fd);
+	enum err e;
 
+	TRY(audit_head_load(k, &h));
+	if (h.forged != 0)
+		say_forged(k);
+	e = audit_log_open(k, h.n, false, &fd);
 	if (e != OK && e != ERR_NOENT)
 		return e;
 	TRY(log_size(fd, &size));
-	TRY(audit_head_load(k, &h));
 	if (size < h.size)
-		say_short(k);
-	return size > h.size ? recover(k, fd) : OK;
+		say_short(k, h.n);
+	return size > h.size ? recover(k) : OK;
 }
 
 /* The log is shorter than it was: leave a gap of zeros that ends as a line. */
@@ -378,7 +167,7 @@ static enum err
 bridge_gap(struct kms *k, int fd, const struct audit_head *h)
 {
 
-	say_short(k);
+	say_short(k, h->n);
 	return sys_pwrite_full(fd, "\n", 1, h->size - 1);
 }
 
@@ -386,11 +175,13 @@ bridge_gap(struct kms *k, int fd, const struct audit_head *h)
 static enum err
 pass_foreign(struct kms *k, int fd, uint64_t size, struct audit_head *h)
 {
+	char path[AUDIT_PATH_MAX];
 	uint8_t last;
 
-	log_error("%s-audit.log: somebody without the keystore appended to "
-		  "it; run \"ssefs audit verify\"",
-	    k->path);
+	audit_segment_path(k->path, h->n, path);
+	log_error("%s: somebody without the keystore appended to it; run "
+		  "\"ssefs audit verify\"",
+	    path);
 	h->size = size;
 	TRY(sys_pread_full(fd, &last, 1, size - 1));
 	if (last == '\n')
@@ -404,6 +195,7 @@ pass_foreign(struct kms *k, int fd, uint64_t size, struct audit_head *h)
 static enum err
 make_ready(struct kms *k, int fd, struct audit_head *h)
 {
+	char path[AUDIT_PATH_MAX];
 	bool foreign = false;
 	uint64_t size;
 
@@ -417,14 +209,26 @@ make_ready(struct kms *k, int fd, struct audit_head *h)
 		return OK;
 	if (foreign)
 		return pass_foreign(k, fd, size, h);
-	log_warn("%s-audit.log: %llu bytes that were never acknowledged are "
-		 "cut off",
-	    k->path, (unsigned long long)(size - h->size));
+	audit_segment_path(k->path, h->n, path);
+	log_warn("%s: %llu bytes that were never acknowledged are cut off",
+	    path, (unsigned long long)(size - h->size));
 	return sys->ftruncate(fd, (off_t)h->size) == 0 ? OK
 						       : err_from_errno(errno);
 }
 
-/* ---- Flushing ----------------------------------------------------------- */
+enum err
+audit_ready_at(struct kms *k, struct audit_head *h, int *ret_fd)
+{
+	int fd CLEANUP_SYSFD = -1;
+
+	TRY(audit_log_open(k, h->n, true, &fd));
+	TRY(make_ready(k, fd, h));
+	*ret_fd = fd;
+	fd = -1;
+	return OK;
+}
+
+/* ---- Lines ---------------------------------------------------------------- */
 
 /* The decimal digits of ${v}. */
 static char *
@@ -442,86 +246,246 @@ put_number(char *p, uint64_t v)
 	return p;
 }
 
-/* Put the record ${item}, the ${n}th of this open keystore, as the line after
- * ${h} and move ${h} on. */
-static enum err
-make_line(const struct kms *k, const uint8_t *item, uint64_t n,
-    struct audit_head *h, struct audit_text_out *out)
+static void
+begin_line(const struct audit_head *h, struct audit_text_out *out)
 {
-	char *const start = out->p;
-	uint8_t mac[SHA256_LEN];
 
 	memcpy(out->p, SEQ_START, sizeof(SEQ_START) - 1);
 	out->p = put_number(out->p + sizeof(SEQ_START) - 1, h->seq + 1);
 	*out->p++ = ',';
-	TRY(audit_body(out, item, k->region, k->audit.id_base, n));
-	line_mac(k->audit.chain, h, h->seq + 1, start, (size_t)(out->p - start),
-	    mac);
+}
+
+/* Put the mac of the line that began at ${start} and move ${h} on over it. */
+static void
+end_line(const struct kms *k, char *start, struct audit_head *h,
+    struct audit_text_out *out)
+{
+	struct audit_split s = { .seq = h->seq + 1 };
+
+	/* The brace is what closes the object without the mac. */
+	*out->p = '}';
+	sha256(start, (size_t)(out->p - start) + 1, s.sum);
+	audit_line_mac(k->audit.chain, h, s.seq, s.sum, s.mac);
 	memcpy(out->p, ",\"mac\":\"", 8);
-	hex_encode(mac, sizeof(mac), out->p + 8);
+	hex_encode(s.mac, sizeof(s.mac), out->p + 8);
 	memcpy(out->p + AUDIT_MAC_MEMBER - 1, "\"}\n", 3);
 	out->p += AUDIT_MAC_MEMBER + 2;
-	h->seq++;
-	h->size += (uint64_t)(out->p - start);
-	memcpy(h->mac, mac, SHA256_LEN);
+	audit_head_pass(h, &s, (size_t)(out->p - start) - 1);
+}
+
+/* Put the record ${item}, the ${n}th of this open keystore, as the line after
+ * ${h} and move ${h} on. */
+static enum err
+put_line(const struct kms *k, const uint8_t *item, uint64_t n,
+    struct audit_head *h, struct audit_text_out *out)
+{
+	char *const start = out->p;
+
+	begin_line(h, out);
+	TRY(audit_body(out, item, k->region, k->audit.id_base, n));
+	end_line(k, start, h, out);
+	return OK;
+}
+
+static void
+put_text(struct audit_text_out *out, const char *s, size_t len)
+{
+
+	memcpy(out->p, s, len);
+	out->p += len;
+}
+
+#define LIT(out, s) put_text((out), (s), sizeof(s) - 1)
+
+/* Put a checkpoint as the line after ${h} and move ${h} on. */
+static enum err
+put_mark(struct kms *k, struct audit_head *h, const struct audit_key *next,
+    struct audit_text_out *out)
+{
+	struct key *seed CLEANUP_KEY = key_new();
+	struct audit_mark m = { .seq = h->seq + 1,
+		.from = h->from,
+		.n = h->n,
+		.time = clock_wall().tv_sec,
+		.has_next = next != NULL };
+	uint8_t item[AUDIT_SERVICE_ITEM], sig[SIGN_SIGNATURE];
+	char *const start = out->p;
+	char text[AUDIT_MARK_MAX];
+	struct audit_key key;
+	size_t len;
+
+	if (seed == NULL)
+		return ERR_NOMEM;
+	TRY(audit_key_load(k, h->n, &key, seed));
+	memcpy(m.uuid, k->uuid, UUID_LEN);
+	memcpy(m.mac, h->mac, SHA256_LEN);
+	memcpy(m.link, h->link, SHA256_LEN);
+	if (next != NULL)
+		memcpy(m.next, next->public, SIGN_PUBLIC);
+	len = audit_mark_print(&m, text);
+	TRY(sign_make(seed->b, text, len, sig));
+	begin_line(h, out);
+	audit_service_item("AuditCheckpoint", m.time, item);
+	/* Of ids a keystore has as many as it makes records: these count down. */
+	TRY(audit_body(
+	    out, item, k->region, k->audit.id_base, ~k->audit.marks++));
+	LIT(out, AUDIT_MARK_OPEN);
+	put_text(out, text, len);
+	LIT(out, AUDIT_MARK_MID);
+	hex_encode(sig, sizeof(sig), out->p);
+	out->p += 2 * sizeof(sig);
+	LIT(out, AUDIT_MARK_CLOSE);
+	end_line(k, start, h, out);
+	h->marked = h->seq;
+	h->marked_at = m.time;
+	return OK;
+}
+
+/* The same, or none: records come before signatures. */
+static enum err
+try_mark(struct kms *k, struct audit_head *h, struct audit_text_out *out)
+{
+	char *const start = out->p;
+	const enum err e = put_mark(k, h, NULL, out);
+
+	if (e == OK || e == ERR_NOMEM)
+		return e;
+	out->p = start;
+	h->marked_at = clock_wall().tv_sec;
+	log_error(
+	    "%s: the audit log cannot be signed: %s", k->path, err_detail(e));
+	return OK;
+}
+
+enum err
+audit_mark_write(
+    struct kms *k, int fd, struct audit_head *h, const struct audit_key *next)
+{
+	char *text CLEANUP_FREE = malloc(AUDIT_LINE_MAX);
+	struct audit_text_out out = { .p = text };
+	const uint64_t off = h->size;
+
+	if (text == NULL)
+		return ERR_NOMEM;
+	out.end = text + AUDIT_LINE_MAX;
+	TRY(put_mark(k, h, next, &out));
+	TRY(sys_pwrite_full(fd, text, (size_t)(out.p - text), off));
+	return log_sync(k, fd, h->n);
+}
+
+/* ---- Flushing ------------------------------------------------------------- */
+
+static bool
+mark_due(const struct audit_head *h)
+{
+
+	return h->seq - h->marked >= MARK_RECORDS ||
+	       clock_wall_s() - h->marked_at >= MARK_SECONDS;
+}
+
+/* A write in parts of CHUNK bytes or so. */
+struct writer {
+	int fd;
+	char *text;
+	uint64_t off;
+	struct audit_text_out out;
+};
+
+static enum err
+writer_put(struct writer *w)
+{
+	const size_t len = (size_t)(w->out.p - w->text);
+
+	TRY(sys_pwrite_full(w->fd, w->text, len, w->off));
+	w->off += len;
+	w->out.p = w->text;
 	return OK;
 }
 
 /* Write the records that are in hand behind ${h} and move ${h} on. */
 static enum err
-write_lines(const struct kms *k, int fd, struct audit_head *h)
+write_lines(struct kms *k, int fd, struct audit_head *h)
 {
 	const struct buf *in = &k->audit.writing;
-	char *text CLEANUP_FREE = malloc(CHUNK + AUDIT_LINE_MAX);
-	struct audit_text_out out = { .p = text };
-	uint64_t off = h->size, n = atomic_load(&k->audit.durable);
-	size_t from = 0, len;
+	char *text CLEANUP_FREE = malloc(CHUNK + 2 * AUDIT_LINE_MAX);
+	struct writer w = { .fd = fd, .text = text, .off = h->size };
+	uint64_t n = atomic_load(&k->audit.durable);
 
 	if (text == NULL)
 		return ERR_NOMEM;
-	out.end = text + CHUNK + AUDIT_LINE_MAX;
-	while (from < in->len) {
+	w.out.p = text;
+	w.out.end = text + CHUNK + 2 * AUDIT_LINE_MAX;
+	/* A segment is checked from its first line on, and what an older
+	 * program wrote is told from what is signed. */
+	if ((h->size == 0 && h->n > 1) || (h->seq > 0 && h->seq < h->from))
+		TRY(try_mark(k, h, &w.out));
+	for (size_t from = 0, len; from < in->len; from += len) {
 		len = audit_item_size(in->p + from, in->len - from);
 		if (len == 0)
 			return ERR_INTERNAL;
-		TRY(make_line(k, in->p + from, n++, h, &out));
-		from += len;
-		if (out.p < text + CHUNK && from < in->len)
-			continue;
-		len = (size_t)(out.p - text);
-		TRY(sys_pwrite_full(fd, text, len, off));
-		off += len;
-		out.p = text;
+		TRY(put_line(k, in->p + from, n++, h, &w.out));
+		if (mark_due(h))
+			TRY(try_mark(k, h, &w.out));
+		if (w.out.p >= text + CHUNK)
+			TRY(writer_put(&w));
 	}
-	return OK;
+	return writer_put(&w);
 }
 
 static enum err
-write_out(struct kms *k)
+write_out(struct kms *k, uint64_t *ret_size)
 {
 	int fd CLEANUP_SYSFD = -1;
 	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 
-	TRY(audit_log_open(k, true, &fd));
 	TRY(kdb_begin(&k->db, &tx));
 	TRY(audit_head_load(k, &h));
-	TRY(make_ready(k, fd, &h));
+	TRY(audit_ready_at(k, &h, &fd));
 	k->audit.torn = true;
 	TRY(write_lines(k, fd, &h));
-	TRY(log_sync(k, fd));
-	TRY(head_store(k, &h));
+	TRY(log_sync(k, fd, h.n));
+	TRY(audit_head_store(k, &h));
 	TRY(kdb_commit(&tx));
 	k->audit.torn = false;
+	k->audit.unsigned_own = h.marked != h.seq;
+	*ret_size = h.size;
 	return OK;
+}
+
+/* Fast: the log is synced, the keystore behind it need not be. */
+static enum err
+quickly(
+    struct kms *k, enum err (*fn)(struct kms *k, uint64_t *ret), uint64_t *ret)
+{
+	enum err e;
+
+	TRY(kdb_settle(&k->db));
+	TRY(kdb_exec(&k->db, "PRAGMA synchronous=NORMAL"));
+	e = fn(k, ret);
+	TRY(kdb_exec(&k->db, "PRAGMA synchronous=FULL"));
+	return e;
+}
+
+/* What is not begun now is begun with the next flush. */
+static void
+grow(struct kms *k)
+{
+	enum err e = audit_segment_end(k, atomic_load(&k->audit.segment));
+
+	if (e == OK)
+		e = audit_retain(k);
+	if (e != OK)
+		log_warn("%s: the audit log could not be rotated: %s", k->path,
+		    err_detail(e));
 }
 
 enum err
 audit_flush(struct kms *k)
 {
 	struct audit *a = &k->audit;
+	uint64_t size = 0;
 	struct buf swap;
-	enum err e;
 
 	lock_assert_held(RANK_KMS);
 	if (a->writing.len == 0) {
@@ -530,17 +494,93 @@ audit_flush(struct kms *k)
 		a->writing = a->pending;
 		a->pending = swap;
 		a->writing_made = atomic_load(&a->made);
+		atomic_store(&a->since, 0);
 		lock_drop(&a->l);
 	}
 	if (a->writing.len == 0)
 		return OK;
-	TRY(kdb_settle(&k->db));
-	TRY(kdb_exec(&k->db, "PRAGMA synchronous=NORMAL"));
-	e = write_out(k);
-	if (e == OK) {
-		a->writing.len = 0;
-		atomic_store(&a->durable, a->writing_made);
-	}
-	TRY(kdb_exec(&k->db, "PRAGMA synchronous=FULL"));
-	return e;
+	TRY(quickly(k, write_out, &size));
+	a->writing.len = 0;
+	atomic_store(&a->durable, a->writing_made);
+	if (size >= atomic_load(&a->segment))
+		grow(k);
+	return OK;
+}
+
+static enum err
+mark_out(struct kms *k, struct kdb_tx *tx, struct audit_head *h)
+{
+	int fd CLEANUP_SYSFD = -1;
+
+	TRY(audit_ready_at(k, h, &fd));
+	k->audit.torn = true;
+	TRY(audit_mark_write(k, fd, h, NULL));
+	TRY(audit_head_store(k, h));
+	TRY(kdb_commit(tx));
+	k->audit.torn = false;
+	return OK;
+}
+
+/* A checkpoint, if there is a line behind the last. */
+static enum err
+sign_out(struct kms *k, uint64_t *ret_size UNUSED)
+{
+	struct kdb_tx tx CLEANUP_TX = { NULL };
+	struct audit_head h;
+
+	TRY(kdb_begin(&k->db, &tx));
+	TRY(audit_head_load(k, &h));
+	return h.marked == h.seq ? OK : mark_out(k, &tx, &h);
+}
+
+enum err
+audit_sign(struct kms *k)
+{
+
+	/* What could not be written comes first. */
+	if (!k->audit.unsigned_own || k->audit.writing.len > 0)
+		return OK;
+	TRY(quickly(k, sign_out, NULL));
+	k->audit.unsigned_own = false;
+	return OK;
+}
+
+static enum err
+start_out(struct kms *k, uint64_t *ret_size UNUSED)
+{
+	struct kdb_tx tx CLEANUP_TX = { NULL };
+	struct audit_head h;
+
+	TRY(kdb_begin(&k->db, &tx));
+	TRY(audit_head_load(k, &h));
+	return h.size != 0 ? OK : mark_out(k, &tx, &h);
+}
+
+enum err
+audit_start(struct kms *k)
+{
+
+	return quickly(k, start_out, NULL);
+}
+
+void
+audit_tick(struct kms *k)
+{
+	const int64_t since = atomic_load(&k->audit.since);
+	const int64_t now = clock_wall_s();
+	struct audit_head h;
+	enum err e = OK;
+
+	/* A failure is told by the flush, and refuses data keys. */
+	if (since != 0 && now - since >= FLUSH_SECONDS && kms_flush(k) != OK)
+		return;
+	LOCK_SCOPE(&k->conn);
+	if (!k->audit.unsigned_own)
+		return;
+	e = audit_head_load(k, &h);
+	if (e == OK && now - h.marked_at >= MARK_SECONDS)
+		e = audit_sign(k);
+	if (e != OK)
+		log_warn("%s: the audit log could not be signed: %s", k->path,
+		    err_detail(e));
 }

@@ -4,15 +4,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/base/log.h"
 
 #include "kms/audit.h"
+#include "kms/audit_check.h"
 #include "kms/audit_log.h"
 #include "kms/kms_internal.h"
 #include "kms/sysfd.h"
 
 #define NO_LOG "it is missing: there is no log"
+#define IDLE_NS 200000000
 
 static enum err
 head_now(struct kms *k, struct audit_head *ret)
@@ -22,11 +25,15 @@ head_now(struct kms *k, struct audit_head *ret)
 	return audit_head_load(k, ret);
 }
 
+/* ---- Showing ------------------------------------------------------------------ */
+
 struct show {
 	uint64_t skip;
 	uint64_t odd; /* lines that are no records */
+	uint64_t end; /* bytes of the segment that were handed out */
 	bool (*cb)(void *arg, const char *line, size_t len);
 	void *arg;
+	bool stop;
 };
 
 static bool
@@ -34,6 +41,7 @@ show_line(void *arg, const char *line, size_t len)
 {
 	struct show *s = arg;
 
+	s->end += len + 1;
 	if (!audit_line_like(line, len)) {
 		s->odd++;
 		return true;
@@ -42,137 +50,260 @@ show_line(void *arg, const char *line, size_t len)
 		s->skip--;
 		return true;
 	}
-	return s->cb(s->arg, line, len);
+	s->stop = !s->cb(s->arg, line, len);
+	return !s->stop;
+}
+
+/* What is in segment ${n} behind ${s->end}. */
+static enum err
+show_segment(struct kms *k, uint64_t n, struct show *s)
+{
+	int fd CLEANUP_SYSFD = -1;
+	struct stat st;
+
+	TRY(audit_log_open(k, n, false, &fd));
+	if (sys->fstat(fd, &st) != 0)
+		return err_from_errno(errno);
+	return audit_lines(fd, s->end, (uint64_t)st.st_size, show_line, s);
+}
+
+/* All segments from ${*n} on, which is moved to the last. */
+static enum err
+show_from(struct kms *k, uint64_t *n, struct show *s)
+{
+	struct audit_head h;
+	enum err e;
+
+	TRY(head_now(k, &h));
+	for (;;) {
+		e = show_segment(k, *n, s);
+		/* The last one may have no line yet. */
+		if (e == ERR_NOENT && *n == h.n && h.size == 0)
+			return OK;
+		if (e == ERR_NOENT && h.oldest == h.n)
+			return err_fail(e, "%s", NO_LOG);
+		if (e == ERR_NOENT && *n >= h.oldest)
+			log_warn("segment %llu of the audit log is missing; "
+				 "run \"ssefs audit verify\"",
+			    (unsigned long long)*n);
+		else if (e != ERR_NOENT)
+			TRY(e);
+		if (*n >= h.n || s->stop)
+			return OK;
+		++*n;
+		s->end = 0;
+	}
+}
+
+static void
+tell_odd(const struct kms *k, const struct show *s)
+{
+
+	if (s->odd > 0)
+		log_warn("%s-audit.log: %llu lines that are no records are "
+			 "left out; run \"ssefs audit verify\"",
+		    k->path, (unsigned long long)s->odd);
 }
 
 enum err
 audit_show(struct kms *k, uint64_t skip,
     bool (*cb)(void *arg, const char *line, size_t len), void *arg)
 {
-	int fd CLEANUP_SYSFD = -1;
-	struct show s = { skip, 0, cb, arg };
+	struct show s = { .skip = skip, .cb = cb, .arg = arg };
 	struct audit_head h;
-	struct stat st;
-	enum err e;
 
 	TRY(kms_flush(k));
-	e = audit_log_open(k, false, &fd);
-	if (e == ERR_NOENT) {
-		TRY(head_now(k, &h));
-		return h.seq == 0 ? OK : err_fail(e, "%s", NO_LOG);
-	}
-	TRY(e);
-	if (sys->fstat(fd, &st) != 0)
-		return err_from_errno(errno);
-	TRY(audit_lines(fd, 0, (uint64_t)st.st_size, show_line, &s));
-	if (s.odd > 0)
-		log_warn("%s-audit.log: %llu lines that are no records are "
-			 "left out; run \"ssefs audit verify\"",
-		    k->path, (unsigned long long)s.odd);
+	TRY(head_now(k, &h));
+	TRY(show_from(k, &h.oldest, &s));
+	tell_odd(k, &s);
 	return OK;
 }
 
+enum err
+audit_follow(struct kms *k, uint64_t skip,
+    bool (*cb)(void *arg, const char *line, size_t len),
+    bool (*idle)(void *arg), void *arg)
+{
+	const struct timespec ts = { .tv_nsec = IDLE_NS };
+	struct show s = { .skip = skip, .cb = cb, .arg = arg };
+	struct audit_head h;
+	uint64_t n;
+
+	TRY(kms_flush(k));
+	TRY(head_now(k, &h));
+	n = h.oldest;
+	while (!s.stop) {
+		TRY(show_from(k, &n, &s));
+		if (s.stop || !idle(arg))
+			break;
+		(void)nanosleep(&ts, NULL);
+	}
+	tell_odd(k, &s);
+	return OK;
+}
+
+/* ---- Verifying ------------------------------------------------------------------ */
+
 struct verify {
 	struct kms *k;
-	struct audit_head h;    /* verified up to here */
+	struct audit_check c;
 	struct audit_head last; /* as the keystore says */
-	struct audit_verdict *v;
+	uint64_t n, off;        /* read so far: segment, and bytes of it */
+	bool locked;            /* conn is held */
 };
 
-static void
-bad(struct audit_verdict *v, uint64_t seq, const char *what)
+static enum err
+key_of(void *arg, uint64_t n, uint8_t ret[static SIGN_PUBLIC])
 {
+	struct verify *y = arg;
+	struct audit_key key;
+	enum err e;
 
-	v->bad_seq = seq;
-	(void)snprintf(v->what, sizeof(v->what), "%s", what);
+	if (!y->locked)
+		lock_take(&y->k->conn);
+	e = audit_key_load(y->k, n, &key, NULL);
+	if (!y->locked)
+		lock_drop(&y->k->conn);
+	TRY(e);
+	memcpy(ret, key.public, SIGN_PUBLIC);
+	return OK;
 }
 
 static bool
 verify_line(void *arg, const char *line, size_t len)
 {
 	struct verify *y = arg;
-	const char *what = "";
 
-	if (!audit_line_check(y->k->audit.chain, line, len, &y->h, &what)) {
-		bad(y->v, y->h.seq + 1, what);
-		return false;
-	}
-	if (y->h.seq == y->last.seq &&
-	    secret_cmp(y->h.mac, y->last.mac, SHA256_LEN) != 0) {
-		bad(y->v, y->h.seq, "it is not the one the keystore knows");
-		return false;
-	}
-	y->v->records++;
+	audit_check_line(&y->c, line, len);
 	return true;
 }
 
-/* Verify what stands in the log between ${y->h} and ${y->last}. */
 static enum err
-verify_to(struct verify *y, int fd)
+verify_segment(struct verify *y, uint64_t n)
 {
+	int fd CLEANUP_SYSFD = -1;
+	char path[AUDIT_PATH_MAX];
 	struct stat st;
 	uint64_t end;
+	enum err e;
 
+	audit_segment_path(y->k->path, n, path);
+	y->c.file = path;
+	e = audit_log_open(y->k, n, false, &fd);
+	if (e == ERR_NOENT && n == y->last.n && y->last.size == 0)
+		return OK;
+	if (e == ERR_NOENT) {
+		audit_check_bad(&y->c, y->c.h.seq + 1,
+		    n == 1 && y->last.n == 1
+			? NO_LOG
+			: "it is missing: there is no such file");
+		return OK;
+	}
+	TRY(e);
+	y->c.v->segments += y->off == 0 ? 1 : 0;
 	if (sys->fstat(fd, &st) != 0)
 		return err_from_errno(errno);
-	end = (uint64_t)st.st_size < y->last.size ? (uint64_t)st.st_size
-						  : y->last.size;
-	TRY(audit_lines(fd, y->h.size, end, verify_line, y));
-	if (y->v->bad_seq == 0 && y->h.seq < y->last.seq)
-		bad(y->v, y->h.seq + 1,
+	end = (uint64_t)st.st_size;
+	if (n == y->last.n && y->last.size < end)
+		end = y->last.size;
+	return audit_lines(fd, y->off, end, verify_line, y);
+}
+
+/* Is what was read what the keystore knows? */
+static void
+verify_head(struct verify *y)
+{
+	const struct audit_head *h = &y->c.h, *last = &y->last;
+
+	if (last->forged >= (y->c.begun ? y->c.v->first : 1))
+		audit_check_bad(&y->c, last->forged,
+		    "where the log ended before it was changed in the "
+		    "keystore by somebody without its key");
+	if (h->seq < last->seq)
+		audit_check_bad(&y->c, h->seq + 1,
 		    "it is missing: the log ends before it or is damaged "
 		    "there");
+	else if (h->seq > last->seq ||
+		 secret_cmp(h->mac, last->mac, SHA256_LEN) != 0)
+		audit_check_bad(
+		    &y->c, h->seq, "it is not the one the keystore knows");
+}
+
+/* From where it stands to ${y->last}. */
+static enum err
+verify_to(struct verify *y)
+{
+
+	for (; y->n < y->last.n; y->n++, y->off = 0)
+		TRY(verify_segment(y, y->n));
+	TRY(verify_segment(y, y->n));
+	y->off = y->last.size;
 	return OK;
 }
 
-/* The rest, with all other writers locked out, to the last byte. */
+/* Behind the head: lines whose process was killed, or somebody else's.  A torn
+ * line was never acknowledged and counts for nothing. */
 static enum err
-verify_end(struct verify *y, int fd)
+verify_tail(struct verify *y)
 {
-	LOCK_SCOPE(&y->k->conn);
-	struct kdb_tx tx CLEANUP_TX = { NULL };
+	int fd CLEANUP_SYSFD = -1;
+	const uint64_t before = y->c.h.seq;
+	char path[AUDIT_PATH_MAX];
 	bool foreign = false;
-	uint64_t before;
 	struct stat st;
+	enum err e = audit_log_open(y->k, y->n, false, &fd);
 
-	TRY(kdb_begin(&y->k->db, &tx));
-	TRY(audit_head_load(y->k, &y->last));
-	TRY(verify_to(y, fd));
-	if (y->v->bad_seq != 0)
+	if (e == ERR_NOENT)
 		return OK;
+	TRY(e);
 	if (sys->fstat(fd, &st) != 0)
 		return err_from_errno(errno);
-	/* A torn line was never acknowledged and counts for nothing. */
-	before = y->h.seq;
-	TRY(audit_take_in(y->k, fd, (uint64_t)st.st_size, &y->h, &foreign));
-	y->v->records += y->h.seq - before;
+	y->c.h.size = y->last.size;
+	TRY(audit_take_in(y->k, fd, (uint64_t)st.st_size, &y->c.h, &foreign));
+	y->c.v->records += y->c.h.seq - before;
+	audit_segment_path(y->k->path, y->n, path);
+	y->c.file = path;
 	if (foreign)
-		bad(y->v, y->h.seq + 1,
+		audit_check_bad(&y->c, y->c.h.seq + 1,
 		    "it was appended by somebody without the keystore");
 	return OK;
 }
 
-enum err
-audit_verify(struct kms *k, struct audit_verdict *ret)
+/* What others added meanwhile, with all of them locked out. */
+static enum err
+verify_end(struct verify *y)
 {
-	int fd CLEANUP_SYSFD = -1;
-	struct verify y = { .k = k, .v = ret };
-	enum err e;
+	LOCK_SCOPE(&y->k->conn);
+	struct kdb_tx tx CLEANUP_TX = { NULL };
+
+	y->locked = true;
+	TRY(kdb_begin(&y->k->db, &tx));
+	TRY(audit_head_load(y->k, &y->last));
+	TRY(verify_to(y));
+	verify_head(y);
+	return y->c.v->bad == 0 ? verify_tail(y) : OK;
+}
+
+enum err
+audit_verify(
+    struct kms *k, audit_bad_fn *bad, void *arg, struct audit_verdict *ret)
+{
+	struct verify y = { .k = k };
 
 	memset(ret, 0, sizeof(*ret));
+	y.c = (struct audit_check){ .chain = k->audit.chain,
+		.uuid = k->uuid,
+		.key = key_of,
+		.key_arg = &y,
+		.bad = bad,
+		.arg = arg,
+		.v = ret };
 	TRY(kms_flush(k));
-	e = audit_log_open(k, false, &fd);
-	if (e != OK && e != ERR_NOENT)
-		return e;
 	TRY(head_now(k, &y.last));
-	if (e == ERR_NOENT) {
-		if (y.last.seq > 0)
-			bad(ret, 1, NO_LOG);
-		return OK;
-	}
-	/* The long part without stopping others, then what they added. */
-	TRY(verify_to(&y, fd));
-	if (ret->bad_seq == 0)
-		TRY(verify_end(&y, fd));
+	y.n = y.last.oldest;
+	y.c.h.from = y.last.from;
+	TRY(verify_to(&y));
+	TRY(verify_end(&y));
+	audit_check_end(&y.c);
 	return OK;
 }

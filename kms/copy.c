@@ -62,11 +62,13 @@ make(const char *path, int *ret)
 }
 
 static enum err
-copy_db(const char *from, const char *to, const char *vfs)
+copy_db(const char *from, const char *to, const char *vfs, uint64_t *ret_oldest,
+    uint64_t *ret_last)
 {
 	sqlite3 *a CLEANUP(conn_cleanup) = NULL;
 	sqlite3 *b CLEANUP(conn_cleanup) = NULL;
 	sqlite3_backup *job;
+	struct db copy;
 	int rc;
 
 	rc = sqlite3_open_v2(
@@ -95,7 +97,10 @@ copy_db(const char *from, const char *to, const char *vfs)
 		(void)sqlite3_sleep(100);
 	}
 	(void)sqlite3_backup_finish(job);
-	return rc == SQLITE_DONE ? OK : fail_sql(from, rc);
+	if (rc != SQLITE_DONE)
+		return fail_sql(from, rc);
+	copy.h = b;
+	return audit_head_span(&copy, ret_oldest, ret_last);
 }
 
 static enum err
@@ -122,22 +127,33 @@ copy_file(const char *from, int to)
 	return OK;
 }
 
-enum err
-kms_copy(const char *path, const char *to)
+static enum err
+copy_segment(const char *path, const char *to, uint64_t n)
 {
-	char from_log[PATH_MAX + 16], to_log[PATH_MAX + 16];
-	int db CLEANUP(fd_cleanup) = -1;
+	char from_log[AUDIT_PATH_MAX], to_log[AUDIT_PATH_MAX];
 	int log CLEANUP(fd_cleanup) = -1;
 
-	if (strlen(path) >= PATH_MAX || strlen(to) >= PATH_MAX)
-		return ERR_NAMETOOLONG;
-	(void)snprintf(from_log, sizeof(from_log), "%s-audit.log", path);
-	(void)snprintf(to_log, sizeof(to_log), "%s-audit.log", to);
-	TRY(make(to, &db));
-	TRY(copy_db(path, to, kms_vfs()));
-	if (sys->fdatasync(db) != 0)
-		return fail(to);
+	audit_segment_path(path, n, from_log);
+	audit_segment_path(to, n, to_log);
 	TRY(make(to_log, &log));
 	TRY(copy_file(from_log, log));
 	return sys->fdatasync(log) != 0 ? fail(to_log) : OK;
+}
+
+enum err
+kms_copy(const char *path, const char *to)
+{
+	int db CLEANUP(fd_cleanup) = -1;
+	uint64_t n = 1, last = 1;
+
+	if (strlen(path) >= PATH_MAX || strlen(to) >= PATH_MAX)
+		return ERR_NAMETOOLONG;
+	TRY(make(to, &db));
+	TRY(copy_db(path, to, kms_vfs(), &n, &last));
+	if (sys->fdatasync(db) != 0)
+		return fail(to);
+	/* As the copy says: a segment that was begun since is not its own. */
+	for (; n <= last; n++)
+		TRY(copy_segment(path, to, n));
+	return OK;
 }

@@ -118,6 +118,14 @@ records_flush(struct kms *k)
 	return e == OK || e == ERR_NOSPC ? e : ERR_IO;
 }
 
+static enum err
+records_sign(struct kms *k)
+{
+	LOCK_SCOPE(&k->conn);
+
+	return audit_sign(k);
+}
+
 enum err
 kms_flush(struct kms *k)
 {
@@ -146,6 +154,8 @@ kms_close(struct kms *k)
 		(void)pthread_join(k->watcher, NULL);
 	}
 	e = records_flush(k);
+	if (e == OK)
+		e = records_sign(k);
 	if (e == OK)
 		e = kms_counters(k);
 	if (e != OK)

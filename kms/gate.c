@@ -231,7 +231,8 @@ gate_run(struct kms *k, struct call *c, gate_fn *op)
 	if (c->target != NULL)
 		secret_wipe(&c->target->mat, sizeof(c->target->mat));
 	logged = audit_record(k, c, e);
-	if (logged == OK && e == OK && !c->read_only)
+	if (logged == OK &&
+	    ((e == OK && !c->read_only) || audit_is_sync(&k->audit)))
 		logged = kms_flush(k);
 	return e == OK ? logged : e;
 }

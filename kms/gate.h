@@ -42,6 +42,9 @@ struct call {
 	const struct policy_fact *facts;
 	size_t nfacts;
 	void *arg; /* the provider's */
+	bool service;      /* nobody called: ssefs did it by itself */
+	const char *extra; /* additionalEventData of the record: the inside of
+			      a JSON object, AUDIT_TEXT_MAX bytes; or NULL */
 	/* Filled in by the gate. */
 	const char *tenant;
 	bool principal_ok;

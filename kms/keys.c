@@ -82,7 +82,8 @@ keys_record(struct kms *k, const struct kms_who *who, const char *event,
 		.event = event,
 		.tenant =
 		    who->tenant == NULL ? KMS_TENANT_DEFAULT : who->tenant,
-		.principal_ok = true };
+		.principal_ok = true,
+		.service = strcmp(who->agent, "timer") == 0 };
 
 	name_arn(k->region, tenant, uuid, c.key.arn);
 	(void)snprintf(c.key.tenant, sizeof(c.key.tenant), "%s", tenant);

@@ -3,8 +3,9 @@
  *
  * The keystore is one SQLite database (WAL).  Tables:
  *	meta      k, v: format, region, uuid, epoch (changes so far), audit
- *	          (head of the audit log, see audit_log.c), window_min,
- *	          window_max, window (see life.c; absent: the defaults)
+ *	          (head of the audit log, see audit_head.c), audit_…
+ *	          (its settings), window_min, window_max, window (see life.c);
+ *	          absent: the defaults
  *	slots     ways to the keystore master key (see slot.c)
  *	keys      one row per master key: who owns it and its state
  *	versions  its material, sealed (see table.c)
@@ -12,9 +13,11 @@
  *	tags      names and values, per key
  *	grants    rights on one key, given by its users
  *	providers where material is that is not in versions
+ *	audit_segments
+ *	          files of the audit log, and the keys that sign in them
  *	tenants, users, access_keys, user_roles, policies, attachments
  *	          who may ask, and the policies attached to them
- * Beside it stand KEYSTORE-audit.log, KEYSTORE-epoch and KEYSTORE-reserve.
+ * Beside it stand KEYSTORE-audit.log and KEYSTORE-audit.log.N, KEYSTORE-epoch and KEYSTORE-reserve.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +93,7 @@ fill(struct db *db, bool sealing, const struct kms_root *root,
 {
 	struct key *kmk CLEANUP_KEY = key_new();
 	struct slot *s CLEANUP_FREE = calloc(1, sizeof(*s));
-	uint8_t uuid[UUID_LEN], head[48] = { 0 };
+	uint8_t uuid[UUID_LEN];
 	struct kdb_tx tx CLEANUP_TX = { NULL };
 
 	if (kmk == NULL || s == NULL)
@@ -103,10 +106,10 @@ fill(struct db *db, bool sealing, const struct kms_root *root,
 	TRY(kdb_exec(db, schema));
 	TRY(kdb_run(db,
 	    "INSERT INTO meta(k, v) VALUES('format', ?), ('region', ?), "
-	    "('uuid', ?), ('epoch', 0), ('audit', ?)",
-	    "itbb", (int64_t)(sealing ? FORMAT_SEALING : FORMAT), region,
-	    (const void *)uuid, sizeof(uuid), (const void *)head,
-	    sizeof(head)));
+	    "('uuid', ?), ('epoch', 0)",
+	    "itb", (int64_t)(sealing ? FORMAT_SEALING : FORMAT), region,
+	    (const void *)uuid, sizeof(uuid)));
+	TRY(audit_head_make(db, kmk, uuid, NULL, clock_wall().tv_sec));
 	TRY(slot_insert(db, s));
 	return kdb_commit(&tx);
 }
@@ -268,6 +271,7 @@ upgrade(struct kms *k)
 	if (v < 3)
 		TRY(kdb_exec(&k->db, SCHEMA_3));
 	TRY(kdb_exec(&k->db, SCHEMA_5));
+	TRY(audit_upgrade(k));
 	TRY(kdb_run(
 	    &k->db, "UPDATE meta SET v = ? WHERE k = 'format'", "i", now));
 	return kdb_commit(&tx);
@@ -451,7 +455,9 @@ reload(struct kms *k)
 	lock_take(&k->conn);
 	/* Read before the rows: a change in between is seen next time. */
 	epoch = epoch_get(k->epoch);
-	e = table_load(&k->db, k->region, people, &t);
+	e = audit_settings_load(k);
+	if (e == OK)
+		e = table_load(&k->db, k->region, people, &t);
 	if (e == OK) {
 		t->serial = ++k->tab_serial;
 		t->epoch = epoch;

@@ -35,6 +35,7 @@ timer(struct kms *k, uint64_t *last)
 	if (now - *last < TICK_MS * UINT64_C(1000000))
 		return;
 	*last = now;
+	audit_tick(k);
 	e = kms_timer(k);
 	if (e != OK && !k->timer_failed)
 		log_warn("%s: %s", k->path, err_detail(e));

@@ -54,6 +54,18 @@ tick(void *arg, uint64_t bytes)
 	    v->r->bytes > v->total ? v->r->bytes : v->total));
 }
 
+static enum err
+log_sum(struct verify *v, uint64_t *ret_size, uint8_t ret[static SHA256_LEN])
+{
+	struct backup_log l = { .tick = tick, .arg = v };
+	char dir[BACKUP_PATH];
+
+	TRY(backup_path_of(dir, v->p->dir, v->m->epoch, NULL));
+	TRY(backup_log_pass(dir, NULL, &l, ret));
+	*ret_size = l.size;
+	return (OK);
+}
+
 /* What a manifest says of a file; *${ret} false when it is not so. */
 static enum err
 file_check(struct verify *v, int i, bool *ret)
@@ -65,7 +77,8 @@ file_check(struct verify *v, int i, bool *ret)
 
 	*ret = false;
 	TRY(backup_path_of(path, v->p->dir, v->m->epoch, backup_names[i]));
-	e = backup_sum(path, tick, v, &size, sum);
+	e = i == BF_AUDIT ? log_sum(v, &size, sum)
+			  : backup_sum(path, tick, v, &size, sum);
 	if (e == ERR_NOENT || e == ERR_IO) {
 		tell_bad(v, "%s", err_detail(e));
 		return (OK);

@@ -19,8 +19,8 @@ enum backup_file {
 	BF_META,  /* meta.db */
 	BF_INDEX, /* where each block is */
 	BF_BLOCKS,
-	BF_KEYS, /* keys.db and its log: absent without a keystore */
-	BF_AUDIT,
+	BF_KEYS,  /* keys.db and its log: absent without a keystore */
+	BF_AUDIT, /* all its segments, as one */
 	BF_COUNT_
 };
 extern const char *const backup_names[BF_COUNT_];
@@ -91,6 +91,18 @@ enum err backup_fail(const char *path); /* from errno */
 /* SHA-256 and size of a file; progress through ${tick}. */
 enum err backup_sum(const char *path, bool (*tick)(void *arg, uint64_t bytes),
     void *arg, uint64_t *ret_size, uint8_t ret[static SHA256_LEN]) MUSTCHECK;
+/*
+ * backup_log.c: the segments of the audit log in directory ${dir}: size and
+ * SHA-256 of all as one, and copies of them in ${to} unless that is NULL.
+ */
+struct backup_log {
+	bool (*tick)(void *arg, uint64_t bytes); /* false stops; or NULL */
+	void *arg;
+	uint64_t size;
+	struct sha256_ctx sha;
+};
+enum err backup_log_pass(const char *dir, const char *to, struct backup_log *l,
+    uint8_t ret[static SHA256_LEN]) MUSTCHECK;
 /* Write and sum up at once. */
 struct sum_out {
 	int fd;

@@ -218,6 +218,28 @@ copy_file(struct restore *s, int i, const char *name)
 	return (e);
 }
 
+static bool
+log_tick(void *arg, uint64_t bytes)
+{
+	return (tick(arg, bytes) == OK);
+}
+
+static enum err
+copy_log(struct restore *s)
+{
+	struct backup_log l = { .tick = log_tick, .arg = s };
+	uint8_t sum[SHA256_LEN];
+	char dir[BACKUP_PATH];
+
+	TRY(backup_path_of(dir, s->p->dir, s->m.epoch, NULL));
+	TRY(backup_log_pass(dir, s->to, &l, sum));
+	if (l.size != s->m.file[BF_AUDIT].size ||
+	    memcmp(sum, s->m.file[BF_AUDIT].sha, SHA256_LEN) != 0)
+		return (err_fail(ERR_CORRUPT, "%s of the backup is damaged",
+		    backup_names[BF_AUDIT]));
+	return (OK);
+}
+
 /* ---- The whole ---------------------------------------------------------------- */
 
 /* Every backup that this one's index refers to, and itself. */
@@ -262,7 +284,7 @@ make_all(struct restore *s)
 	TRY(arenas(s));
 	if (s->m.keys) {
 		TRY(copy_file(s, BF_KEYS, backup_names[BF_KEYS]));
-		TRY(copy_file(s, BF_AUDIT, backup_names[BF_AUDIT]));
+		TRY(copy_log(s));
 	}
 	TRY(copy_file(s, BF_META, "meta.db.new"));
 	TRY(sys_sync_dir(s->to));

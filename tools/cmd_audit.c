@@ -83,7 +83,7 @@ cmd_audit_verify(const struct args *a)
 
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_UNCHECKED);
-	e = audit_verify(k, &v);
+	e = audit_verify(k, NULL, NULL, &v);
 	if (e != OK) {
 		(void)cmd_fail(e, "audit log: cannot be verified");
 		return (EXIT_UNCHECKED);

@@ -91,7 +91,7 @@ audited(struct store *st, char *why)
 
 	if (store_kms(st) == NULL)
 		return (true);
-	if (audit_verify(store_kms(st), &v) != OK)
+	if (audit_verify(store_kms(st), NULL, NULL, &v) != OK)
 		return (because(why, "the audit log cannot be read"));
 	return (v.bad_seq == 0 || because(why, "audit record %llu: %s",
 				      (unsigned long long)v.bad_seq, v.what));

@@ -66,7 +66,7 @@ verify(const struct place *p)
 	struct kms *k = place_open(p);
 	struct audit_verdict v;
 
-	assert_ok(audit_verify(k, &v));
+	assert_ok(audit_verify(k, NULL, NULL, &v));
 	kms_close(k);
 	return v;
 }
@@ -333,7 +333,7 @@ test_appended(void **state)
 	assert_non_null(f);
 	assert_true(fputs("{\"seq\":1,\"forged\":1}\n", f) >= 0);
 	assert_int_equal(fclose(f), 0);
-	assert_ok(audit_verify(k, &v));
+	assert_ok(audit_verify(k, NULL, NULL, &v));
 	assert_int_equal(v.bad_seq, 1);
 	kms_close(k);
 }
@@ -454,7 +454,7 @@ test_fail_closed(void **state)
 	(void)sys_fault_clear();
 	assert_ok(kms_flush(k));
 	assert_ok(sample_open(k, &s));
-	assert_ok(audit_verify(k, &v));
+	assert_ok(audit_verify(k, NULL, NULL, &v));
 	assert_int_equal(v.bad_seq, 0);
 	key_free(s.dek);
 	key_free(dek);
@@ -498,8 +498,8 @@ test_one_chain(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(verify(*state).bad_seq, 0);
-	/* 800 data keys and one CreateKey. */
-	assert_int_equal(verify(*state).records, 801);
+	/* 800 data keys, one CreateKey, and a checkpoint at each close. */
+	assert_int_equal(verify(*state).records, 803);
 }
 
 /* A change is in the log when its call returns. */

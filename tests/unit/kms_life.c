@@ -785,6 +785,7 @@ test_upgrade(void **state)
 	       "ALTER TABLE versions DROP COLUMN reason;"
 	       "ALTER TABLE versions DROP COLUMN provider;"
 	       "DROP TABLE grants; DROP TABLE providers; DROP TABLE tenants;"
+	       "DROP TABLE audit_segments;"
 	       "DROP TABLE users; DROP TABLE access_keys;"
 	       "DROP TABLE user_roles; DROP TABLE policies;"
 	       "DROP TABLE attachments;"
