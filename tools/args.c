@@ -100,6 +100,18 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	    "only with this in the encryption context; more than\n"
 	    "one is fine" },
 	[OPT_KEY] = { "key", 0, "KEY", "files under this key only" },
+	[OPT_BY_USER] = { "user", 0, "NAME", "records of this user only" },
+	[OPT_BY_KEY] = { "key", 0, "KEY", "records of this key only" },
+	[OPT_EVENT] = { "event", 0, "NAME",
+	    "records of this call only, as Decrypt" },
+	[OPT_DENIED] = { "denied", 0, NULL, "calls that failed only" },
+	[OPT_SINCE] = { "since", 0, "TIME",
+	    "from then on: 2026-11-20, 2026-11-20T23:36:06Z, or\n"
+	    "30m, 12h, 7d ago" },
+	[OPT_UNTIL] = { "until", 0, "TIME", "before then" },
+	[OPT_FOLLOW] = { "follow", 0, NULL, "go on with what is added" },
+	[OPT_PUBLIC_KEY] = { "public-key", 0, "FILE",
+	    "verify files by what \"ssefs audit key\" printed" },
 	[OPT_FILES_RATE] = { "rate", 0, "FILES",
 	    "do at most this many a second" },
 	[OPT_ADMIN] = { "admin", 0, NULL, "the user may do everything" },

@@ -74,6 +74,14 @@ enum opt {
 	OPT_TENANT,
 	OPT_USER,
 	OPT_ROLE,
+	OPT_BY_USER,
+	OPT_BY_KEY,
+	OPT_EVENT,
+	OPT_DENIED,
+	OPT_SINCE,
+	OPT_UNTIL,
+	OPT_FOLLOW,
+	OPT_PUBLIC_KEY,
 	OPT_COUNT_
 };
 
@@ -262,6 +270,10 @@ int cmd_tenant_set(const struct args *a);
 int cmd_tenant_show(const struct args *a);
 int cmd_audit_show(const struct args *a);
 int cmd_audit_verify(const struct args *a);
+int cmd_audit_key(const struct args *a);
+int cmd_audit_rotate(const struct args *a);
+int cmd_audit_mode(const struct args *a);
+int cmd_audit_keep(const struct args *a);
 int cmd_fsck(const struct args *a);
 int cmd_scrub(const struct args *a);
 int cmd_backup(const struct args *a);

@@ -207,12 +207,36 @@ static const struct cmd cmds[] = {
 	    cmd_stat },
 	{ "ls", "[PATH...]", 0, INT32_MAX, B(LS_SSE) | B(ALL),
 	    "list directories, with encryption when asked", NULL, cmd_ls },
-	{ "audit show", "", 0, 0, STORE | B(SKIP) | B(LAST),
-	    "print the log of every use of a key", NULL, cmd_audit_show },
-	{ "audit verify", "", 0, 0, STORE,
+	{ "audit show", "", 0, 0,
+	    STORE | B(SKIP) | B(LAST) | B(BY_USER) | B(BY_KEY) | B(EVENT) |
+		B(DENIED) | B(SINCE) | B(UNTIL) | B(FOLLOW),
+	    "print the log of every use of a key",
+	    "A line is a record in JSON.  --skip and --last count those that "
+	    "the other options\nchoose.",
+	    cmd_audit_show },
+	{ "audit verify", "[FILE...]", 0, INT32_MAX, STORE | B(PUBLIC_KEY),
 	    "check that no record was changed or removed",
-	    "Exit 0: intact; 1: altered; 8: could not be verified.",
+	    "With --public-key no store is needed: FILEs are copies of the "
+	    "log, oldest first.\nExit 0: intact; 1: altered; 8: could not be "
+	    "verified.",
 	    cmd_audit_verify },
+	{ "audit key", "", 0, 0, STORE,
+	    "print the public keys that the log is signed with",
+	    "Keep the first line in another place: it is what verifying with "
+	    "--public-key\nrelies on.",
+	    cmd_audit_key },
+	{ "audit rotate", "", 0, 0, STORE, "begin a new file of the log", NULL,
+	    cmd_audit_rotate },
+	{ "audit mode", "[sync|epoch]", 0, 1, STORE,
+	    "show or set when records are on the disk",
+	    "sync: before a call is answered.  epoch: with the next commit.",
+	    cmd_audit_mode },
+	{ "audit keep", "[all|DAYSd|SIZE|files=SIZE]...", 0, 4, STORE,
+	    "show or set how long records are kept",
+	    "Whole files of the log are removed when they ended so many days "
+	    "ago, or when all\nhave more bytes (K, M, G).  files=SIZE: a new "
+	    "one begins after so many bytes.",
+	    cmd_audit_keep },
 	{ "fsck", "", 0, 0, STORE | B(REPAIR), "check the store's structure",
 	    "Exit 0: clean; 1: repaired; 4: problems left; 8: not checked.",
 	    cmd_fsck },
@@ -373,7 +397,8 @@ run(struct args *a, int argc, char **argv)
 		return (EXIT_DONE);
 	}
 	if ((a->cmd->opts & STORE) == STORE && a->cmd->run != cmd_mount &&
-	    a->cmd->run != cmd_backup && cmd_store_dir(a) == NULL)
+	    a->cmd->run != cmd_backup && a->opt[OPT_PUBLIC_KEY] == NULL &&
+	    cmd_store_dir(a) == NULL)
 		return (EXIT_USAGE);
 	/* Before anything else touches the cryptographic library. */
 	e = secret_init();
