@@ -50,15 +50,15 @@ static enum err
 mark_key(struct audit_check *c, uint64_t n, uint8_t ret[static SIGN_PUBLIC])
 {
 	const bool named = c->next_n != 0 && c->next_n == n;
-	const enum err e = c->key(c->key_arg, n, ret);
+	struct audit_key key;
+	const enum err e = c->key(c->key_arg, n, &key);
 
-	if (e == ERR_NOENT && named) {
-		memcpy(ret, c->next, SIGN_PUBLIC);
-		return OK;
-	}
-	if (e == OK && named && memcmp(ret, c->next, SIGN_PUBLIC) != 0)
+	if (e != OK && !(e == ERR_NOENT && named))
+		return e;
+	if (e == OK && named && memcmp(key.public, c->next, SIGN_PUBLIC) != 0)
 		return ERR_AUTH;
-	return e;
+	memcpy(ret, e == OK ? key.public : c->next, SIGN_PUBLIC);
+	return OK;
 }
 
 /* Is it signed, and here?  NULL, or what is wrong. */
@@ -133,18 +133,31 @@ look_for_mark(
 
 /* ---- Lines ------------------------------------------------------------------ */
 
-/* The first line of all: the first record, or a segment's first checkpoint. */
-static void
-begin(struct audit_check *c, const struct audit_split *s)
+void
+audit_check_begin(struct audit_check *c, uint64_t seq)
 {
 
 	c->begun = true;
-	c->v->first = s->seq;
-	c->h.seq = s->seq - 1;
-	c->apart = s->seq != 1;
-	c->linked = s->seq == 1;
+	c->v->first = seq;
+	c->h.seq = seq - 1;
+	c->apart = seq != 1;
+	c->linked = seq == 1;
 	if (c->h.from == 0)
 		c->h.from = 1;
+}
+
+/* The first line of all: of a log, or of a segment whose key says so. */
+static void
+begin(struct audit_check *c, const char *line, const struct audit_split *s)
+{
+	struct audit_key key;
+	struct found f;
+	uint64_t seq = s->seq;
+
+	if (audit_mark_find(line, s->body, &f.m, &f.text, &f.len, f.sig) &&
+	    c->key(c->key_arg, f.m.n, &key) == OK && key.first > 0)
+		seq = key.first;
+	audit_check_begin(c, seq);
 }
 
 /* false: the line is none that could come now. */
@@ -186,7 +199,7 @@ audit_check_line(struct audit_check *c, const char *line, size_t len)
 		return;
 	}
 	if (!c->begun)
-		begin(c, &s);
+		begin(c, line, &s);
 	if (!in_order(c, s.seq))
 		return;
 	look_for_mark(c, line, &s);

@@ -12,9 +12,8 @@
 struct audit_check {
 	const struct hmac_key *chain; /* NULL: there is no keystore */
 	const uint8_t *uuid;          /* of the keystore */
-	/* The public key of segment ${n}; ERR_NOENT. */
-	enum err (*key)(
-	    void *key_arg, uint64_t n, uint8_t ret[static SIGN_PUBLIC]);
+	/* The key of segment ${n}; ERR_NOENT. */
+	enum err (*key)(void *key_arg, uint64_t n, struct audit_key *ret);
 	void *key_arg;
 	audit_bad_fn *bad; /* NULL: nobody is told */
 	void *arg;
@@ -23,7 +22,7 @@ struct audit_check {
 
 	/* Where it stands; all zero at the beginning. */
 	struct audit_head h;
-	bool begun;      /* there was a line */
+	bool begun;      /* the first line is known */
 	bool apart;      /* the mac before the next line is not known */
 	bool linked;     /* the link is what a checkpoint must say */
 	uint64_t sealed; /* the last line with a checkpoint that fits */
@@ -31,6 +30,8 @@ struct audit_check {
 	uint8_t next[SIGN_PUBLIC];
 };
 
+/* The first line has number ${seq}.  Without it, that is for the keys to say. */
+void audit_check_begin(struct audit_check *c, uint64_t seq);
 void audit_check_line(struct audit_check *c, const char *line, size_t len);
 /* There is no more: fill in the rest of the verdict. */
 void audit_check_end(struct audit_check *c);

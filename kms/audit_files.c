@@ -25,13 +25,13 @@ keys_release(struct keys *k)
 #define CLEANUP_KEYS CLEANUP(keys_release)
 
 static enum err
-key_of(void *arg, uint64_t n, uint8_t ret[static SIGN_PUBLIC])
+key_of(void *arg, uint64_t n, struct audit_key *ret)
 {
 	const struct keys *k = arg;
 
 	for (size_t i = 0; i < k->n; i++)
 		if (k->v[i].n == n) {
-			memcpy(ret, k->v[i].public, SIGN_PUBLIC);
+			*ret = k->v[i];
 			return OK;
 		}
 	return ERR_NOENT;

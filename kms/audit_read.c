@@ -153,20 +153,17 @@ struct verify {
 };
 
 static enum err
-key_of(void *arg, uint64_t n, uint8_t ret[static SIGN_PUBLIC])
+key_of(void *arg, uint64_t n, struct audit_key *ret)
 {
 	struct verify *y = arg;
-	struct audit_key key;
 	enum err e;
 
 	if (!y->locked)
 		lock_take(&y->k->conn);
-	e = audit_key_load(y->k, n, &key, NULL);
+	e = audit_key_load(y->k, n, ret, NULL);
 	if (!y->locked)
 		lock_drop(&y->k->conn);
-	TRY(e);
-	memcpy(ret, key.public, SIGN_PUBLIC);
-	return OK;
+	return e;
 }
 
 static bool
@@ -215,7 +212,7 @@ verify_head(struct verify *y)
 {
 	const struct audit_head *h = &y->c.h, *last = &y->last;
 
-	if (last->forged >= (y->c.begun ? y->c.v->first : 1))
+	if (last->forged != 0 && last->forged >= y->c.v->first)
 		audit_check_bad(&y->c, last->forged,
 		    "where the log ended before it was changed in the "
 		    "keystore by somebody without its key");
@@ -289,6 +286,7 @@ audit_verify(
     struct kms *k, audit_bad_fn *bad, void *arg, struct audit_verdict *ret)
 {
 	struct verify y = { .k = k };
+	struct audit_key first;
 
 	memset(ret, 0, sizeof(*ret));
 	y.c = (struct audit_check){ .chain = k->audit.chain,
@@ -302,6 +300,10 @@ audit_verify(
 	TRY(head_now(k, &y.last));
 	y.n = y.last.oldest;
 	y.c.h.from = y.last.from;
+	if (y.n == 1)
+		audit_check_begin(&y.c, 1);
+	else if (key_of(&y, y.n, &first) == OK)
+		audit_check_begin(&y.c, first.first);
 	TRY(verify_to(&y));
 	TRY(verify_end(&y));
 	audit_check_end(&y.c);

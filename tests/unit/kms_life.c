@@ -764,6 +764,37 @@ test_tags(void **state)
 	kms_close(k);
 }
 
+/* The log as an older program left it: no checkpoint, and a head of 48 bytes. */
+static void
+old_log(const struct place *p)
+{
+	char path[160], line[4096], text[256], *mac = NULL;
+	long size = 0, before = 0, seq = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s-audit.log", p->path);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL &&
+	       strstr(line, "AuditCheckpoint") == NULL) {
+		free(mac);
+		mac = strndup(strstr(line, "\"mac\":\"") + 7, 64);
+		before = ftell(f);
+		seq++;
+	}
+	(void)fseek(f, 0, SEEK_END);
+	size = ftell(f);
+	assert_int_equal(fclose(f), 0);
+	/* There was one, at the close. */
+	assert_true(size > before);
+	assert_int_equal(truncate(path, before), 0);
+	(void)snprintf(text, sizeof(text),
+	    "UPDATE meta SET v = x'%016lx%016lx%s' WHERE k = 'audit'",
+	    (unsigned long)seq, (unsigned long)before, mac);
+	sql(p, text);
+	free(mac);
+}
+
 /* ---- Keystores of older programs ------------------------------------------*/
 
 static void
@@ -771,6 +802,7 @@ test_upgrade(void **state)
 {
 	const struct place *p = *state;
 	struct kms *k = place_store(p);
+	struct audit_verdict v;
 	struct kms_desc d;
 	struct sample s;
 
@@ -793,12 +825,18 @@ test_upgrade(void **state)
 	       "ALTER TABLE keys DROP COLUMN rotate_days;"
 	       "ALTER TABLE keys DROP COLUMN rotate_at;"
 	       "DROP TABLE tags; UPDATE meta SET v = 1 WHERE k = 'format'");
+	old_log(p);
 	for (int i = 0; i < 2; i++) {
 		k = place_store(p);
 		assert_ok(sample_open(k, &s));
 		assert_ok(kms_key_describe(k, &root_user, d.id, &d));
 		assert_int_equal(d.rotate_days, 0);
 		assert_ok(do_tag(k, d.id));
+		/* The log goes on, signed from then on. */
+		assert_ok(audit_verify(k, NULL, NULL, &v));
+		assert_int_equal(v.bad, 0);
+		assert_true(v.records > 4);
+		assert_true(v.unsigned_ < v.records);
 		kms_close(k);
 	}
 	key_free(s.dek);
