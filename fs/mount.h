@@ -49,6 +49,8 @@ struct fs_opts {
 	char *mountpoint;
 	char *store;      /* the store's directory */
 	char *user;       /* principal for the KMS; NULL: "root" */
+	char *audit;      /* "sync": records before answers; "epoch" or NULL:
+			     as the keystore says */
 	char *sse;        /* as store_default_set's text: encryption of files
 			     made through this mount; NULL: as directories
 			     say */

@@ -32,6 +32,7 @@ static const struct opt_def defs[] = {
 	{ "sse", KIND_STRING, FIELD(sse_method), 0, 0, 0, 0 },
 	{ "sse_kms_key_id", KIND_STRING, FIELD(sse_key), 0, 0, 0, 0 },
 	{ "user", KIND_USER, FIELD(user), 0, 0, 0, 0 },
+	{ "audit", KIND_STRING, FIELD(audit), 0, 0, 0, 0 },
 	{ "store", KIND_STRING, FIELD(store), 0, 0, 0, 0 },
 	{ "foreground", KIND_ON, FIELD(foreground), 0, 0, 0, 0 },
 	{ "debug", KIND_ON, FIELD(debug), 0, 0, 0, 0 },
@@ -101,6 +102,10 @@ fs_opts_help(void)
 	    "or alias\n"
 	    "  user=NAME                 principal the key service sees "
 	    "(root)\n"
+	    "  audit=sync|epoch          records of keys' uses are on disk "
+	    "before the\n"
+	    "                            answer, or as \"ssefs audit mode\" "
+	    "says (epoch)\n"
 	    "  store=DIR                 the store (or --store, "
 	    "SSEFS_STORE)\n"
 	    "  ro, rw                    read-only, or not (rw)\n"
@@ -140,6 +145,7 @@ fs_opts_release(struct fs_opts *o)
 	free(o->mountpoint);
 	free(o->store);
 	free(o->user);
+	free(o->audit);
 	free(o->sse);
 	free(o->sse_method);
 	free(o->sse_key);
@@ -468,6 +474,9 @@ fs_opts_finish(struct fs_opts *o)
 		    ERR_INVAL, "no store: use --store DIR or set SSEFS_STORE"));
 	if (o->user != NULL && strlen(o->user) >= KMS_NAME_MAX)
 		return (err_fail(ERR_INVAL, "option user: too long"));
+	if (o->audit != NULL && strcmp(o->audit, "sync") != 0 &&
+	    strcmp(o->audit, "epoch") != 0)
+		return (err_fail(ERR_INVAL, "option audit: sync or epoch"));
 	if (o->sse_method != NULL || o->sse_key != NULL)
 		TRY(opt_sse(o));
 	return (OK);

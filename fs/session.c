@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "fs/session.h"
+#include "kms/audit.h"
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 
@@ -110,6 +111,9 @@ open_store(struct fs *fs)
 		    stderr, "ssefs: store %s: %s\n", o->store, err_detail(e));
 		return (open_exit(e));
 	}
+	if (o->audit != NULL && store_kms(fs->store) != NULL)
+		audit_sync_here(
+		    store_kms(fs->store), strcmp(o->audit, "sync") == 0);
 	fs->root = STORE_ROOT;
 	if (strcmp(o->source, "/") != 0)
 		e = store_bucket_find(fs->store, o->source, &fs->root);
