@@ -252,6 +252,43 @@ def audit():
         b"\2a\xffb\xc8\n\1c\1\n\1", b"\2\0\1\n\1"])
 
 
+def auditmark():
+    z = b"0123456789abcdef" * 4
+    mark = (b"ssefs-audit-1 " + UUID_TEXT + b" 9 1 2 1795710586 " + z + b" " +
+            z + b" ")
+    key = (b"ssefs-audit-key-1 " + UUID_TEXT + b" 2 9 " + z + b" " + z * 2)
+    extra = (b',"additionalEventData":{"checkpoint":"' + mark + b'-",'
+             b'"signature":"' + z * 2 + b'"}')
+    body = b'{"seq":9,"eventName":"AuditCheckpoint"' + extra
+    line = body + b',"mac":"' + z + b'"}'
+    plain = (b'{"seq":%d,"userIdentity":{"userName":"root"},"eventTime":'
+             b'"2026-11-20T23:36:06Z","eventName":"Decrypt","errorCode":"x",'
+             b'"requestParameters":{"keyId":"alias/a","encryptionContext":'
+             b'{"eventName":"no"}},"resources":[{"ARN":"arn:x:key/1",'
+             b'"accountId":"1"}],"mac":"' + z + b'"}')
+    put("auditmark", [
+        b"\0" + mark + b"-", b"\0" + mark + z, b"\0" + mark,
+        b"\0" + mark.replace(b" 9 ", b" 09 ") + b"-",
+        b"\0" + mark.upper() + b"-", b"\0" + mark + z.upper(),
+        b"\1" + key, b"\1" + key[:-1], b"\1" + key.replace(b" 2 ", b" 0 "),
+        b"\2" + struct.pack(">H", len(body)) + line,
+        b"\2" + struct.pack(">H", len(body) - 1) + line,
+        b"\2" + struct.pack(">H", len(extra)) + extra,
+        b"\2" + struct.pack(">H", len(extra) - 1) + extra[1:],
+        b"\3keys.db-audit.log", b"\3keys.db-audit.log.2",
+        b"\3keys.db-audit.log.1", b"\3keys.db-audit.log.02",
+        b"\3keys.db-audit.log.99999999999999999999", b"\3keys.db-audit.logx",
+        b"\4Decrypt\0root\0001\0002026-11-20T23:36:06Z\0" + plain % 1,
+        b"\4no\0\0\0\0" + plain % 1, b"\4\0\0alias/a\0\0" + plain % 1,
+        b"\4\0\0arn:x:key/1\0\0" + plain % 1, b"\4\0\0\0\0",
+        b"\5" + plain % 1 + b"\n" + plain % 2 + b"\n" + plain % 4,
+        b"\5" + line + b"\n" + plain % 10, b"\5" + plain % 3 + b"\n" +
+        plain % 2 + b"\nx\n" + plain % 0])
+
+
+auditmark()
+
+
 def keyname():
     names = [b"", UUID_TEXT, UUID_TEXT.upper(), b"alias/mine", b"alias/",
              b"alias/aws/s3", b"alias/acs/oss", b"obs/default",
