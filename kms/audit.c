@@ -76,6 +76,18 @@ set(struct text *t, const char *s, size_t max)
 	t->len = strnlen(s, max);
 }
 
+/* A part of an object would be none. */
+static void
+set_json(struct text *t, const char *s)
+{
+
+	if (s == NULL)
+		return;
+	set(t, s, AUDIT_TEXT_MAX);
+	if (t->len == AUDIT_TEXT_MAX)
+		t->len = 0;
+}
+
 static void
 set_key(struct text *t, const struct keyref *key)
 {
@@ -102,8 +114,8 @@ texts(const struct call *c, enum err e, struct text t[static AUDIT_NTEXTS])
 		set_key(&t[AUDIT_ARN2], c->target);
 	if (e != OK)
 		set(&t[AUDIT_DETAIL], err_detail(e), AUDIT_TEXT_MAX);
-	if (c->extra != NULL)
-		set(&t[AUDIT_EXTRA], c->extra, AUDIT_TEXT_MAX);
+	set_json(&t[AUDIT_PARAMS], c->params);
+	set_json(&t[AUDIT_EXTRA], c->extra);
 }
 
 /* Bytes that the context takes in a record; 0 to leave it out, since a context

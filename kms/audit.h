@@ -73,6 +73,16 @@ enum err audit_verify(struct kms *k, audit_bad_fn *bad, void *arg,
     struct audit_verdict *ret) MUSTCHECK;
 
 /*
+ * audit_compare(k, file, bad, arg, ret):
+ * Is the log a continuation of ${file}, a copy of one of its segments that was
+ * made before?  Then nothing was put back since.  Adds to the verdict of
+ * audit_verify(), which comes first.
+ * ERR_NOENT: the records of that copy are no more kept; ERR_PARSE: it has none.
+ */
+enum err audit_compare(struct kms *k, const char *file, audit_bad_fn *bad,
+    void *arg, struct audit_verdict *ret) MUSTCHECK;
+
+/*
  * audit_verify_files(keys, keyslen, files, nfiles, bad, arg, &ret):
  * The same without a keystore, by the checkpoints alone: of ${files}, segments in
  * the order of their records.  ${keys} is what audit_keys() gave; its first line

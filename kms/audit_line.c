@@ -181,23 +181,11 @@ put_pair_text(struct audit_text_out *l, const char **p)
 }
 
 static enum err
-put_parameters(struct audit_text_out *l, const struct unpacked *u)
+put_context(struct audit_text_out *l, const struct unpacked *u)
 {
 	const char *p = u->ctx;
 
-	if (!u->item.has_keyname && u->item.nctx == 0) {
-		LIT(l, ",\"requestParameters\":null");
-		return OK;
-	}
-	LIT(l, ",\"requestParameters\":{");
-	if (u->item.has_keyname) {
-		LIT(l, "\"keyId\":");
-		TRY(put_text_json(l, u, AUDIT_KEYNAME));
-	}
-	if (u->item.has_keyname && u->item.nctx > 0)
-		LIT(l, ",");
-	if (u->item.nctx > 0)
-		LIT(l, "\"encryptionContext\":{");
+	LIT(l, "\"encryptionContext\":{");
 	for (size_t i = 0; i < u->item.nctx; i++) {
 		if (i > 0)
 			LIT(l, ",");
@@ -205,8 +193,37 @@ put_parameters(struct audit_text_out *l, const struct unpacked *u)
 		LIT(l, ":");
 		TRY(put_pair_text(l, &p));
 	}
-	if (u->item.nctx > 0)
-		LIT(l, "}");
+	LIT(l, "}");
+	return OK;
+}
+
+static enum err
+put_parameters(struct audit_text_out *l, const struct unpacked *u)
+{
+	bool more = false;
+
+	if (!u->item.has_keyname && u->item.nctx == 0 &&
+	    u->item.len[AUDIT_PARAMS] == 0) {
+		LIT(l, ",\"requestParameters\":null");
+		return OK;
+	}
+	LIT(l, ",\"requestParameters\":{");
+	if (u->item.has_keyname) {
+		LIT(l, "\"keyId\":");
+		TRY(put_text_json(l, u, AUDIT_KEYNAME));
+		more = true;
+	}
+	if (u->item.len[AUDIT_PARAMS] > 0) {
+		if (more)
+			LIT(l, ",");
+		put_text(l, u, AUDIT_PARAMS);
+		more = true;
+	}
+	if (u->item.nctx > 0) {
+		if (more)
+			LIT(l, ",");
+		TRY(put_context(l, u));
+	}
 	LIT(l, "}");
 	return OK;
 }

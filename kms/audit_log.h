@@ -37,7 +37,9 @@ enum audit_text {
 	AUDIT_ARN2,
 	AUDIT_OWNER2,
 	AUDIT_DETAIL,
-	AUDIT_EXTRA, /* additionalEventData, the inside of a JSON object */
+	/* The insides of JSON objects: */
+	AUDIT_PARAMS, /* requestParameters, but for key and context */
+	AUDIT_EXTRA,  /* additionalEventData */
 	AUDIT_NTEXTS
 };
 #define AUDIT_TEXT_MAX 512 /* the longest of them */

@@ -2,6 +2,7 @@
  * Reading the audit log: for people, and to verify it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -307,5 +308,68 @@ audit_verify(
 	TRY(verify_to(&y));
 	TRY(verify_end(&y));
 	audit_check_end(&y.c);
+	return OK;
+}
+
+/* ---- Comparing ---------------------------------------------------------------- */
+
+/* The last record of a copy; then the one with its number in the log. */
+struct compare {
+	struct audit_split want, have;
+	bool any, found;
+};
+
+static bool
+last_of_copy(void *arg, const char *line, size_t len)
+{
+	struct compare *c = arg;
+
+	c->any |= audit_line_split(line, len, &c->want);
+	return true;
+}
+
+static bool
+same_number(void *arg, const char *line, size_t len)
+{
+	struct compare *c = arg;
+
+	c->found =
+	    audit_line_split(line, len, &c->have) && c->have.seq == c->want.seq;
+	return !c->found;
+}
+
+static enum err
+read_copy(const char *path, struct compare *c)
+{
+	int fd CLEANUP_SYSFD = sys->open(path, O_RDONLY | O_CLOEXEC, 0);
+	struct stat st;
+
+	if (fd < 0 || sys->fstat(fd, &st) != 0)
+		return err_fail(
+		    err_from_errno(errno), "%s: %s", path, strerror(errno));
+	TRY(audit_lines(fd, 0, (uint64_t)st.st_size, last_of_copy, c));
+	return c->any ? OK : err_fail(ERR_PARSE, "%s has no record", path);
+}
+
+enum err
+audit_compare(struct kms *k, const char *file, audit_bad_fn *bad, void *arg,
+    struct audit_verdict *ret)
+{
+	struct audit_check c = { .bad = bad, .arg = arg, .file = file };
+	struct compare y = { .any = false };
+
+	c.v = ret;
+	TRY(read_copy(file, &y));
+	if (y.want.seq < ret->first)
+		return err_fail(
+		    ERR_NOENT, "%s: its records are no more in the log", file);
+	TRY(audit_show(k, 0, same_number, &y));
+	/* A mac vouches for all lines before it. */
+	if (!y.found)
+		audit_check_bad(&c, y.want.seq,
+		    "it is in this copy of the log, and not in the log");
+	else if (secret_cmp(y.want.mac, y.have.mac, SHA256_LEN) != 0)
+		audit_check_bad(&c, y.want.seq,
+		    "it is another one in this copy of the log");
 	return OK;
 }

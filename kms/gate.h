@@ -41,10 +41,13 @@ struct call {
 	 * knows of any; set before the gate is asked. */
 	const struct policy_fact *facts;
 	size_t nfacts;
-	void *arg; /* the provider's */
-	bool service;      /* nobody called: ssefs did it by itself */
-	const char *extra; /* additionalEventData of the record: the inside of
-			      a JSON object, AUDIT_TEXT_MAX bytes; or NULL */
+	void *arg;    /* the provider's */
+	bool service; /* nobody called: ssefs did it by itself */
+	/* More for the record, each the inside of a JSON object with less than
+	 * AUDIT_TEXT_MAX bytes, or NULL: requestParameters besides the key and
+	 * the context, and additionalEventData. */
+	const char *params;
+	const char *extra;
 	/* Filled in by the gate. */
 	const char *tenant;
 	bool principal_ok;

@@ -91,14 +91,13 @@
 	"  STRICT, WITHOUT ROWID;"
 
 /* Segments of the audit log, each with the key that signs in it. */
-#define SCHEMA_5_AUDIT                                                 \
-	"CREATE TABLE audit_segments(n INTEGER PRIMARY KEY,"           \
-	"  first INTEGER NOT NULL, started INTEGER NOT NULL,"          \
-	"  ended INTEGER NOT NULL, size INTEGER NOT NULL,"             \
-	"  kept INTEGER NOT NULL, public BLOB NOT NULL,"               \
+#define SCHEMA_5_AUDIT                                        \
+	"CREATE TABLE audit_segments(n INTEGER PRIMARY KEY,"  \
+	"  first INTEGER NOT NULL, started INTEGER NOT NULL," \
+	"  ended INTEGER NOT NULL, size INTEGER NOT NULL,"    \
+	"  kept INTEGER NOT NULL, public BLOB NOT NULL,"      \
 	"  signature BLOB NOT NULL, sealed BLOB NOT NULL) STRICT;"
 
-#define SCHEMA_5 \
-	SCHEMA_5_KEYS SCHEMA_5_PROVIDERS SCHEMA_5_WHO SCHEMA_5_AUDIT
+#define SCHEMA_5 SCHEMA_5_KEYS SCHEMA_5_PROVIDERS SCHEMA_5_WHO SCHEMA_5_AUDIT
 
 #endif

@@ -114,7 +114,10 @@ verify_store(const struct args *a, struct findings *f, struct audit_verdict *v)
 	/* It said why. */
 	if (!cmd_open_kms(a, &k))
 		return (ERR_NOKEY);
-	return (audit_verify(k, found, f, v));
+	TRY(audit_verify(k, found, f, v));
+	for (int i = 0; i < a->npos; i++)
+		TRY(audit_compare(k, a->pos[i], found, f, v));
+	return (OK);
 }
 
 int
@@ -128,10 +131,8 @@ cmd_audit_verify(const struct args *a)
 	enum err e;
 	int code;
 
-	if (outside != (a->npos > 0))
-		return (cmd_usage(
-		    a->cmd, outside ? "name the files to verify"
-				    : "files are verified with --public-key"));
+	if (outside && a->npos == 0)
+		return (cmd_usage(a->cmd, "name the files to verify"));
 	if (as_json) {
 		json_begin(&j);
 		json_object(&j, NULL);

@@ -216,8 +216,10 @@ static const struct cmd cmds[] = {
 	    cmd_audit_show },
 	{ "audit verify", "[FILE...]", 0, INT32_MAX, STORE | B(PUBLIC_KEY),
 	    "check that no record was changed or removed",
-	    "With --public-key no store is needed: FILEs are copies of the "
-	    "log, oldest first.\nExit 0: intact; 1: altered; 8: could not be "
+	    "FILEs are copies of the log's files that were made before: has "
+	    "it been put back\nsince?  With --public-key no store is needed: "
+	    "FILEs are the log, oldest first.\nExit 0: intact; 1: altered; 8: "
+	    "could not be "
 	    "verified.",
 	    cmd_audit_verify },
 	{ "audit key", "", 0, 0, STORE,

@@ -317,6 +317,8 @@ def segments(scene, log):
     ok(rc == 0, "segments: the whole store put back (THREATS.md)")
     rc, out = call("audit", "show")
     ok(rc == 0 and ids[0] not in out, "segments: its log is the older one")
+    rc, out = call("audit", "verify", good + "/keys.db-audit.log.3")
+    ok(rc == 1, "segments: the whole store put back: a copy of the log shows")
 
 def audit(scene):
     log = S + "/keys.db-audit.log"

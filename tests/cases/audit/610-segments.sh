@@ -82,8 +82,13 @@ is "a record changed" $? 1
 like "by which checkpoint" "$(cat "$T/out")" "altered: record"
 outside "$T/none" "$c" >/dev/null 2>&1
 is "no keys: not verified" $? 8
-"$SSEFS" audit verify "$c" >/dev/null 2>&1
-is "files without keys" $? 2
+ok "the log continues its copy" "$SSEFS" audit verify "$c.3"
+sed '$s/"mac":"[0-9a-f]*/"mac":"'"$(printf '%064d' 0)/" "$c.3" >"$T/other"
+"$SSEFS" audit verify "$T/other" >"$T/out"
+is "another log does not" $? 1
+like "says which record" "$(cat "$T/out")" "another one in this copy"
+"$SSEFS" audit verify "$T/keys" >/dev/null 2>&1
+is "no log at all" $? 8
 # The signature is plain Ed25519 over the text: any tool can check it.
 if command -v openssl >/dev/null && command -v xxd >/dev/null; then
 	line=$("$SSEFS" audit show --event AuditCheckpoint --last 1)
