@@ -26,7 +26,7 @@
  * never reached unless the disk fails. */
 #define PENDING_FLUSH (1024 * 1024)
 #define PENDING_MAX (16 * 1024 * 1024)
-#define SMALL 512 /* holds an ordinary record */
+#define SMALL 1024 /* holds an ordinary record */
 
 enum err
 audit_init(struct audit *a, const struct key *kmk)
@@ -76,6 +76,14 @@ set(struct text *t, const char *s, size_t max)
 	t->len = strnlen(s, max);
 }
 
+static void
+set_any(struct text *t, const char *s)
+{
+
+	if (s != NULL)
+		set(t, s, AUDIT_TEXT_MAX);
+}
+
 /* A part of an object would be none. */
 static void
 set_json(struct text *t, const char *s)
@@ -106,7 +114,13 @@ texts(const struct call *c, enum err e, struct text t[static AUDIT_NTEXTS])
 	    KMS_NAME_MAX);
 	set(&t[AUDIT_USER], c->principal_ok ? c->who->user : "unknown",
 	    KMS_NAME_MAX);
-	set(&t[AUDIT_AGENT], c->who->agent, AUDIT_TEXT_MAX);
+	set_any(&t[AUDIT_AGENT],
+	    c->who->user_agent != NULL ? c->who->user_agent : c->who->agent);
+	set(&t[AUDIT_USER_ID], c->user_id, sizeof(c->user_id));
+	set_any(&t[AUDIT_ACCESS_KEY], c->who->access_key_id);
+	set_any(&t[AUDIT_SOURCE], c->who->source_ip);
+	set_any(&t[AUDIT_VIA], c->who->via_service);
+	set_any(&t[AUDIT_REQUEST], c->who->request_id);
 	if (c->keyname != NULL)
 		set(&t[AUDIT_KEYNAME], c->keyname, KMS_ARN_MAX);
 	set_key(&t[AUDIT_ARN], &c->key);
@@ -215,6 +229,7 @@ audit_record(struct kms *k, const struct call *c, enum err outcome)
 		.read_only = c->read_only,
 		.principal_ok = c->principal_ok,
 		.service = c->service,
+		.secure = c->who->secure,
 		.has_keyname = c->keyname != NULL,
 		.nctx = (uint16_t)(ctx == 0 ? 0 : c->nctx) };
 	uint8_t small[SMALL] UNINIT;

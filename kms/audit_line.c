@@ -120,7 +120,19 @@ error_code(enum err e)
 	return names[e] == NULL ? "KMSInternalException" : names[e];
 }
 
-static void
+/* The member ${name}, when there is something to say. */
+static enum err
+put_member(struct audit_text_out *l, const struct unpacked *u, const char *name,
+    enum audit_text i)
+{
+
+	if (u->item.len[i] == 0)
+		return OK;
+	put(l, name, strlen(name));
+	return put_text_json(l, u, i);
+}
+
+static enum err
 put_identity(struct audit_text_out *l, const struct unpacked *u)
 {
 	const bool root = u->item.principal_ok &&
@@ -135,9 +147,13 @@ put_identity(struct audit_text_out *l, const struct unpacked *u)
 	else
 		LIT(l, "IAMUser");
 	LIT(l, "\",\"principalId\":\"");
-	put_text(l, u, AUDIT_TENANT);
-	LIT(l, ":");
-	put_text(l, u, AUDIT_USER);
+	if (u->item.len[AUDIT_USER_ID] > 0) {
+		put_text(l, u, AUDIT_USER_ID);
+	} else {
+		put_text(l, u, AUDIT_TENANT);
+		LIT(l, ":");
+		put_text(l, u, AUDIT_USER);
+	}
 	LIT(l, "\",\"arn\":\"arn:aws:iam::");
 	put_text(l, u, AUDIT_TENANT);
 	if (root) {
@@ -150,9 +166,30 @@ put_identity(struct audit_text_out *l, const struct unpacked *u)
 	put_text(l, u, AUDIT_TENANT);
 	LIT(l, "\",\"userName\":\"");
 	put_text(l, u, AUDIT_USER);
+	LIT(l, "\"");
+	TRY(put_member(l, u, ",\"accessKeyId\":", AUDIT_ACCESS_KEY));
 	if (u->item.service)
-		LIT(l, "\",\"invokedBy\":\"kms.amazonaws.com");
-	LIT(l, "\"}");
+		LIT(l, ",\"invokedBy\":\"kms.amazonaws.com\"");
+	else
+		TRY(put_member(l, u, ",\"invokedBy\":", AUDIT_VIA));
+	LIT(l, "}");
+	return OK;
+}
+
+/* Where it came from, and what it named itself. */
+static enum err
+put_source(struct audit_text_out *l, const struct unpacked *u)
+{
+
+	LIT(l, "\",\"sourceIPAddress\":");
+	if (u->item.service)
+		LIT(l, "\"AWS Internal\"");
+	else if (u->item.len[AUDIT_SOURCE] > 0)
+		TRY(put_text_json(l, u, AUDIT_SOURCE));
+	else
+		LIT(l, "\"127.0.0.1\"");
+	LIT(l, ",\"userAgent\":");
+	return put_text_json(l, u, AUDIT_AGENT);
 }
 
 static enum err
@@ -257,9 +294,11 @@ put_resources(struct audit_text_out *l, const struct unpacked *u)
 }
 
 /* Ids are no secret and need only be different: a random base per open
- * keystore and the record's count. */
-static void
-put_ids(struct audit_text_out *l, uint64_t base, uint64_t n)
+ * keystore and the record's count.  The caller may have been told another one
+ * for its request. */
+static enum err
+put_ids(struct audit_text_out *l, const struct unpacked *u, uint64_t base,
+    uint64_t n)
 {
 	uint8_t id[UUID_LEN];
 	char text[UUID_STRLEN + 1];
@@ -269,12 +308,20 @@ put_ids(struct audit_text_out *l, uint64_t base, uint64_t n)
 	id[6] = (uint8_t)(0x40 | (id[6] & 0x0f)); /* RFC 9562 version 4 */
 	id[8] = (uint8_t)(0x80 | (id[8] & 0x3f));
 	uuid_format(id, text);
-	LIT(l, ",\"requestID\":\"");
-	put(l, text, UUID_STRLEN);
+	LIT(l, ",\"requestID\":");
+	if (u->item.len[AUDIT_REQUEST] > 0) {
+		TRY(put_text_json(l, u, AUDIT_REQUEST));
+	} else {
+		LIT(l, "\"");
+		put(l, text, UUID_STRLEN);
+		LIT(l, "\"");
+	}
 	/* The same but for its lowest bit, which is clear. */
 	text[UUID_STRLEN - 1]++;
-	LIT(l, "\",\"eventID\":\"");
+	LIT(l, ",\"eventID\":\"");
 	put(l, text, UUID_STRLEN);
+	LIT(l, "\"");
+	return OK;
 }
 
 /* What is the same for all records, and what was put together elsewhere. */
@@ -289,6 +336,9 @@ put_rest(struct audit_text_out *l, const struct unpacked *u)
 	LIT(l, "\",\"managementEvent\":true,\"recipientAccountId\":\"");
 	put_text(l, u, AUDIT_TENANT);
 	LIT(l, "\",\"eventCategory\":\"Management\"");
+	/* The least that is spoken. */
+	if (u->item.secure)
+		LIT(l, ",\"tlsDetails\":{\"tlsVersion\":\"TLSv1.2+\"}");
 	if (u->item.len[AUDIT_EXTRA] == 0)
 		return;
 	LIT(l, ",\"additionalEventData\":{");
@@ -326,27 +376,22 @@ audit_body(struct audit_text_out *l, const uint8_t *p, const char *region,
 	struct unpacked u;
 
 	unpack(p, &u);
-	put_identity(l, &u);
+	TRY(put_identity(l, &u));
 	LIT(l, ",\"eventTime\":\"");
 	put_time(l, u.item.time);
 	LIT(l, "\",\"eventSource\":\"kms.amazonaws.com\",\"eventName\":\"");
 	put(l, u.item.event, strlen(u.item.event));
 	LIT(l, "\",\"awsRegion\":\"");
 	put(l, region, strlen(region));
-	if (u.item.service)
-		LIT(l, "\",\"sourceIPAddress\":\"AWS Internal");
-	else
-		LIT(l, "\",\"sourceIPAddress\":\"127.0.0.1");
-	LIT(l, "\",\"userAgent\":");
-	TRY(put_text_json(l, &u, AUDIT_AGENT));
+	TRY(put_source(l, &u));
 	TRY(put_error(l, &u));
 	TRY(put_parameters(l, &u));
 	LIT(l, ",\"responseElements\":null");
-	put_ids(l, id_base, n);
+	TRY(put_ids(l, &u, id_base, n));
 	if (u.item.read_only)
-		LIT(l, "\",\"readOnly\":true");
+		LIT(l, ",\"readOnly\":true");
 	else
-		LIT(l, "\",\"readOnly\":false");
+		LIT(l, ",\"readOnly\":false");
 	put_resources(l, &u);
 	put_rest(l, &u);
 	return OK;

@@ -31,6 +31,11 @@ enum audit_text {
 	AUDIT_TENANT,
 	AUDIT_USER,
 	AUDIT_AGENT,
+	AUDIT_USER_ID,
+	AUDIT_ACCESS_KEY,
+	AUDIT_SOURCE, /* address */
+	AUDIT_VIA,    /* service */
+	AUDIT_REQUEST,
 	AUDIT_KEYNAME,
 	AUDIT_ARN,
 	AUDIT_OWNER,
@@ -53,6 +58,7 @@ struct audit_item {
 	uint8_t outcome; /* enum err */
 	bool read_only, principal_ok, has_keyname;
 	bool service; /* nobody called: ssefs did it by itself */
+	bool secure;
 	uint16_t len[AUDIT_NTEXTS];
 };
 #define AUDIT_ITEM_MAX                                               \

@@ -132,6 +132,46 @@ test_record(void **state)
 	kms_close(k);
 }
 
+/* What is known of a caller behind a network; and of those on this machine. */
+static void
+test_caller(void **state)
+{
+	const struct kms_who who = { .user = "root",
+		.agent = "api",
+		.access_key_id = "AKIAEXAMPLEEXAMPLE12",
+		.source_ip = "2001:db8::7",
+		.user_agent = "aws-cli/2 \"quoted\"",
+		.request_id = "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+		.secure = true,
+		.via_service = "s3.us-east-1.amazonaws.com" };
+	struct kms *k = place_open(*state);
+	const json_t *id;
+	json_t *j = NULL;
+	struct sample s;
+
+	sample_make(k, NULL, &s);
+	assert_ok(audit_show(k, 0, last_line, &j));
+	assert_string_equal(member(j, "sourceIPAddress"), "127.0.0.1");
+	assert_null(json_object_get(j, "tlsDetails"));
+	id = json_object_get(j, "userIdentity");
+	assert_null(json_object_get(id, "accessKeyId"));
+	assert_null(json_object_get(id, "invokedBy"));
+	assert_ok(kms_check(k, &who, s.arn));
+	assert_ok(audit_show(k, 0, last_line, &j));
+	assert_string_equal(member(j, "sourceIPAddress"), who.source_ip);
+	assert_string_equal(member(j, "userAgent"), who.user_agent);
+	assert_string_equal(member(j, "requestID"), who.request_id);
+	assert_string_not_equal(member(j, "eventID"), who.request_id);
+	assert_non_null(json_object_get(j, "tlsDetails"));
+	id = json_object_get(j, "userIdentity");
+	assert_string_equal(member(id, "accessKeyId"), who.access_key_id);
+	assert_string_equal(member(id, "invokedBy"), who.via_service);
+	assert_string_equal(member(id, "type"), "Root");
+	json_decref(j);
+	key_free(s.dek);
+	kms_close(k);
+}
+
 static void
 test_large_context(void **state)
 {
@@ -523,7 +563,7 @@ test_change_durable(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { T(test_record),
+	const struct CMUnitTest tests[] = { T(test_record), T(test_caller),
 		T(test_large_context), T(test_refused_context), T(test_ids),
 		T(test_removed), T(test_changed), T(test_reordered),
 		T(test_truncated), T(test_appended), T(test_put_back),
