@@ -52,10 +52,14 @@ kms_alias_create(struct kms *k, const struct kms_who *who, const char *alias,
     const char *keyname)
 {
 	struct alias a = { .text = alias };
+	char params[GATE_PARAMS_MAX];
 	struct call c = { .who = who,
 		.event = "CreateAlias",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = params,
 		.arg = &a };
+
+	gate_param(params, "aliasName", alias);
 
 	return gate_run(k, &c, op_alias_create);
 }
@@ -142,10 +146,14 @@ kms_alias_update(struct kms *k, const struct kms_who *who, const char *alias,
     const char *keyname)
 {
 	struct alias a = { .text = alias };
+	char params[GATE_PARAMS_MAX];
 	struct call c = { .who = who,
 		.event = "UpdateAlias",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = params,
 		.arg = &a };
+
+	gate_param(params, "aliasName", alias);
 
 	return gate_run(k, &c, op_alias_update);
 }

@@ -12,6 +12,7 @@
  * Plaintext keys and wrapped ones are no part of a call's description, so
  * they cannot get in.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,31 @@ audit_release(struct audit *a)
 	secret_free(a->chain);
 	secret_free(a->head);
 	lock_destroy(&a->l);
+}
+
+void
+gate_param(
+    char ret[static GATE_PARAMS_MAX], const char *name, const char *value)
+{
+	struct buf b CLEANUP_BUF = { 0 };
+	const size_t len = value == NULL ? 0 : strnlen(value, GATE_PARAMS_MAX);
+
+	ret[0] = '\0';
+	buf_init(&b, GATE_PARAMS_MAX - 1);
+	if (buf_printf(&b, "\"%s\":", name) != OK ||
+	    buf_put_json(&b, value == NULL ? "" : value, len) != OK)
+		return;
+	memcpy(ret, b.p, b.len);
+	ret[b.len] = '\0';
+}
+
+void
+gate_param_number(
+    char ret[static GATE_PARAMS_MAX], const char *name, uint64_t value)
+{
+
+	(void)snprintf(ret, GATE_PARAMS_MAX, "\"%s\":%llu", name,
+	    (unsigned long long)value);
 }
 
 /* A string to be packed. */

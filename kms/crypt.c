@@ -195,6 +195,7 @@ kms_generate(struct kms *k, const struct kms_who *who, const char *keyname,
 		.ret = ret_blob,
 		.ret_len = ret_bloblen,
 		.ret_plain = ret_plain };
+	char params[GATE_PARAMS_MAX];
 	struct call c = { .who = who,
 		.event = ret_plain != NULL ? "GenerateDataKey"
 					   : "GenerateDataKeyWithoutPlaintext",
@@ -202,10 +203,14 @@ kms_generate(struct kms *k, const struct kms_who *who, const char *keyname,
 		.crypto = true,
 		.make = true,
 		.keyname = or_default(keyname),
+		.params = params,
 		.ctx = ctx,
 		.nctx = nctx,
 		.arg = &a };
-	const enum err e = gate_run(k, &c, op_generate);
+	enum err e;
+
+	gate_param_number(params, "numberOfBytes", len);
+	e = gate_run(k, &c, op_generate);
 
 	if (e != OK && ret_plain != NULL && len <= KMS_RANDOM_MAX)
 		secret_wipe(ret_plain, len);

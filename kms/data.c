@@ -79,6 +79,7 @@ kms_data_key(struct kms *k, const struct kms_who *who, const char *keyname,
 		.make = true,
 		.keyname = keyname == NULL || *keyname == '\0' ? NAME_DEFAULT
 							       : keyname,
+		.params = "\"keySpec\":\"AES_256\"",
 		.ctx = ctx,
 		.nctx = nctx,
 		.arg = &d };

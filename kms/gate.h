@@ -43,8 +43,8 @@ struct call {
 	size_t nfacts;
 	void *arg;    /* the provider's */
 	bool service; /* nobody called: ssefs did it by itself */
-	/* More for the record, each the inside of a JSON object with less than
-	 * AUDIT_TEXT_MAX bytes, or NULL: requestParameters besides the key and
+	/* More for the record, each the inside of a JSON object of less than
+	 * GATE_PARAMS_MAX bytes, or NULL: requestParameters besides the key and
 	 * the context, and additionalEventData. */
 	const char *params;
 	const char *extra;
@@ -59,6 +59,14 @@ struct call {
 };
 
 typedef enum err gate_fn(struct kms *k, struct call *c);
+
+#define GATE_PARAMS_MAX 512
+/* Make ${ret} a member for struct call's params: a name and a value, which may
+ * be anything (what is too long is left out), or a number. */
+void gate_param(
+    char ret[static GATE_PARAMS_MAX], const char *name, const char *value);
+void gate_param_number(
+    char ret[static GATE_PARAMS_MAX], const char *name, uint64_t value);
 
 /* Pass the call, ${op} being the provider, and record what came of it. */
 enum err gate_run(struct kms *k, struct call *c, gate_fn *op) MUSTCHECK;

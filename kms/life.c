@@ -209,10 +209,14 @@ enum err
 kms_key_delete(struct kms *k, const struct kms_who *who, const char *keyname,
     unsigned days)
 {
+	char params[GATE_PARAMS_MAX];
 	struct call c = { .who = who,
 		.event = "ScheduleKeyDeletion",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = days == 0 ? NULL : params,
 		.arg = &days };
+
+	gate_param_number(params, "pendingWindowInDays", days);
 
 	return gate_run(k, &c, op_delete);
 }

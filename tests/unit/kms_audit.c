@@ -172,6 +172,39 @@ test_caller(void **state)
 	kms_close(k);
 }
 
+/* What was asked for, whatever it is called. */
+static void
+test_parameters(void **state)
+{
+	static const char hostile[] = "alias/a\",\"keyId\":\"b\\";
+	struct kms *k = place_open(*state);
+	char huge[2000];
+	json_t *j = NULL;
+	struct sample s;
+
+	sample_make(k, NULL, &s);
+	assert_ok(audit_show(k, 0, last_line, &j));
+	assert_string_equal(
+	    member(json_object_get(j, "requestParameters"), "keySpec"),
+	    "AES_256");
+	assert_int_not_equal(
+	    kms_alias_create(k, &root_user, hostile, s.arn), OK);
+	assert_ok(audit_show(k, 0, last_line, &j));
+	assert_string_equal(
+	    member(json_object_get(j, "requestParameters"), "aliasName"),
+	    hostile);
+	assert_string_equal(
+	    member(json_object_get(j, "requestParameters"), "keyId"), s.arn);
+	memset(huge, '"', sizeof(huge) - 1);
+	huge[sizeof(huge) - 1] = '\0';
+	assert_int_not_equal(kms_alias_create(k, &root_user, huge, s.arn), OK);
+	assert_ok(audit_show(k, 0, last_line, &j));
+	assert_string_equal(member(j, "eventName"), "CreateAlias");
+	json_decref(j);
+	key_free(s.dek);
+	kms_close(k);
+}
+
 static void
 test_large_context(void **state)
 {
@@ -564,11 +597,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_record), T(test_caller),
-		T(test_large_context), T(test_refused_context), T(test_ids),
-		T(test_removed), T(test_changed), T(test_reordered),
-		T(test_truncated), T(test_appended), T(test_put_back),
-		T(test_foreign_stays), T(test_crash_tail), T(test_fail_closed),
-		T(test_one_chain), T(test_change_durable) };
+		T(test_parameters), T(test_large_context),
+		T(test_refused_context), T(test_ids), T(test_removed),
+		T(test_changed), T(test_reordered), T(test_truncated),
+		T(test_appended), T(test_put_back), T(test_foreign_stays),
+		T(test_crash_tail), T(test_fail_closed), T(test_one_chain),
+		T(test_change_durable) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
