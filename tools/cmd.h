@@ -85,7 +85,9 @@ enum opt {
 	OPT_COUNT_
 };
 
-#define OPT_BIT(o) ((uint64_t)1 << (o))
+/* A set of options: there may be more than 64. */
+__extension__ typedef unsigned __int128 opt_set;
+#define OPT_BIT(o) ((opt_set)1 << (o))
 /* The ways to name the root key of a store that exists. */
 #define OPTS_ROOT                                          \
 	(OPT_BIT(OPT_ROOT_KEY) | OPT_BIT(OPT_PASSPHRASE) | \
@@ -97,7 +99,7 @@ struct cmd {
 	const char *name;  /* words with one space between them */
 	const char *usage; /* the arguments, as help shows them */
 	int min, max;      /* how many arguments */
-	uint64_t opts;     /* OPT_BITs it takes, besides help and json */
+	opt_set opts;      /* OPT_BITs it takes, besides help and json */
 	const char *brief; /* a line of help */
 	const char *help;  /* more lines, or NULL */
 	int (*run)(const struct args *a); /* returns an exit code */
