@@ -1,7 +1,7 @@
 """files.py WHAT DIR N [SIZE]: many files at once; prints a rate per second.
 
     create   N files of SIZE bytes, spread over directories of 500 (at least 10)
-    stat, read, unlink   the same files
+    stat, open, read, unlink   the same files
     fsync    N processes write 4 KiB and fsync, for 3 seconds; fsyncs per second
     sources  a C project of N files with a Makefile; prints N
 """
@@ -30,6 +30,10 @@ def read(q):
     if len(os.read(fd, size + 1)) != size:
         sys.exit("%s: wrong size" % q)
     os.close(fd)
+
+
+def just_open(q):
+    os.close(os.open(q, os.O_RDONLY))
 
 
 def fsyncs(k):
@@ -84,8 +88,8 @@ else:
     if what == "create":
         for i in range(dirs):
             os.makedirs("%s/d%d" % (top, i), exist_ok=True)
-    each = {"create": create, "stat": os.stat, "read": read,
-            "unlink": os.unlink}[what]
+    each = {"create": create, "stat": os.stat, "open": just_open,
+            "read": read, "unlink": os.unlink}[what]
     start = time.monotonic()
     for i in range(n):
         each(path(i))

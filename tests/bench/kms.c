@@ -1,7 +1,7 @@
 /*
- * kms KEYSTORE KEY [THREADS [SECONDS]]: data keys per second under KEY (""
- * means the default key), by one process that calls the key service itself.
- * Prints
+ * kms KEYSTORE KEY [THREADS [SECONDS [USER]]]: data keys per second under KEY
+ * ("" means the default key), by one process that calls the key service itself,
+ * as the account or as a user of it.  Prints
  *
  *	generate	RATE
  *	decrypt		RATE
@@ -25,7 +25,7 @@
 #define THREADS_MAX 256
 #define SECOND 1000000000u
 
-static const struct kms_who who = { .user = "root", .agent = "bench" };
+static struct kms_who who = { .user = KMS_ROOT_USER, .agent = "bench" };
 static const struct kms_pair ctx[] = { { "store", "s-1" },
 	{ "object", "0123456789" } };
 
@@ -116,11 +116,13 @@ main(int argc, char **argv)
 
 	if (argc < 3 || nthreads < 1 || nthreads > THREADS_MAX || seconds < 1 ||
 	    seconds > 600) {
-		fprintf(
-		    stderr, "usage: kms KEYSTORE KEY [THREADS [SECONDS]]\n");
+		fprintf(stderr,
+		    "usage: kms KEYSTORE KEY [THREADS [SECONDS [USER]]]\n");
 		return 2;
 	}
 	key = argv[2];
+	if (argc > 5)
+		who.user = argv[5];
 	log_set_level(LOG_LVL_ERROR);
 	if (secret_init() != OK || kms_open(argv[1], NULL, &kms) != OK) {
 		fprintf(stderr, "kms: %s: cannot be opened\n", argv[1]);

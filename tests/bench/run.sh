@@ -10,7 +10,10 @@
 #	tree      create, ls -lR and rm -r of 200,000 files
 #	fsync     fsyncs per second, one writer and eight
 #	million   mounting a store of 1,000,000 files, and its memory (ssefs)
-#	kms       data keys per second, by 1, 8 and 64 threads (ssefs)
+#	kms       data keys per second, by 1, 8 and 64 threads: of a process that
+#		has the keystore, of "ssefs serve" by its socket and by HTTPS
+#	policy    data keys, and opens of encrypted files, per second, of a user
+#		without and with a policy of 100 statements (ssefs)
 #
 # Memory that a virtual machine has never used is slow when it is first touched:
 # each place begins with a file as large as a section will need, which is removed.
@@ -25,7 +28,7 @@
 #	BENCH_ON	tmpfs, disk or both (default both)
 #	BENCH_COLUMNS	columns of fsbench.sh (default all)
 #	BENCH_ROUNDS	how often each section is run (default 2 for columns,
-#			untar, make, fsync and kms; 1 for the others)
+#			untar, make, fsync, kms and policy; 1 for the others)
 #	BENCH_TMPFS	a directory on tmpfs (default /dev/shm)
 #	BENCH_DISK	a directory on a disk (default TMPDIR or /var/tmp)
 #	SSEFS		the program (default build/ssefs)
@@ -39,7 +42,8 @@ root=$(dirname "$(dirname "$here")")
 SSEFS=${SSEFS:-$root/build/ssefs}
 O=${O:-$root/build}
 scale=${BENCH_SCALE:-1}
-sections=${*:-columns untar git make small tree fsync million kms}
+sections=${*:-columns untar git make small tree fsync million kms
+    policy}
 # A ratio needs ssefs-kms, which therefore comes first.
 filesystems=${BENCH_FS:-ssefs-kms ssefs-none gocryptfs securefs passthrough}
 places=${BENCH_ON:-tmpfs disk}
@@ -59,6 +63,7 @@ remove_work() {
 	[ -z "$work" ] || rm -rf --one-file-system "$work"
 }
 clean_up() {
+	stop_serving
 	unmount_fs || :
 	remove_work
 	rm -rf "$scratch"
@@ -324,17 +329,104 @@ do_million() {
 	record million store-size MiB "$(du -sm "$back" | cut -f 1)"
 }
 
-# Columns are where the keys are, not filesystems.
-do_kms() {
-	kms_store=$work/store
-	SSEFS_STORE=$kms_store "$SSEFS" init >/dev/null
-	fs=embedded
+# kms_rates COMMAND...: what a program prints, with the threads' number last.
+kms_rates() {
 	for kms_n in 1 8 64; do
-		"$O/tests/bench/kms" "$kms_store/keys.db" "" $kms_n 1 \
-		    >"$scratch/kms"
+		"$@" $kms_n 1 >"$scratch/kms" || say "failed: $*"
 		while read -r name value; do
 			record kms "$name-$kms_n" /s "$value"
 		done <"$scratch/kms"
+	done
+}
+
+# Columns are ways to the keys, not filesystems.
+do_kms() {
+	kms_store=$work/store
+	SSEFS_STORE=$kms_store
+	export SSEFS_STORE
+	"$SSEFS" init >/dev/null
+	"$SSEFS" key alias create alias/bench "$("$SSEFS" key create)" \
+	    >/dev/null
+	fs=in-process
+	kms_rates "$O/tests/bench/kms" "$kms_store/keys.db" alias/bench
+	"$SSEFS" user create bench --admin --json >"$scratch/user"
+	AWS_ACCESS_KEY_ID=$(jq -r .access_key_id "$scratch/user")
+	AWS_SECRET_ACCESS_KEY=$(jq -r .secret_access_key "$scratch/user")
+	export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+	if ! "$SSEFS" serve --json --listen 127.0.0.1:0 >"$scratch/serve"; then
+		say "the keys cannot be served: left out"
+		return 0
+	fi
+	served=$(jq -r .pid "$scratch/serve")
+	fs=socket
+	kms_rates "$O/tests/bench/kmsload" "$kms_store/kms.sock"
+	fs=https
+	kms_rates "$O/tests/bench/kmsload" \
+	    "https://$(jq -r .address "$scratch/serve")/" \
+	    "$(jq -r .ca "$scratch/serve")"
+	stop_serving
+}
+
+served=
+stop_serving() {
+	[ -n "$served" ] || return 0
+	kill "$served" 2>/dev/null || :
+	serve_i=0
+	while [ -d "/proc/$served" ] && [ $serve_i -lt 100 ]; do
+		serve_i=$((serve_i + 1))
+		sleep 0.1
+	done
+	served=
+}
+
+# A document whose last of 100 statements is the one that allows it; each of the
+# others has to be looked at.
+policy_100() {
+	awk 'BEGIN {
+		print "{\"Version\":\"2012-10-17\",\"Statement\":["
+		for (i = 1; i < 100; i++)
+			printf "{\"Effect\":\"Allow\",\"Action\":[%s],%s,%s},\n",
+			    "\"kms:Decrypt\",\"kms:GenerateDataKey*\"",
+			    "\"Resource\":\"arn:aws:kms:*:*:key/*\"",
+			    "\"Condition\":{\"StringEquals\":{\"aws:username\":" \
+			    "\"user-" i "\"}}"
+		print "{\"Effect\":\"Allow\",\"Action\":\"kms:*\"," \
+		    "\"Resource\":\"*\"}]}"
+	}'
+}
+
+# Columns are the rights of who opens the files: an administrator's, who needs no
+# policy, and a user's with one.
+do_policy() {
+	n=$(count 20000)
+	SSEFS_STORE=$work/store
+	export SSEFS_STORE
+	mnt=$work/mnt
+	mounted=ssefs-kms
+	mkdir "$mnt"
+	"$SSEFS" init >/dev/null
+	"$SSEFS" bucket create bench --sse KMS >/dev/null
+	"$SSEFS" user create none --admin >/dev/null
+	"$SSEFS" user create hundred >/dev/null
+	policy_100 >"$scratch/policy"
+	"$SSEFS" policy put hundred "$scratch/policy" >/dev/null
+	"$SSEFS" policy attach hundred --user hundred >/dev/null
+	"$SSEFS" mount bench "$mnt" >/dev/null
+	files create "$mnt" "$n" 1000 >/dev/null
+	unmount_fs
+	for fs in $1; do
+		"$O/tests/bench/kms" "$SSEFS_STORE/keys.db" "" 1 1 "$fs" \
+		    >"$scratch/kms" || say "failed: kms as $fs"
+		while read -r name value; do
+			record policy "$name" /s "$value"
+		done <"$scratch/kms"
+		if ! "$SSEFS" mount -o "user=$fs" bench "$mnt" >/dev/null; then
+			say "not mounted as $fs: left out"
+			continue
+		fi
+		record policy open-first /s "$(files open "$mnt" "$n")"
+		record policy open-again /s "$(files open "$mnt" "$n")"
+		unmount_fs
 	done
 }
 
@@ -354,7 +446,7 @@ report() {
 	echo "others   $(gocryptfs -version 2>/dev/null | head -n 1);" \
 	    "securefs $(dpkg-query -Wf '${Version}' securefs 2>/dev/null);" \
 	    "libfuse $(pkg-config --modversion fuse3)"
-	awk -F '\t' -v fss="$filesystems" -v kmss="embedded" '
+	awk -F '\t' -v fss="$filesystems" -v kmss="in-process socket https" -v users="none hundred" '
 	function head(title,    i) {
 		printf "\n%s\n%-20s %-6s", title, "", ""
 		for (i = 1; i <= nfs; i++)
@@ -401,7 +493,8 @@ report() {
 		flush()
 		title = key
 		delete f
-		nfs = split($2 == "kms" ? kmss : fss, f, " ")
+		nfs = split($2 == "kms" ? kmss : $2 == "policy" ? users : \
+		    fss, f, " ")
 		nm = 0
 		delete at
 		delete v
@@ -446,7 +539,7 @@ rounds_of() {
 		return 0
 	fi
 	case $1 in
-	columns | untar | make | fsync | kms) echo 2 ;;
+	columns | untar | make | fsync | kms | policy) echo 2 ;;
 	*) echo 1 ;;
 	esac
 }
@@ -468,7 +561,8 @@ run_section() {
 
 for section in $sections; do
 	case $section in
-	columns | untar | git | make | small | tree | fsync | million | kms) ;;
+	columns | untar | git | make | small | tree | fsync | million) ;;
+	kms | policy) ;;
 	*)
 		echo "run.sh: no section \"$section\"" >&2
 		exit 2
@@ -485,10 +579,17 @@ for place in $places; do
 		round=1
 		rounds=$(rounds_of "$section")
 		while [ $round -le "$rounds" ]; do
+			order=$((round % 2))
 			if [ "$section" = kms ]; then
 				new_work
 				do_kms
-			elif [ $((round % 2)) = 1 ]; then
+			elif [ "$section" = policy ]; then
+				new_work
+				case $order in
+				1) do_policy "none hundred" ;;
+				*) do_policy "hundred none" ;;
+				esac
+			elif [ $order = 1 ]; then
 				# shellcheck disable=SC2086
 				run_section $filesystems
 			else
