@@ -3,13 +3,9 @@
  * ever, tokens that are nobody else's, its end in time.
  */
 #include "tests/unit/kms_common.h"
-
-#include <openssl/evp.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
+#include "tests/unit/kms_oaep.h"
 
 #include "crypto/wrap.h"
-#include "kms/api.h"
 #include "lib/base/clock.h"
 
 static const uint8_t material[KEY_LEN] = "thirty-two bytes from outside...";
@@ -19,30 +15,6 @@ static const struct kms_new outside = { .external = true };
 static struct kms_import params;
 static uint8_t wrapped[KMS_IMPORT_WRAPPED_MAX];
 
-/* As whoever has only the public key does it; returns the length. */
-static size_t
-oaep(enum kms_wrapping w, const void *msg, size_t len, uint8_t *ret)
-{
-	const EVP_MD *md = w == KMS_WRAP_OAEP_SHA1 || w == KMS_WRAP_AES_SHA1
-			       ? EVP_sha1()
-			       : EVP_sha256();
-	const uint8_t *pub = params.public_key;
-	EVP_PKEY *p = d2i_PUBKEY(NULL, &pub, (long)params.public_len);
-	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(p, NULL);
-	size_t n = KMS_IMPORT_WRAPPED_MAX;
-
-	assert_non_null(p);
-	assert_int_equal(EVP_PKEY_encrypt_init(c), 1);
-	assert_int_equal(
-	    EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_OAEP_PADDING), 1);
-	assert_int_equal(EVP_PKEY_CTX_set_rsa_oaep_md(c, md), 1);
-	assert_int_equal(EVP_PKEY_CTX_set_rsa_mgf1_md(c, md), 1);
-	assert_int_equal(EVP_PKEY_encrypt(c, ret, &n, msg, len), 1);
-	EVP_PKEY_CTX_free(c);
-	EVP_PKEY_free(p);
-	return n;
-}
-
 static size_t
 wrap(enum kms_wrapping w, const void *msg, size_t len)
 {
@@ -50,8 +22,8 @@ wrap(enum kms_wrapping w, const void *msg, size_t len)
 	size_t n;
 
 	if (w == KMS_WRAP_OAEP_SHA1 || w == KMS_WRAP_OAEP_SHA256)
-		return oaep(w, msg, len, wrapped);
-	n = oaep(w, aes, sizeof(aes), wrapped);
+		return oaep(&params, w, msg, len, wrapped);
+	n = oaep(&params, w, aes, sizeof(aes), wrapped);
 	assert_ok(kwp_wrap(aes, msg, len, wrapped + n));
 	return n + KWP_SIZE(len);
 }
