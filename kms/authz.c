@@ -167,6 +167,33 @@ facts_make(const struct asking *a, const struct subject *s, struct facts *f)
 		f->v[f->n++] = c->facts[i];
 }
 
+static void
+principal(const struct puser *u, const struct call *c, const char **roles,
+    struct policy_principal *ret)
+{
+
+	*ret = (struct policy_principal){
+		.account = c->tenant, .root = c->root, .roles = roles
+	};
+	if (u == NULL)
+		return;
+	ret->user = u->u.name;
+	ret->user_id = u->u.id;
+	for (size_t i = 0; i < u->nroles && i < WHO_ROLES_MAX; i++)
+		roles[ret->nroles++] = u->role[i];
+}
+
+void
+authz_principal(const struct kms *k, const struct call *c, const char **roles,
+    struct policy_principal *ret)
+{
+
+	principal(c->root
+		      ? NULL
+		      : people_user(k->tab->people, c->tenant, c->who->user),
+	    c, roles, ret);
+}
+
 /* Sets a->d and, with it, whether the answer depends on this request. */
 static void
 evaluate(struct asking *a, const char *action, const struct subject *s)
@@ -177,9 +204,6 @@ evaluate(struct asking *a, const char *action, const struct subject *s)
 	struct policy_request req = { .action = action,
 		.arn = s->arn,
 		.owner = s->owner,
-		.who = { .account = c->tenant,
-		    .root = c->root,
-		    .roles = roles },
 		.time = clock_wall().tv_sec,
 		.source_ip = c->who->source_ip,
 		.ctx = c->ctx,
@@ -191,13 +215,7 @@ evaluate(struct asking *a, const char *action, const struct subject *s)
 		.grants = s->key == NULL ? NULL : s->key->allow,
 		.ngrants = s->key == NULL ? 0 : s->key->ngrants };
 
-	if (a->user != NULL) {
-		req.who.user = a->user->u.name;
-		req.who.user_id = a->user->u.id;
-		for (size_t i = 0; i < a->user->nroles && i < WHO_ROLES_MAX;
-		     i++)
-			roles[req.who.nroles++] = a->user->role[i];
-	}
+	principal(a->user, c, roles, &req.who);
 	facts_make(a, s, &f);
 	req.nfacts = f.n;
 	a->d = policy_evaluate(&set, &req);
@@ -372,6 +390,7 @@ asking_begin(struct asking *a, struct kms *k, const struct call *c)
 		      ? NULL
 		      : people_user(k->tab->people, c->tenant, c->who->user);
 	a->resource = NULL;
+	a->d = (struct policy_decision){ .source = POLICY_BY_NOTHING };
 	a->n = 0;
 	a->steady = true;
 }
@@ -388,8 +407,8 @@ still_there(const struct asking *a)
 }
 
 enum err
-authz_key(struct kms *k, const struct call *c, const char *action,
-    const struct keyref *key)
+authz_key(
+    struct kms *k, struct call *c, const char *action, const struct keyref *key)
 {
 	RWLOCK_READ_SCOPE(&k->tab_lock);
 	struct asking a UNINIT;
@@ -398,6 +417,7 @@ authz_key(struct kms *k, const struct call *c, const char *action,
 		.kind = key->kind,
 		.is_key = true };
 
+	c->grant[0] = '\0';
 	asking_begin(&a, k, c);
 	TRY(still_there(&a));
 	if (key->kind == KEY_SERVICE) {
@@ -418,7 +438,10 @@ authz_key(struct kms *k, const struct call *c, const char *action,
 	s.key = table_by_id(k->tab, key->uuid);
 	if (s.key == NULL)
 		return err_fail(ERR_NOKEY, "no such key");
-	return ask_key(&a, action, &s);
+	TRY(ask_key(&a, action, &s));
+	if (a.d.source == POLICY_BY_GRANT)
+		strcpy(c->grant, s.key->grants[a.d.document]->id);
+	return OK;
 }
 
 enum err

@@ -32,10 +32,14 @@ enum err authz_begin(struct kms *k, struct call *c) MUSTCHECK;
 /*
  * authz_key(k, c, action, key):
  * May ${action} be done with the key that ${key} describes?  ERR_ACCESS, with
- * the sentence for the asker.
+ * the sentence for the asker.  Sets c->grant.
  */
-enum err authz_key(struct kms *k, const struct call *c, const char *action,
+enum err authz_key(struct kms *k, struct call *c, const char *action,
     const struct keyref *key) MUSTCHECK;
+/* The asker as the policy engine sees it; ${roles} has room for WHO_ROLES_MAX.
+ * The caller holds k->tab_lock, as long as it uses what it got. */
+void authz_principal(const struct kms *k, const struct call *c,
+    const char **roles, struct policy_principal *ret);
 /* The same for a resource of the asker's tenant that is no key: an alias's ARN,
  * or "*", the container of keys or of aliases that ${action} is about. */
 enum err authz_other(struct kms *k, const struct call *c, const char *action,

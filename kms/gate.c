@@ -74,8 +74,8 @@ gate_alias(
 }
 
 static enum err
-check(struct kms *k, const struct call *c, const char *action,
-    const struct keyref *key)
+check(
+    struct kms *k, struct call *c, const char *action, const struct keyref *key)
 {
 
 	TRY(authz_key(k, c, action, key));

@@ -54,6 +54,8 @@ struct call {
 	bool root;                /* the account itself */
 	bool admin;               /* a user with that flag */
 	char user_id[WHO_ID_MAX]; /* "" for the account */
+	/* The grant that allowed what was asked last; "" none. */
+	char grant[KMS_GRANT_ID_MAX];
 	struct keyref key;
 	struct keyref *target; /* ReEncrypt's second key, the caller's */
 };

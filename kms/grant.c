@@ -10,8 +10,10 @@
 #include "lib/base/clock.h"
 
 #include "kms/api.h"
+#include "kms/authz.h"
 #include "kms/context.h"
 #include "kms/gate.h"
+#include "kms/grant_rules.h"
 #include "kms/grant_token.h"
 #include "kms/kms_internal.h"
 #include "kms/policy.h"
@@ -23,29 +25,22 @@ _Static_assert(KMS_GRANT_TOKEN_MAX == B64_SIZE(GRANT_TOKEN_LEN), "tokens");
 
 /* ---- Who asks ----------------------------------------------------------- */
 
-static bool
-is_root(const struct call *c)
-{
-
-	return strcmp(c->who->user, "root") == 0;
-}
-
 static void
 issuer_arn(const struct call *c, char ret[static KMS_PRINCIPAL_MAX])
 {
 
 	(void)snprintf(ret, KMS_PRINCIPAL_MAX, "arn:aws:iam::%s:%s%s",
-	    c->tenant, is_root(c) ? "root" : "user/",
-	    is_root(c) ? "" : c->who->user);
+	    c->tenant, c->root ? "root" : "user/", c->root ? "" : c->who->user);
 }
 
+/* The caller holds k->tab_lock. */
 static bool
-is_named(const struct call *c, const char *principal)
+is_named(const struct kms *k, const struct call *c, const char *principal)
 {
-	const struct policy_principal p = { .account = c->tenant,
-		.user = is_root(c) ? NULL : c->who->user,
-		.root = is_root(c) };
+	const char *roles[WHO_ROLES_MAX];
+	struct policy_principal p;
 
+	authz_principal(k, c, roles, &p);
 	return *principal != '\0' && policy_names(principal, &p);
 }
 
@@ -106,51 +101,27 @@ kms_grant_token_check(struct kms *k, const char *token)
 
 /* ---- Making ------------------------------------------------------------- */
 
+/* Whoever may make grants by a grant only, makes none that goes further. */
 static enum err
-text_check(const char *s, size_t max, const char *what)
+within_own(struct kms *k, const struct call *c, const struct kms_grant *g)
 {
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const struct tkey *t = table_by_id(k->tab, c->key.uuid);
+	const struct tgrant *from;
 
-	if (strnlen(s, max) < max && name_utf8_ok(s))
+	if (c->grant[0] == '\0')
 		return OK;
-	return err_fail(
-	    ERR_INVAL, "%s is UTF-8 of %zu bytes at most", what, max - 1);
-}
-
-static enum err
-principal_check(const char *s, const char *what)
-{
-
-	TRY(text_check(s, KMS_PRINCIPAL_MAX, what));
-	/* Services have dots in their names; what has none is a slip. */
-	if ((strncmp(s, "arn:", 4) == 0 || strchr(s, '.') != NULL) &&
-	    policy_grantee_ok(s))
+	from = t == NULL ? NULL : table_grant(t, c->grant);
+	if (from != NULL && grant_within(&from->g, g))
 		return OK;
-	return err_fail(
-	    ERR_INVAL, "%s is no ARN of a user, a role or an account", what);
-}
-
-static enum err
-grant_check(const struct kms_grant *g)
-{
-
-	TRY(text_check(g->name, KMS_GRANT_NAME_MAX, "a grant's name"));
-	TRY(principal_check(g->grantee, "the grantee"));
-	if (*g->retiring != '\0')
-		TRY(principal_check(g->retiring, "the retiring principal"));
-	if (g->operations == 0 ||
-	    (g->operations & ~(uint32_t)KMS_GRANT_ALL) != 0)
-		return err_fail(ERR_INVAL, "a grant allows some operations");
-	if (g->npairs > KMS_GRANT_PAIRS_MAX)
-		return err_fail(ERR_LIMIT, "a constraint has %d pairs at most",
-		    KMS_GRANT_PAIRS_MAX);
-	if ((g->constraint == KMS_CONSTRAINT_NONE) != (g->npairs == 0))
-		return err_fail(ERR_INVAL,
-		    "a constraint has pairs, and pairs are a constraint");
-	return OK;
+	return err_fail(ERR_ACCESS,
+	    "%s may make grants on %s only within its own grant", c->who->user,
+	    c->key.arn);
 }
 
 struct create {
 	const struct kms_grant *g;
+	struct grant_facts facts;
 	const struct keyref *key;
 	struct context ctx;
 	char issuer[KMS_PRINCIPAL_MAX];
@@ -229,10 +200,14 @@ op_create(struct kms *k, struct call *c)
 	struct create *a = c->arg;
 	enum err e;
 
+	grant_facts(a->g, &a->facts);
+	c->facts = a->facts.v;
+	c->nfacts = a->facts.n;
 	TRY(gate_key(k, c, c->keyname, "kms:CreateGrant", &c->key));
 	TRY(state_managed(&c->key));
 	TRY(state_allows(&c->key, KEY_OP_CRYPTO));
 	TRY(grant_check(a->g));
+	TRY(within_own(k, c, a->g));
 	a->key = &c->key;
 	issuer_arn(c, a->issuer);
 	TRY(context_make(&a->ctx, a->g->pairs, a->g->npairs, 0));
@@ -342,7 +317,7 @@ op_retirable(struct kms *k, struct call *c)
 	bool changed;
 
 	TRY(gate_policy(k, c, "kms:ListRetirableGrants", "*"));
-	TRY(principal_check(p->retiring, "the retiring principal"));
+	TRY(grant_principal_check(p->retiring, "the retiring principal"));
 	TRY(kms_fresh_db(k, &changed));
 	RWLOCK_READ_SCOPE(&k->tab_lock);
 	for (size_t i = 0; i < k->tab->nkeys; i++)
@@ -456,10 +431,10 @@ by_grant(struct kms *k, const struct call *c, const struct end *d, bool *ret)
 
 	if (g == NULL)
 		return err_fail(ERR_NOENT, "%s has no such grant", c->key.arn);
-	*ret = is_named(c, g->g.retiring) ||
+	*ret = is_named(k, c, g->g.retiring) ||
 	       ((g->g.operations & KMS_GRANT_RETIRE_GRANT) != 0 &&
-		   is_named(c, g->g.grantee)) ||
-	       (is_root(c) && strcmp(c->tenant, t->tenant) == 0);
+		   is_named(k, c, g->g.grantee)) ||
+	       (c->root && strcmp(c->tenant, t->tenant) == 0);
 	return OK;
 }
 

@@ -9,6 +9,7 @@
 #include "lib/base/clock.h"
 
 #include "kms/api.h"
+#include "kms/authz.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
 #include "kms/policy.h"
@@ -118,26 +119,28 @@ policy_cleanup(struct policy **p)
 /* May who sets the policy change it again?  The account's identity policies
  * count as a yes: they can be changed without it. */
 static bool
-changeable(const struct policy *p, const struct call *c, const char *arn)
+changeable(struct kms *k, const struct policy *p, const struct call *c,
+    const char *arn)
 {
-	const bool root = strcmp(c->who->user, "root") == 0;
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const char *roles[WHO_ROLES_MAX];
 	const struct policy_set set = { .resource = p };
-	const struct policy_request req = { .action = "kms:PutKeyPolicy",
+	struct policy_request req = { .action = "kms:PutKeyPolicy",
 		.arn = arn,
 		.owner = c->tenant,
-		.who = { .account = c->tenant,
-		    .user = root ? NULL : c->who->user,
-		    .root = root },
-		.time = clock_wall().tv_sec };
-	const struct policy_decision d = policy_evaluate(&set, &req);
+		.time = clock_wall().tv_sec,
+		.source_ip = c->who->source_ip };
+	struct policy_decision d;
 
+	authz_principal(k, c, roles, &req.who);
+	d = policy_evaluate(&set, &req);
 	return d.verdict == POLICY_ALLOW ||
 	       (d.verdict == POLICY_IMPLICIT_DENY && d.delegated);
 }
 
 enum err
-keypolicy_check(const struct call *c, const char *arn, const char *text,
-    size_t len, bool no_lockout_check)
+keypolicy_check(struct kms *k, const struct call *c, const char *arn,
+    const char *text, size_t len, bool no_lockout_check)
 {
 	struct policy *p CLEANUP(policy_cleanup) = NULL;
 
@@ -146,7 +149,7 @@ keypolicy_check(const struct call *c, const char *arn, const char *text,
 	if (memchr(text, '\0', len) != NULL)
 		return err_fail(ERR_PARSE, "a policy holds no NUL");
 	TRY(policy_parse(text, len, POLICY_RESOURCE, &p, NULL));
-	if (no_lockout_check || changeable(p, c, arn))
+	if (no_lockout_check || changeable(k, p, c, arn))
 		return OK;
 	return err_fail(ERR_PARSE,
 	    "%s could not change the key's policy any more after this one",
@@ -179,7 +182,7 @@ op_policy_put(struct kms *k, struct call *c)
 	TRY(gate_key(k, c, c->keyname, "kms:PutKeyPolicy", &c->key));
 	TRY(state_managed(&c->key));
 	TRY(keypolicy_check(
-	    c, c->key.arn, p->text, p->len, p->no_lockout_check));
+	    k, c, c->key.arn, p->text, p->len, p->no_lockout_check));
 	text = strndup(p->len == 0 ? "" : p->text, p->len);
 	if (text == NULL)
 		return ERR_NOMEM;

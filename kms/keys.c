@@ -291,7 +291,7 @@ op_create(struct kms *k, struct call *c)
 		/* Any key's: it has no id yet, and the policy cannot know it.
 		 */
 		name_arn(k->region, c->tenant, a->uuid, arn);
-		TRY(keypolicy_check(c, arn, n->policy,
+		TRY(keypolicy_check(k, c, arn, n->policy,
 		    strnlen(n->policy, KMS_POLICY_MAX + 1),
 		    n->no_lockout_check));
 	}

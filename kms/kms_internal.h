@@ -108,7 +108,7 @@ enum err keys_version(struct kms *k, const uint8_t *uuid, const char *tenant,
     enum key_kind kind, uint32_t version, enum version_reason reason) MUSTCHECK;
 /* keypolicy.c: may this be the policy of the key ${arn} (ERR_PARSE), and can
  * the caller still change it then? */
-enum err keypolicy_check(const struct call *c, const char *arn,
+enum err keypolicy_check(struct kms *k, const struct call *c, const char *arn,
     const char *text, size_t len, bool no_lockout_check) MUSTCHECK;
 /* page.c: ERR_INVAL unless 1 to KMS_PAGE_MAX. */
 enum err page_check(size_t max) MUSTCHECK;

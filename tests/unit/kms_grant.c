@@ -288,6 +288,75 @@ test_token(void **state)
 	assert_int_equal(place_teardown(&second), 0);
 }
 
+static enum err
+decrypt(struct kms *k, const struct kms_who *who, const uint8_t *blob,
+    size_t bloblen, size_t nctx)
+{
+	uint8_t plain[KMS_PLAIN_MAX];
+	char arn[KMS_ARN_MAX];
+	size_t len;
+
+	return kms_decrypt(
+	    k, who, NULL, blob, bloblen, hr, nctx, plain, &len, arn);
+}
+
+/* A grant by grant goes no further than the first, and ends with itself. */
+static void
+test_by_grant(void **state)
+{
+	const struct kms_pair more[] = { { "dept", "hr" }, { "a", "1" } };
+	const struct kms_pair less[] = { { "a", "1" } };
+	char id[KMS_GRANT_ID_MAX], token[KMS_GRANT_TOKEN_MAX];
+	char first[KMS_GRANT_ID_MAX], arn[KMS_ARN_MAX];
+	struct kms_grant g = plain_grant;
+	struct kms *k = place_open(*state);
+	uint8_t blob[KMS_CIPHER_MAX], other[KMS_CIPHER_MAX];
+	size_t len, otherlen;
+	struct kms_desc d;
+
+	people(k, false);
+	assert_ok(kms_key_create(k, &root_user, "", &d));
+	assert_ok(
+	    kms_encrypt(k, &root_user, d.id, "x", 1, hr, 2, blob, &len, arn));
+	assert_ok(kms_encrypt(
+	    k, &root_user, d.id, "x", 1, NULL, 0, other, &otherlen, arn));
+	assert_int_equal(decrypt(k, &alice, blob, len, 2), ERR_ACCESS);
+	g.operations = KMS_GRANT_DECRYPT | KMS_GRANT_CREATE_GRANT;
+	g.constraint = KMS_CONSTRAINT_SUBSET;
+	g.pairs = hr;
+	g.npairs = 1;
+	assert_ok(kms_grant_create(k, &root_user, d.id, &g, first, token));
+	assert_ok(decrypt(k, &alice, blob, len, 2));
+	assert_int_equal(decrypt(k, &alice, other, otherlen, 0), ERR_ACCESS);
+
+	g.grantee = BOB;
+	g.operations = KMS_GRANT_ENCRYPT;
+	assert_int_equal(
+	    kms_grant_create(k, &alice, d.id, &g, id, token), ERR_ACCESS);
+	g.operations = KMS_GRANT_DECRYPT;
+	g.pairs = less;
+	assert_int_equal(
+	    kms_grant_create(k, &alice, d.id, &g, id, token), ERR_ACCESS);
+	g.constraint = KMS_CONSTRAINT_NONE;
+	g.npairs = 0;
+	assert_int_equal(
+	    kms_grant_create(k, &alice, d.id, &g, id, token), ERR_ACCESS);
+	g.constraint = KMS_CONSTRAINT_EQUALS;
+	g.pairs = more;
+	g.npairs = 2;
+	assert_int_equal(decrypt(k, &bob, blob, len, 2), ERR_ACCESS);
+	assert_ok(kms_grant_create(k, &alice, d.id, &g, id, token));
+	assert_ok(decrypt(k, &bob, blob, len, 2));
+	assert_int_equal(
+	    kms_grant_create(k, &bob, d.id, &g, id, token), ERR_ACCESS);
+	assert_ok(kms_grant_revoke(k, &root_user, d.id, id));
+	assert_int_equal(decrypt(k, &bob, blob, len, 2), ERR_ACCESS);
+	assert_ok(decrypt(k, &alice, blob, len, 2));
+	assert_ok(kms_grant_revoke(k, &root_user, d.id, first));
+	assert_int_equal(decrypt(k, &alice, blob, len, 2), ERR_ACCESS);
+	kms_close(k);
+}
+
 /* What the policy engine gets. */
 static void
 test_allowed(void **state)
@@ -330,6 +399,7 @@ main(void)
 		TEST(test_pages),
 		TEST(test_end),
 		TEST(test_token),
+		TEST(test_by_grant),
 		TEST(test_allowed),
 	};
 
