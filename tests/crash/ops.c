@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/base/clock.h"
+
 #include "tests/crash/work.h"
 
 #define PIECE 131072u /* sealed and written by one thread */
@@ -419,6 +421,62 @@ op_sse(struct session *s, const struct op *op)
 	return (OK);
 }
 
+/* ---- Keys --------------------------------------------------------------------------- */
+
+#define KEY "alias/aws/s3"
+#define DAY_S 86400
+
+/* The bucket's key gets another version. */
+static enum err
+op_rotate(struct session *s, const struct op *op)
+{
+	struct kms *const k = store_kms(s->st);
+	enum err e;
+
+	(void)op;
+	if (k == NULL)
+		return (ERR_NOTSUP);
+	e = kms_key_rotate(k, &crash_who, KEY);
+	return (e == ERR_NOKEY ? ERR_NOENT : e);
+}
+
+/* And the files' data keys are wrapped under it. */
+static enum err
+op_rekey(struct session *s, const struct op *op)
+{
+	const struct store_rekey_opts o = { .who = &crash_who };
+	struct store_rekey_result res;
+
+	TRY(op_rotate(s, op));
+	TRY(store_rekey(s->st, &o, &res));
+	return (res.bad == 0 ? OK : ERR_CORRUPT);
+}
+
+/* A key lives: it is made, rotates by itself, and is deleted when it is due. */
+static enum err
+op_life(struct session *s, const struct op *op)
+{
+	struct kms *const k = store_kms(s->st);
+	struct timespec t = clock_wall();
+	struct kms_desc d;
+
+	(void)op;
+	if (k == NULL)
+		return (ERR_NOTSUP);
+	TRY(kms_key_create(k, &crash_who, "of the simulator", &d));
+	TRY(kms_key_rotation(k, &crash_who, d.id, 2));
+	t.tv_sec += 3 * DAY_S;
+	clock_freeze(&t);
+	TRY(kms_timer(k));
+	TRY(kms_key_delete(k, &crash_who, d.id, 7));
+	t.tv_sec += 8 * DAY_S;
+	clock_freeze(&t);
+	TRY(kms_timer(k));
+	return (kms_key_describe(k, &crash_who, d.id, &d) == ERR_NOKEY
+		    ? OK
+		    : ERR_CORRUPT);
+}
+
 /* ---- The table ------------------------------------------------------------------------ */
 
 #define END UINT64_MAX
@@ -500,6 +558,9 @@ const struct op work_ops[] = {
 	OP(copy, "D/c", "b", 4096, 81920, 90000),
 	OP(copy, "b", "D/c", 10, 5000, 9000),
 	OP(copy, "D/c", "D/c", 0, 400000, 90000),
+	OP(rotate, "b", NULL, 0, 0, 0),
+	OP(rekey, "b", NULL, 0, 0, 0),
+	OP(life, "b", NULL, 0, 0, 0),
 };
 const unsigned work_nops = COUNTOF(work_ops);
 
