@@ -1,15 +1,13 @@
 /*
- * store: making, opening and closing a store; its lock; reaping; what it says
- * about itself.
+ * store: opening and closing a store; its lock; reaping; what it says about
+ * itself.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "crypto/rand.h"
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
 
@@ -21,7 +19,6 @@
 #define DB_CACHE ((size_t)40 << 20)
 #define INODE_CACHE 16384u
 #define COMMIT_SECS 5u
-#define MAKING "making" /* stands in a directory until the store is made */
 #define LOCK_CLOSED "closed\n" /* in the place of the owner's pid */
 
 static enum err
@@ -38,177 +35,6 @@ store_prepare(void)
 	TRY(vfs_register());
 	kms_set_vfs(VFS_COMMON);
 	return (OK);
-}
-
-/* ---- Making ------------------------------------------------------------------ */
-
-/* What a making that was cut off may have left; its mark goes last. */
-static const char *const half_made[] = { "meta.db", "meta.db-wal",
-	"meta.db-log", "meta.db-journal", "keys.db", "keys.db-wal",
-	"keys.db-shm", "keys.db-journal", "keys.db-epoch", "keys.db-reserve",
-	"keys.db-audit.log", MAKING };
-
-static bool
-is_half_made(const char *name)
-{
-	for (size_t i = 0; i < COUNTOF(half_made); i++)
-		if (strcmp(name, half_made[i]) == 0)
-			return (true);
-	return (false);
-}
-
-/* Nothing is in ${dir}, or, with ${again}, nothing else than that. */
-static enum err
-dir_must_be_empty(const char *dir, bool again)
-{
-	DIR *d = opendir(dir);
-	const struct dirent *e;
-	bool found = false;
-
-	if (d == NULL)
-		return (err_from_errno(errno));
-	while ((e = readdir(d)) != NULL)
-		found = found || (strcmp(e->d_name, ".") != 0 &&
-				     strcmp(e->d_name, "..") != 0 &&
-				     !(again && is_half_made(e->d_name)));
-	(void)closedir(d);
-	if (found)
-		return (err_fail(ERR_EXIST,
-		    "%s is not empty: a store is made "
-		    "in a new or empty directory",
-		    dir));
-	return (OK);
-}
-
-static enum err
-make_keys(
-    const struct store_init *in, const char *path, const struct kms_root *root)
-{
-	const char *region =
-	    in->region != NULL ? in->region : KMS_REGION_DEFAULT;
-
-	if (in->seal_metadata)
-		return (kms_create_sealing(path, root, region));
-	return (kms_create_store(path, root, region));
-}
-
-/* The key of a new store's metadata, from its new keystore ${path}. */
-static enum err
-metadata_key(const char *path, const struct kms_root *root, const uint8_t *uuid,
-    struct key *ret)
-{
-	struct kms *k = NULL;
-	enum err e;
-
-	TRY(kms_open(path, root, &k));
-	e = kms_metadata_key(k, uuid, ret);
-	kms_close(k);
-	return (e);
-}
-
-static enum err
-make_db(
-    const struct store_init *in, const char *keys, const struct kms_root *root)
-{
-	struct key *key CLEANUP_KEY = key_new();
-	uint8_t uuid[UUID_LEN];
-	char path[PATH_LEN];
-
-	if (key == NULL)
-		return (ERR_NOMEM);
-	rand_bytes(uuid, sizeof(uuid));
-	TRY(path_of(in->dir, "meta.db", path));
-	if (!in->seal_metadata)
-		return (db_create(path, uuid));
-	TRY(metadata_key(keys, root, uuid, key));
-	return (db_create_sealed(path, uuid, key));
-}
-
-static enum err
-remove_half_made(const char *dir)
-{
-	char path[PATH_LEN];
-
-	for (size_t i = 0; i < COUNTOF(half_made); i++) {
-		TRY(path_of(dir, half_made[i], path));
-		if (sys->unlink(path) != 0 && errno != ENOENT)
-			return (err_fail(err_from_errno(errno), "%s: %s", path,
-			    strerror(errno)));
-		if (i + 2 == COUNTOF(half_made))
-			TRY(sys_sync_dir(dir));
-	}
-	return (OK);
-}
-
-static enum err
-being_made(const char *dir, bool *ret)
-{
-	char path[PATH_LEN];
-	struct stat sb;
-
-	TRY(path_of(dir, MAKING, path));
-	*ret = sys->stat(path, &sb) == 0;
-	return (*ret || errno == ENOENT || errno == ENOTDIR
-		    ? OK
-		    : err_from_errno(errno));
-}
-
-/*
- * Make ${dir}, or take an empty one, and mark it: until the mark is gone there is
- * no store in it, and whoever comes next begins anew.
- */
-static enum err
-make_dir(const char *dir, bool *ret_made)
-{
-	char path[PATH_LEN];
-	bool again = false;
-	int fd;
-
-	TRY(path_of(dir, MAKING, path));
-	*ret_made = sys->mkdir(dir, 0700) == 0;
-	if (!*ret_made && errno != EEXIST)
-		return (err_fail(err_from_errno(errno), "%s cannot be made: %s",
-		    dir, strerror(errno)));
-	if (!*ret_made)
-		TRY(being_made(dir, &again));
-	if (!*ret_made)
-		TRY(dir_must_be_empty(dir, again));
-	if (again)
-		TRY(remove_half_made(dir));
-	fd = sys->open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return (err_fail(
-		    err_from_errno(errno), "%s: %s", path, strerror(errno)));
-	(void)sys->close(fd);
-	return (sys_sync_dir(dir));
-}
-
-enum err
-store_create_dir(const struct store_init *in)
-{
-	char keys[PATH_LEN], keyfile[PATH_LEN];
-	struct kms_root beside = { KMS_ROOT_FILE, keyfile, NULL };
-	const struct kms_root *root = in->root != NULL ? in->root : &beside;
-	bool made;
-
-	if (in->seal_metadata && in->no_kms)
-		return (err_fail(ERR_INVAL,
-		    "metadata is sealed with a key of the keystore"));
-	TRY(make_dir(in->dir, &made));
-	TRY(path_of(in->dir, "keys.db", keys));
-	if (!in->no_kms) {
-		if ((size_t)snprintf(keyfile, sizeof(keyfile), "%s.key",
-			in->dir) >= sizeof(keyfile))
-			return (ERR_NAMETOOLONG);
-		TRY(make_keys(in, keys, root));
-	}
-	TRY(make_db(in, keys, root));
-	TRY(sys_sync_dir(in->dir));
-	TRY(path_of(in->dir, MAKING, keyfile));
-	if (sys->unlink(keyfile) != 0)
-		return (err_from_errno(errno));
-	TRY(sys_sync_dir(in->dir));
-	return (made ? sys_sync_parent(in->dir) : OK);
 }
 
 /* ---- The lock ------------------------------------------------------------------ */
@@ -403,7 +229,7 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	struct stat sb;
 	bool half;
 
-	TRY(being_made(o->dir, &half));
+	TRY(store_half_made(o->dir, &half));
 	if (half)
 		return (err_fail(ERR_NOTSTORE,
 		    "the making of the store %s was cut off: call ssefs init "

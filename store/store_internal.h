@@ -458,6 +458,9 @@ void keyref_use(struct store *st, uint32_t ref, int delta);
 enum err dflt_effective(
     struct store *st, struct inode *ip, const char **ret) MUSTCHECK;
 
+/* store/make.c: was the making of the store in ${dir} begun, and not ended? */
+enum err store_half_made(const char *dir, bool *ret) MUSTCHECK;
+
 /* ---- Epochs (store/epoch.c) ----------------------------------------------------- */
 
 /*
