@@ -543,6 +543,15 @@ alloc_known(struct store *st, uint64_t grp)
 	return (grp < st->alloc->ngrp && st->alloc->grp[grp] != NULL);
 }
 
+bool
+alloc_in_use(struct store *st, uint64_t slot)
+{
+	LOCK_SCOPE(&st->alloc_lock);
+	const struct group *g = group_of(st->alloc, slot);
+
+	return (g != NULL && bit_get(g->used, (uint32_t)(slot % GROUP_SLOTS)));
+}
+
 uint64_t
 alloc_used(struct store *st)
 {

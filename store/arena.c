@@ -11,6 +11,7 @@
 #include "lib/base/sys.h"
 
 #include "store/alloc_internal.h"
+#include "store/redo.h"
 
 #define RESERVE_EXTENTS 16u /* reserved at once while space is plentiful */
 #define LEFT_PART 20u       /* of the disk is left, … */
@@ -235,6 +236,7 @@ alloc_sync(struct store *st)
 	struct alloc *a = st->alloc;
 	const uint64_t n = (alloc_groups(st) + ARENA_GROUPS - 1) / ARENA_GROUPS;
 
+	redo_sync_begins(st);
 	for (uint64_t i = 0; i < n && i < ARENAS_MAX; i++) {
 		if (!atomic_exchange(&a->arena[i].written, false))
 			continue;
@@ -242,6 +244,15 @@ alloc_sync(struct store *st)
 			return (err_fail(err_from_errno(errno), "arena-%u: %s",
 			    (unsigned)i, strerror(errno)));
 	}
+	redo_synced(st);
+	return (OK);
+}
+
+static enum err
+read_singly(struct store *st, uint64_t slot, uint32_t n, uint8_t *ret)
+{
+	for (uint32_t i = 0; i < n; i++)
+		TRY(alloc_read(st, slot + i, 1, ret + (size_t)i * BLOCK));
 	return (OK);
 }
 
@@ -252,6 +263,12 @@ alloc_read(struct store *st, uint64_t slot, uint32_t n, void *ret)
 
 	if (slot / GROUP_SLOTS >= alloc_groups(st))
 		return (err_fail(ERR_CORRUPT, "a block lies in no arena"));
+	/* Few in a store that may not be written to, none in others. */
+	if (n == 1 && redo_shown(st, slot, ret))
+		return (OK);
+	for (uint32_t i = 0; n > 1 && i < n; i++)
+		if (redo_shown(st, slot + i, NULL))
+			return (read_singly(st, slot, n, ret));
 	TRY(arena_fd(st, slot / ARENA_SLOTS, false, &fd));
 	return (sys_pread_full(
 	    fd, ret, (size_t)n * BLOCK, slot % ARENA_SLOTS * BLOCK));
@@ -268,6 +285,8 @@ alloc_write(struct store *st, uint64_t slot, uint32_t n, const void *data)
 	/* After the write: writers hold the epoch, so that the committer's last
 	 * sync comes later and sees the mark. */
 	st->alloc->arena[slot / ARENA_SLOTS].written = true;
+	/* After the mark: a sync that begins in between covers it. */
+	redo_written(st, slot, n);
 	return (e);
 }
 
@@ -278,6 +297,8 @@ alloc_slot_ok(struct store *st, uint64_t slot)
 	int fd;
 
 	/* The file is asked, not the bitmap, which may be what is damaged. */
+	if (redo_shown(st, slot, NULL))
+		return (true);
 	if (slot == 0 || arena_fd(st, slot / ARENA_SLOTS, false, &fd) != OK ||
 	    sys->fstat(fd, &sb) != 0)
 		return (false);

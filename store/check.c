@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "store/check_internal.h"
+#include "store/redo.h"
 
 void
 check_say(struct check *ck, const char *invariant, uint64_t ino, bool repaired,
@@ -190,6 +191,21 @@ check_sqlite(struct check *ck)
 	return (e == ERR_NOENT ? OK : e);
 }
 
+/* I13.  The commit of a repair drops all rows. */
+static void
+redo_bad(void *arg, uint64_t slot)
+{
+	struct check *ck = arg;
+
+	if (slot == 0)
+		check_say(
+		    ck, "I13", 0, ck->repair, "a row of table redo is damaged");
+	else
+		check_say(ck, "I13", 0, ck->repair,
+		    "table redo has a block for slot %llu, which nothing uses",
+		    (unsigned long long)slot);
+}
+
 static enum err
 check_locked(struct check *ck)
 {
@@ -208,6 +224,7 @@ check_locked(struct check *ck)
 	TRY(check_sql(ck));
 	TRY(check_acl(ck));
 	TRY(check_map(ck));
+	redo_check(ck->st, redo_bad, ck);
 	return (check_uses(ck));
 }
 

@@ -18,6 +18,7 @@
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
 #include "store/db_internal.h"
+#include "store/redo.h"
 #include "store/schema.h"
 #include "store/vfs_seal.h"
 
@@ -31,6 +32,7 @@
 #define ROOM_INODE 1024u
 #define ROOM_NODE 4096u
 #define ROOM_STEP ((uint64_t)4 << 20)
+#define ROOM_REDO ((uint64_t)1 << 20) /* a commit's rows of table redo */
 #define ROOM_LOOKS 64u
 #define ROOM_CALLS 256u /* operations that one reservation lets pass */
 
@@ -208,13 +210,14 @@ static enum err
 check_super(struct store *st, sqlite3_stmt *s)
 {
 	const sqlite3_int64 format = sqlite3_column_int64(s, 0);
+	const int base = st->sealed ? STORE_FORMAT_SEALED : STORE_FORMAT;
 
-	if (format > STORE_FORMAT_SEALED)
+	if (format > STORE_FORMAT_MAX)
 		return (err_fail(ERR_VERSION,
 		    "the store has format %lld, this "
 		    "program (" SSEFS_VERSION ") knows formats up to %d",
-		    (long long)format, STORE_FORMAT_SEALED));
-	if (format != (st->sealed ? STORE_FORMAT_SEALED : STORE_FORMAT) ||
+		    (long long)format, STORE_FORMAT_MAX));
+	if ((format != base && format != base + STORE_REDO) ||
 	    sqlite3_column_bytes(s, 1) != UUID_LEN ||
 	    sqlite3_column_int64(s, 2) < 0 ||
 	    sqlite3_column_int64(s, 2) > (sqlite3_int64)COUNTER_MAX ||
@@ -526,6 +529,29 @@ db_room(struct store *st)
 	db->room = ROOM_CALLS;
 	db->later = later;
 	return (OK);
+}
+
+bool
+db_room_redo(struct store *st)
+{
+	LOCK_SCOPE(&st->db);
+	struct db *const db = st->sql;
+	const uint64_t pages = db->changes * ROOM_CHANGE;
+
+	if (vfs_wal_reserve(db->path, false,
+		2 * ROOM_STEP + ROOM_REDO +
+		    (pages < st->opts.db_cache ? pages : st->opts.db_cache)) ==
+	    OK)
+		return (true);
+	err_clear();
+	return (false);
+}
+
+int
+db_format(const struct store *st)
+{
+	return ((st->sealed ? STORE_FORMAT_SEALED : STORE_FORMAT) +
+		(redo_waits(st) ? STORE_REDO : 0));
 }
 
 /* By how much meta.db will grow when all is home. */

@@ -2,7 +2,8 @@
  * epoch: the committer (design: the four rules).
  *
  *   1 data before map   the arenas are synced, under the exclusive epoch lock,
- *                       before the transaction that refers to them commits;
+ *                       before the transaction that refers to them commits,
+ *                       or it holds the data itself (redo.h);
  *   2 no early reuse    slots freed in an epoch leave quarantine after the
  *                       WAL's sync (alloc_epoch_durable);
  *   3 fail-stop         any error of a sync or a commit ends in epoch_stop;
@@ -20,6 +21,7 @@
 #include "lib/base/sys.h"
 
 #include "store/object.h"
+#include "store/redo.h"
 
 #define NODES_MAX 16384u                /* dirty map nodes in core */
 #define INODES_MAX 32768u               /* dirty inodes in core */
@@ -117,15 +119,18 @@ static enum err
 commit_exclusive(struct store *st)
 {
 	TRY(flush_all(st));
-	TRY(alloc_sync(st));
+	if (!redo_gather(st))
+		TRY(alloc_sync(st));
 	LOCK_SCOPE(&st->db);
 	TRY(db_begin(st));
 	TRY(keyrefs_write(st));
 	TRY(alloc_write_rows(st));
+	TRY(redo_write_rows(st));
 	sqlite3_stmt *s = db_stmt(st, ST_SUPER_SET);
 	sqlite3_bind_int64(s, 1, (int64_t)st->epoch_no);
 	sqlite3_bind_int64(s, 2, (int64_t)st->next_ino);
 	sqlite3_bind_int64(s, 3, (int64_t)st->next_seg);
+	sqlite3_bind_int64(s, 4, db_format(st));
 	TRY(db_run(st, ST_SUPER_SET));
 	TRY(db_commit(st));
 	st->epoch_no++;
@@ -141,10 +146,11 @@ commit_exclusive(struct store *st)
 static enum err
 commit_now(struct store *st, uint64_t epoch)
 {
-	enum err e;
+	enum err e = OK;
 
 	/* Most of the sync happens while others go on. */
-	e = alloc_sync(st);
+	if (!redo_likely(st))
+		e = alloc_sync(st);
 	if (e != OK)
 		return (epoch_stop(st, e, "the sync of an arena"));
 	rwlock_write(&st->epoch);
@@ -165,6 +171,20 @@ commit_now(struct store *st, uint64_t epoch)
 		log_warn("store %s: the audit log could not be written: %s",
 		    st->dir, err_detail(ERR_IO));
 	return (OK);
+}
+
+/* The same, and afterwards every slot is in its place on the disk, and no row
+ * of redo is left. */
+static enum err
+commit_whole(struct store *st, uint64_t epoch)
+{
+	const bool off = st->redo->off;
+
+	st->redo->off = true;
+	const enum err e = commit_now(st, epoch);
+
+	st->redo->off = off;
+	return (e);
 }
 
 static uint64_t
@@ -205,8 +225,8 @@ epoch_with(struct store *st,
 	if (st->stopped)
 		return (ERR_FAILSTOP);
 	const uint64_t now = open_epoch(st, &changed);
-	if (changed && !st->readonly)
-		TRY(commit_now(st, now));
+	if ((changed || redo_waits(st)) && !st->readonly)
+		TRY(commit_whole(st, now));
 	return (fn(st, st->durable_epoch, arg));
 }
 
@@ -336,6 +356,20 @@ epoch_end(struct store *st)
 	lock_drop(&st->state);
 	(void)pthread_join(st->maint, NULL);
 	st->maint_on = false;
+}
+
+enum err
+epoch_last(struct store *st)
+{
+	bool changed;
+
+	LOCK_SCOPE(&st->commit);
+	if (st->readonly)
+		return (OK);
+	if (st->stopped)
+		return (ERR_FAILSTOP);
+	const uint64_t now = open_epoch(st, &changed);
+	return (changed || redo_waits(st) ? commit_whole(st, now) : OK);
 }
 
 enum err

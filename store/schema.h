@@ -44,7 +44,8 @@ static const char schema_sql[] =
     "CREATE TABLE dead(seg INTEGER NOT NULL, first INTEGER NOT NULL,"
     " PRIMARY KEY(seg, first)) WITHOUT ROWID;"
     "CREATE TABLE keyref(id INTEGER PRIMARY KEY, arn TEXT NOT NULL UNIQUE,"
-    " uses INTEGER NOT NULL);";
+    " uses INTEGER NOT NULL);"
+    "CREATE TABLE redo(slot INTEGER PRIMARY KEY, data BLOB NOT NULL);";
 
 #define SCHEMA_SUPER_ADD "INSERT INTO super VALUES(1, ?1, ?2, 0, ?3, 1, ?4, 0)"
 
@@ -64,7 +65,8 @@ static const char *const stmt_sql[ST_COUNT_] = {
 
 	[ST_SUPER_GET] = "SELECT format, uuid, epoch, next_ino, next_seg, flags"
 			 " FROM super WHERE one=1",
-	[ST_SUPER_SET] = "UPDATE super SET epoch=?1, next_ino=?2, next_seg=?3"
+	[ST_SUPER_SET] = "UPDATE super SET epoch=?1, next_ino=?2, next_seg=?3,"
+			 " format=?4"
 			 " WHERE one=1",
 	/* One step into each key's tree. */
 	[ST_TOP] = "SELECT (SELECT max(ino) FROM inode), max("

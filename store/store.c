@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
 
+#include "store/redo.h"
 #include "store/object.h"
 
 #define PATH_LEN 4096
@@ -106,6 +107,7 @@ store_free(struct store *st)
 	keyrefs_close(st);
 	map_close(st);
 	alloc_close(st);
+	redo_close(st);
 	db_close(st);
 	if (st->lockfd >= 0)
 		(void)sys->close(st->lockfd);
@@ -258,6 +260,7 @@ store_open_dir(const struct store_opts *o, struct store **ret)
 	TRY(db_open(st));
 	uuid_format(st->uuid, st->uuid_text);
 	TRY(alloc_open(st));
+	TRY(redo_open(st));
 	if (!st->sealed && !o->no_keys)
 		TRY(open_kms(st));
 	/* A crash leaves space reserved, or freed and not given back.  Not in a
@@ -282,7 +285,7 @@ store_close_dir(struct store *st)
 	enum err e;
 
 	epoch_end(st);
-	e = epoch_commit(st);
+	e = epoch_last(st);
 	if (e == OK && !st->readonly && !st->opts.check)
 		alloc_trim(st, false);
 	if (e == OK && !st->readonly && !st->opts.check)

@@ -33,6 +33,8 @@
 #define STORE_ROOT 1          /* inode of the directory of buckets */
 #define STORE_FORMAT 1        /* on-disk format written and read */
 #define STORE_FORMAT_SEALED 2 /* the same, with sealed metadata */
+#define STORE_REDO 2          /* added while table redo has rows */
+#define STORE_FORMAT_MAX (STORE_FORMAT_SEALED + STORE_REDO)
 #define STORE_NAME_MAX 255
 #define STORE_LINK_MAX 65000 /* hard links of one file */
 #define STORE_SYMLINK_MAX 4095
@@ -65,6 +67,7 @@ struct store_opts {
 	bool check; /* for store_check() and store_scrub(): damage that hinders
 			 ordinary work does not hinder opening, and nothing
 			 is freed */
+	bool no_redo; /* every commit syncs the arenas (store/redo.h) */
 	bool no_keys; /* leave the keystore alone: content is shut, no root
 			 key is needed (it is for sealed metadata) */
 };

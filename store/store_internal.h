@@ -47,6 +47,7 @@
  *   I10 Numbers given out (inode, segment) are below the counters in super.
  *   I11 No inode holds both inline data and a map, nor blocks beyond its size.
  *   I12 An ACL is one, and an access ACL stands for its inode's mode.
+ *   I13 A row of redo holds one block, of a slot that is in use.
  */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
@@ -228,6 +229,10 @@ enum err db_begin(struct store *st) MUSTCHECK;
 enum err db_room(struct store *st) MUSTCHECK;
 /* The same before a new inode. */
 enum err db_room_new(struct store *st) MUSTCHECK;
+/* Is there room for a commit's rows of table redo besides? */
+bool db_room_redo(struct store *st) MUSTCHECK;
+/* The store's format with what table redo holds now. */
+int db_format(const struct store *st);
 /* End it.  The WAL is not synced: db_sync() does, without any lock. */
 enum err db_commit(struct store *st) MUSTCHECK;
 enum err db_sync(struct store *st) MUSTCHECK;
@@ -362,8 +367,10 @@ enum err alloc_bits(struct store *st, uint64_t grp, uint8_t *ret) MUSTCHECK;
 enum err alloc_set_bits(
     struct store *st, uint64_t grp, const uint8_t *bits) MUSTCHECK;
 uint64_t alloc_groups(struct store *st);
-bool alloc_known(struct store *st, uint64_t grp);    /* it has a row */
-uint64_t alloc_used(struct store *st);               /* slots */
+bool alloc_known(struct store *st, uint64_t grp); /* it has a row */
+uint64_t alloc_used(struct store *st);            /* slots */
+/* Do the maps of the open epoch refer to it? */
+bool alloc_in_use(struct store *st, uint64_t slot);
 bool alloc_slot_ok(struct store *st, uint64_t slot); /* I4 */
 
 /* ---- Inodes in core (store/inode.c) ------------------------------------------ */
@@ -487,6 +494,8 @@ enum err epoch_stop(struct store *st, enum err e, const char *what);
 enum err epoch_damage(struct store *st, enum err e);
 /* Commit all; wait until durable. */
 enum err epoch_commit(struct store *st) MUSTCHECK;
+/* The last one before the store closes: nothing waits in table redo after it. */
+enum err epoch_last(struct store *st) MUSTCHECK;
 /* Commit all, then call ${fn} before any other commit can come; ${epoch} is the
  * last one on disk. */
 enum err epoch_with(struct store *st,
@@ -538,6 +547,7 @@ struct store {
 
 	struct map *map;     /* st->map_lock */
 	struct alloc *alloc; /* st->alloc_lock */
+	struct redo *redo;   /* see redo.h */
 
 	atomic_uint_fast64_t durable_epoch; /* highest epoch on disk */
 

@@ -1,6 +1,6 @@
 /*
  * planted: faults on purpose, one for each of the four rules of the engine and
- * one more, and whether the simulator finds them.
+ * some more, and whether the simulator finds them.
  *
  *	planted [N]		all, or the Nth only
  *
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store/store_internal.h"
+#include "store/redo.h"
 
 #include "tests/crash/explore.h"
 
@@ -33,6 +33,11 @@ void __real_alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh);
 void __wrap_alloc_give(struct store *st, uint64_t slot, uint32_t n, bool fresh);
 enum err __real_inode_flush(struct store *st, struct inode *ip) MUSTCHECK;
 enum err __wrap_inode_flush(struct store *st, struct inode *ip) MUSTCHECK;
+
+bool __real_redo_gather(struct store *st) MUSTCHECK;
+bool __wrap_redo_gather(struct store *st) MUSTCHECK;
+bool __real_alloc_in_use(struct store *st, uint64_t slot);
+bool __wrap_alloc_in_use(struct store *st, uint64_t slot);
 
 enum err
 __wrap_alloc_sync(struct store *st)
@@ -81,6 +86,22 @@ __wrap_vfs_wal_renew(const char *path)
 {
 	/* What the kernel shows is taken for what the disk has. */
 	return (plant == 5 ? OK : __real_vfs_wal_renew(path));
+}
+
+bool
+__wrap_redo_gather(struct store *st)
+{
+	const bool all = __real_redo_gather(st);
+
+	if (plant == 6 && all)
+		st->redo->nnew = 0;
+	return (all);
+}
+
+bool
+__wrap_alloc_in_use(struct store *st, uint64_t slot)
+{
+	return (plant == 7 || __real_alloc_in_use(st, slot));
 }
 
 /* ---- Looking for them ------------------------------------------------------------- */
@@ -171,7 +192,9 @@ main(int argc, char **argv)
 {
 	static const char *const rules[] = { "rule 1, data before map",
 		"rule 2, no early reuse", "rule 3, fail-stop",
-		"rule 4, one transaction", "an opening after a failed sync" };
+		"rule 4, one transaction", "an opening after a failed sync",
+		"redo: a commit without its rows",
+		"redo: a row that outlives its slot" };
 	const char *tmp = getenv("TMPDIR");
 	const unsigned only =
 	    argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
