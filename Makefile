@@ -90,8 +90,11 @@ HARDEN += -fcf-protection
 endif
 
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0)
-# Asked when a command runs, not before: the packages may come with "deps".
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(PKGS_HEADERS))
+# Asked when the first command runs, not before, as the packages may come with
+# "deps"; and once.
+PKG_CFLAGS = $(eval PKG_CFLAGS := \
+	$(shell pkg-config --cflags $(PKGS) $(PKGS_HEADERS)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. $(OPT) \
 	$(WARN) $(HARDEN) -fPIE -fno-common -fvisibility=hidden -pthread \
 	-DSSEFS_VERSION='"$(VERSION)"' $(PKG_CFLAGS) $(CFLAGS)
@@ -138,7 +141,7 @@ PROG_LIBS := $(foreach r,$(call reverse,$(ROOMS)),$(call archive,$(r)))
 $(O)/ssefs: $(call objects,$(call sources,tools)) $(PROG_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
-	    $(shell pkg-config --libs $(PKGS)) -ldl
+	    $(PKG_LIBS) -ldl
 
 # ---- Test programs ----------------------------------------------------------
 
@@ -185,7 +188,7 @@ $(FUZZ:%=$(O)/%): $(O)/%: $(O)/%.o $(FUZZ_MAIN) $(PROG_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer) \
 	    -o $@ $(filter %.o,$^) $(filter %.a,$^) \
-	    $(shell pkg-config --libs $(PKGS)) -ldl
+	    $(PKG_LIBS) -ldl
 
 .PHONY: unit model fault crash-progs progs replay
 unit: $(UNIT:%=$(O)/tests/unit/%)
