@@ -1,5 +1,7 @@
 """Attacks on the keystore and its audit log, on whole stores put back, and
 between stores.  What is not detected stands in docs/THREATS.md."""
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -9,6 +11,7 @@ import subprocess
 
 from lib import M, S, SSEFS, T, name, ok, pattern, put
 from attack.fmt import BLOCK, flip
+from attack.keys import expand, keystore as store_keys
 from attack.scene import Scene, call, copy_store, must
 
 BIG = 90 * BLOCK
@@ -248,6 +251,38 @@ def strangers(scene):
 
 # ---- The audit log
 
+def rewrite(files, change):
+    """The log made anew by who has the root key, but for the signatures."""
+    found = {}
+    with open(S + ".key", "rb") as f:
+        store_keys(S, f.read(), found)
+    mac = link = bytes(32)
+    seq = size = 0
+    for name in files:
+        out = []
+        with open(name, "rb") as f:
+            for line in f.read().splitlines():
+                body = change(line[:line.rindex(b',"mac":"')])
+                seq += 1
+                total = hashlib.sha256(body + b"}").digest()
+                mac = hmac.digest(found["audit key"], mac +
+                                  struct.pack(">Q", seq) + total, "sha256")
+                link = hashlib.sha256(link + mac + total).digest()
+                out.append(body + b',"mac":"' + mac.hex().encode() + b'"}\n')
+        with open(name, "wb") as f:
+            f.write(b"".join(out))
+        size = len(b"".join(out))
+    db = keys()
+    uuid, head = (db.execute("SELECT v FROM meta WHERE k=?", (k,)).fetchone()[0]
+                  for k in ("uuid", "audit"))
+    head = struct.pack(">QQ", seq, size) + mac + link + head[80:136]
+    head += hmac.digest(expand(found["keystore key"],
+                               b"ssefs audit head v1\0", 32), uuid + head,
+                        "sha256")
+    db.execute("UPDATE meta SET v=? WHERE k='audit'", (head,))
+    db.close()
+
+
 def segments(scene, log):
     """The same over several files, with the keystore and by signatures alone."""
     copy_store(scene.base, S)
@@ -306,11 +341,23 @@ def segments(scene, log):
         if not ok(rc == (1 if unsigned else 0), "segments: %s: by signatures%s"
                   % (what, "" if unsigned else " (THREATS.md): not")):
             print("#   exit %s: %.300s" % (rc, out))
-    # Who has the root key makes the MACs of an old segment anew: here what
-    # verify with the keystore would then find is left out, signatures are not.
     copy_store(good, S)
     rc, _ = call("audit", "verify", "--public-key", keys_file, *files)
     ok(rc == 0, "segments: as they are: by signatures")
+    for what, change in (
+            ("nothing", lambda body: body),
+            ("a record of a segment that has ended", lambda body:
+             body.replace(b"CreateKey", b"DeleteKey", 1))):
+        copy_store(good, S)
+        rewrite(files, change)
+        rc, out = call("audit", "verify")
+        want = 0 if what == "nothing" else 1
+        if not ok(rc == want, "segments: %s and all MACs made anew with the"
+                  " root key: verify by the checkpoints" % what):
+            print("#   exit %s: %.300s" % (rc, out))
+        rc, out = call("audit", "verify", "--public-key", keys_file, *files)
+        ok(rc == want, "segments: %s and all MACs made anew: by signatures" %
+           what)
     # A store put back: the copy of its log that is elsewhere is longer.
     copy_store(scene.base, S)
     rc, _ = call("audit", "verify")
