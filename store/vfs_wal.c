@@ -48,18 +48,25 @@ vfs_wal_grow(struct vfs_node *n, uint64_t want)
 	return (SQLITE_OK);
 }
 
+/*
+ * What is kept is for removing files on a full disk, and not let go for a moment:
+ * others would have it.  All frames are home, but the first ones alone would be an
+ * older state, so that their header goes before the rest of them does.
+ */
 void
 vfs_wal_cut(struct vfs_node *n)
 {
+	static const uint8_t none[WAL_HEAD];
+
 	/* A sealed one is a log of its own kind. */
 	if (n->seal != NULL || atomic_load(&n->have) <= WAL_KEEP ||
-	    sys->ftruncate(n->fd, 0) != 0)
+	    sys_pwrite_full(n->fd, none, sizeof(none), 0) != OK ||
+	    vfs_node_sync(n) != SQLITE_OK ||
+	    sys->ftruncate(n->fd, WAL_KEEP) != 0)
 		return;
-	atomic_store(&n->have, 0);
+	atomic_store(&n->have, WAL_KEEP);
 	atomic_store(&n->used, 0);
 	atomic_store(&n->pos, 0);
-	/* Kept for removing files on a full disk. */
-	(void)vfs_wal_grow(n, WAL_KEEP);
 }
 
 /* The node of ${path}'s WAL with a reference, or NULL. */

@@ -204,6 +204,42 @@ test_full_disk(void **state UNUSED)
 	(void)sys_fault_clear();
 }
 
+/* A large WAL is cut to what is kept, and keeps that, on a disk that is full. */
+static void
+test_cut_keeps_room(void **state UNUSED)
+{
+	struct tmpdir d CLEANUP_TMPDIR = tmpdir_make();
+	struct tmpdir e CLEANUP_TMPDIR = tmpdir_make();
+	sqlite3 *c = open_db(&d);
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/t.db", d.path);
+	/* A state in the part that stays, and others behind it. */
+	assert_int_equal(run(c, "INSERT INTO t VALUES(7, NULL)"), SQLITE_OK);
+	assert_int_equal(
+	    run(c, "INSERT INTO t VALUES(1, zeroblob(22000000))"), SQLITE_OK);
+	assert_int_equal(run(c, "DELETE FROM t"), SQLITE_OK);
+	assert_true(vfs_wal_large(path));
+	sys_fault_set("fallocate", 1, ENOSPC, 1);
+	assert_int_equal(sqlite3_wal_checkpoint_v2(
+			     c, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(file_size(d.path, "t.db-wal"), 16 << 20);
+	copy_file(d.path, e.path, "t.db");
+	copy_file(d.path, e.path, "t.db-wal");
+	sqlite3 *r = open_db(&e);
+	assert_int_equal(count(r), 0);
+	assert_int_equal(sqlite3_close(r), SQLITE_OK);
+	assert_int_equal(
+	    run(c, "INSERT INTO t VALUES(2, zeroblob(9000000))"), SQLITE_OK);
+	(void)sys_fault_clear();
+	assert_int_equal(sqlite3_close(c), SQLITE_OK);
+	c = open_db(&d);
+	assert_int_equal(count(c), 1);
+	assert_int_equal(run(c, "PRAGMA integrity_check"), SQLITE_OK);
+	assert_int_equal(sqlite3_close(c), SQLITE_OK);
+}
+
 static void
 test_failed_sync_stays(void **state UNUSED)
 {
@@ -528,6 +564,7 @@ main(void)
 		cmocka_unit_test(test_two_connections),
 		cmocka_unit_test(test_refuses_temporary_files),
 		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_cut_keeps_room),
 		cmocka_unit_test(test_failed_sync_stays),
 		cmocka_unit_test(test_each_fault),
 		cmocka_unit_test(test_processes),
