@@ -44,7 +44,13 @@ arena_open(struct store *st, const char *path, bool make, int *ret)
 		return (err_fail(ERR_CORRUPT, "%s is missing", path));
 	if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
 		return (err_from_errno(errno));
-	if (fd < 0 || sys->fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode)) {
+	if (fd >= 0 && sys->fstat(fd, &sb) != 0) {
+		const enum err e = err_from_errno(errno);
+
+		(void)sys->close(fd);
+		return (err_fail(e, "%s: %s", path, err_text(e)));
+	}
+	if (fd < 0 || !S_ISREG(sb.st_mode)) {
 		if (fd >= 0)
 			(void)sys->close(fd);
 		return (err_fail(ERR_CORRUPT, "%s is no regular file", path));
