@@ -124,8 +124,11 @@ main(int argc, char **argv)
 	if (argc > 5)
 		who.user = argv[5];
 	log_set_level(LOG_LVL_ERROR);
-	if (secret_init() != OK || kms_open(argv[1], NULL, &kms) != OK) {
-		fprintf(stderr, "kms: %s: cannot be opened\n", argv[1]);
+	enum err e = secret_init();
+	if (e == OK)
+		e = kms_open(argv[1], NULL, &kms);
+	if (e != OK) {
+		fprintf(stderr, "kms: %s: %s\n", argv[1], err_detail(e));
 		return 1;
 	}
 	struct key *dek CLEANUP_KEY = key_new();
