@@ -103,8 +103,9 @@ struct kms_new {
 	const char *description; /* NULL: none */
 	const struct kms_tag *tags;
 	size_t ntags;
-	bool external;      /* PendingImport, until material is imported */
-	const char *policy; /* NULL: the default policy */
+	const char *provider; /* NULL: the one that new keys go to */
+	bool external;        /* PendingImport, until material is imported */
+	const char *policy;   /* NULL: the default policy */
 	bool no_lockout_check;
 };
 /* kms_key_create() with everything.  Errors of kms_tag_set() and

@@ -19,6 +19,14 @@
  * additional data of GCM are bytes 0..83 and the canonical context.  With a
  * fresh 128-bit salt and 96-bit nonce for every message there is no practical
  * limit to the messages under one master key.
+ *
+ * Suites 2 (a key in a PKCS#11 token, AES-256-GCM) and 4 (a remote key service)
+ * have the same head, with zeros for the salt and the commitment.  With suite 2
+ * the nonce is the token's and what follows the head is ciphertext and tag; the
+ * additional data are the head, its nonce zero, and the canonical context, since
+ * a token may make the nonce when it has them already.  With suite 4 the nonce
+ * is zero and what the service answered follows; how the head and the context
+ * are bound into that is its provider's affair.
  */
 #include <string.h>
 
@@ -43,18 +51,64 @@ _Static_assert(BLOB_LEN <= KMS_BLOB_MAX, "blob fits");
 
 static const uint8_t head_start[8] = { 'S', 'F', 'K', 'B', 1, 1, 0, 0 };
 
-enum err
-blob_parse(const uint8_t *blob, size_t len, struct blob_id *ret)
+/* Is it one of a provider, well-formed as far as can be seen here? */
+static bool
+far_form(const uint8_t *blob, size_t len, struct blob_id *ret)
+{
+	static const uint8_t zero[BLOB_HEAD];
+	const bool p11 = blob[5] == BLOB_SUITE_P11;
+	const size_t least = p11 ? BLOB_SIZE(1) : BLOB_HEAD + 1;
+	const size_t most = p11 ? BLOB_SIZE(BLOB_PLAIN_MAX) : BLOB_FAR_MAX;
+
+	if ((!p11 && blob[5] != BLOB_SUITE_REMOTE) || len < least ||
+	    len > most || memcmp(blob, head_start, 5) != 0 ||
+	    memcmp(blob + 6, zero, 2) != 0 ||
+	    memcmp(blob + OFF_SALT, zero, OFF_NONCE - OFF_SALT) != 0 ||
+	    memcmp(blob + OFF_COMMIT, zero, COMMIT_LEN) != 0 ||
+	    (!p11 && memcmp(blob + OFF_NONCE, zero, AEAD_NONCELEN) != 0))
+		return false;
+	ret->suite = (enum blob_suite)blob[5];
+	ret->len = p11 ? len - BLOB_SIZE(0) : len - BLOB_HEAD;
+	if (ret->len > BLOB_PLAIN_MAX)
+		ret->len = BLOB_PLAIN_MAX;
+	return true;
+}
+
+static bool
+own_form(const uint8_t *blob, size_t len, struct blob_id *ret)
 {
 
 	if (len < BLOB_SIZE(1) || len > BLOB_SIZE(BLOB_PLAIN_MAX) ||
 	    memcmp(blob, head_start, sizeof(head_start)) != 0)
+		return false;
+	ret->suite = BLOB_SUITE_LOCAL;
+	ret->len = len - BLOB_SIZE(0);
+	return true;
+}
+
+enum err
+blob_parse(const uint8_t *blob, size_t len, struct blob_id *ret)
+{
+
+	if (len < BLOB_HEAD ||
+	    (!own_form(blob, len, ret) && !far_form(blob, len, ret)))
 		return err_fail(
 		    ERR_AUTH, "the ciphertext is not of a known format");
+	ret->size = len;
 	memcpy(ret->uuid, blob + OFF_UUID, UUID_LEN);
 	ret->version = get_u32(blob + OFF_VERSION);
-	ret->len = len - BLOB_SIZE(0);
 	return OK;
+}
+
+void
+blob_head(const struct blob_id *id, uint8_t ret[static BLOB_HEAD])
+{
+
+	memset(ret, 0, BLOB_HEAD);
+	memcpy(ret, head_start, sizeof(head_start));
+	ret[5] = (uint8_t)id->suite;
+	memcpy(ret + OFF_UUID, id->uuid, UUID_LEN);
+	put_u32(ret + OFF_VERSION, id->version);
 }
 
 /*

@@ -34,10 +34,14 @@ enum blob_suite {
 struct blob_id {
 	uint8_t uuid[UUID_LEN];
 	uint32_t version;
-	size_t len; /* of the plaintext, 1 to BLOB_PLAIN_MAX */
+	size_t len;  /* of the plaintext, 1 to BLOB_PLAIN_MAX; with suite
+			remote the most it can be */
+	size_t size; /* of the blob */
+	enum blob_suite suite;
 };
 
-/* Read the header.  ERR_AUTH for anything that blob_seal would not write. */
+/* Read the header.  ERR_AUTH for anything that blob_seal() or blob_head() would
+ * not write. */
 enum err blob_parse(
     const uint8_t *blob, size_t len, struct blob_id *ret) MUSTCHECK;
 
@@ -51,5 +55,12 @@ enum err blob_seal(const struct hmac_key *mat, const struct blob_id *id,
     struct context *c, const uint8_t *plain, uint8_t *ret) MUSTCHECK;
 enum err blob_open(const struct hmac_key *mat, const struct blob_id *id,
     const uint8_t *blob, struct context *c, uint8_t *ret) MUSTCHECK;
+
+#define BLOB_IV 44 /* place of the nonce, PROVIDER_IV bytes */
+#define BLOB_FAR_MAX 6144
+
+/* The head of a blob of a provider: uuid, version and suite of ${id}, zeros else;
+ * what the provider made follows. */
+void blob_head(const struct blob_id *id, uint8_t ret[static BLOB_HEAD]);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kms/db.h"
@@ -169,6 +170,27 @@ kdb_col_blob(sqlite3_stmt *st, int col, void *ret, size_t len)
 	    (size_t)sqlite3_column_bytes(st, col) != len)
 		return bad_column();
 	memcpy(ret, p, len);
+	return OK;
+}
+
+enum err
+kdb_col_bytes(
+    sqlite3_stmt *st, int col, size_t max, uint8_t **ret, size_t *ret_len)
+{
+	const void *p = sqlite3_column_blob(st, col);
+	const int len = sqlite3_column_bytes(st, col);
+
+	if (sqlite3_column_type(st, col) != SQLITE_BLOB || len <= 0 ||
+	    (size_t)len > max)
+		return err_fail(ERR_CORRUPT, "keystore: malformed %s",
+		    sqlite3_column_name(st, col));
+	if (p == NULL)
+		return ERR_NOMEM;
+	*ret = malloc((size_t)len);
+	if (*ret == NULL)
+		return ERR_NOMEM;
+	memcpy(*ret, p, (size_t)len);
+	*ret_len = (size_t)len;
 	return OK;
 }
 

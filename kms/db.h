@@ -42,6 +42,9 @@ enum err kdb_step(struct db *db, sqlite3_stmt *st, bool *ret_row) MUSTCHECK;
 /* Columns, checked: ERR_CORRUPT when not of that type and length. */
 enum err kdb_col_blob(
     sqlite3_stmt *st, int col, void *ret, size_t len) MUSTCHECK;
+/* Any length up to ${max}, but not 0; the caller frees it. */
+enum err kdb_col_bytes(sqlite3_stmt *st, int col, size_t max, uint8_t **ret,
+    size_t *ret_len) MUSTCHECK;
 enum err kdb_col_text(
     sqlite3_stmt *st, int col, char *ret, size_t size) MUSTCHECK;
 enum err kdb_col_int(sqlite3_stmt *st, int col, int64_t min, int64_t max,

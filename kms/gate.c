@@ -2,6 +2,7 @@
  * The gate.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/secret.h"
@@ -11,6 +12,7 @@
 #include "kms/blob.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
+#include "kms/reference.h"
 
 #define RETRY_NS UINT64_C(1000000000)
 
@@ -26,6 +28,7 @@ facts(const struct tkey *t, struct keyref *ret)
 	ret->origin = t->origin;
 	ret->expired = t->expires != 0 && t->expires <= clock_wall_s();
 	ret->version = t->nv;
+	ret->far = NULL;
 }
 
 static bool
@@ -161,6 +164,41 @@ gate_key_id(struct kms *k, struct call *c, const uint8_t uuid[static UUID_LEN],
 	return check(k, c, action, ret);
 }
 
+/* tab_lock held. */
+static enum err
+where(struct kms *k, const struct tkey *t, uint32_t version, struct keyref *key)
+{
+	const struct version *v = &t->v[version - 1];
+	const struct reference_place at = { .ks = k->uuid,
+		.key = t->uuid,
+		.tenant = t->tenant,
+		.kind = t->kind,
+		.version = version,
+		.created = v->created };
+
+	if (key->far == NULL)
+		key->far = calloc(1, sizeof(*key->far));
+	if (key->far == NULL)
+		return ERR_NOMEM;
+	key->far->provider = v->provider;
+	return reference_open(
+	    k->seal, &at, v->far->sealed, v->far->len, key->far);
+}
+
+enum err
+gate_still(struct kms *k, struct keyref *key)
+{
+
+	TRY(kms_fresh(k));
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const struct tkey *t = table_by_id(k->tab, key->uuid);
+
+	if (t == NULL)
+		return err_fail(ERR_NOKEY, "no such key");
+	key->state = t->state;
+	return state_allows(key, KEY_OP_CRYPTO);
+}
+
 enum err
 gate_material(struct kms *k, struct keyref *key, uint32_t version)
 {
@@ -179,8 +217,11 @@ gate_material(struct kms *k, struct keyref *key, uint32_t version)
 	if (version > t->nv)
 		return err_fail(ERR_AUTH, BLOB_ALTERED);
 	key->version = version;
-	TRY(material_get(
-	    k->seal, k->uuid, t, version, &k->prepared, &key->mat));
+	if (t->v[version - 1].far != NULL)
+		TRY(where(k, t, version, key));
+	else
+		TRY(material_get(
+		    k->seal, k->uuid, t, version, &k->prepared, &key->mat));
 	(void)atomic_fetch_add_explicit(&t->calls, 1, memory_order_relaxed);
 	return OK;
 }
@@ -219,6 +260,15 @@ pass(struct kms *k, struct call *c, gate_fn *op)
 	return op(k, c);
 }
 
+static void
+keyref_release(struct keyref *key)
+{
+
+	secret_wipe(&key->mat, sizeof(key->mat));
+	free(key->far);
+	key->far = NULL;
+}
+
 enum err
 gate_run(struct kms *k, struct call *c, gate_fn *op)
 {
@@ -227,9 +277,9 @@ gate_run(struct kms *k, struct call *c, gate_fn *op)
 	c->tenant =
 	    c->who->tenant == NULL ? KMS_TENANT_DEFAULT : c->who->tenant;
 	e = pass(k, c, op);
-	secret_wipe(&c->key.mat, sizeof(c->key.mat));
+	keyref_release(&c->key);
 	if (c->target != NULL)
-		secret_wipe(&c->target->mat, sizeof(c->target->mat));
+		keyref_release(c->target);
 	logged = audit_record(k, c, e);
 	if (logged == OK &&
 	    ((e == OK && !c->read_only) || audit_is_sync(&k->audit)))

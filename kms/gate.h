@@ -16,6 +16,7 @@
 #include "kms/who.h"
 
 /* What the gate found out about a key. */
+struct far_key;
 struct keyref {
 	uint8_t uuid[UUID_LEN];
 	char tenant[KMS_NAME_MAX];
@@ -26,6 +27,7 @@ struct keyref {
 	bool expired;        /* its imported material is past its time */
 	uint32_t version;    /* current one; 0 none */
 	struct hmac_key mat; /* of the version asked for; wiped by the gate */
+	struct far_key *far; /* where it is instead; freed by the gate */
 };
 
 struct call {
@@ -92,10 +94,14 @@ enum err gate_policy(struct kms *k, const struct call *c, const char *action,
  * or will be?  The key is another question. */
 enum err gate_alias(struct kms *k, const struct call *c, const char *name,
     const char *action) MUSTCHECK;
-/* Material of a key that passed: version ${version}, 0 the current one
- * (then set in ${key}); counts the call. */
+/* Material of a key that passed, or where it is: version ${version}, 0 the
+ * current one (then set in ${key}); counts the call. */
 enum err gate_material(
     struct kms *k, struct keyref *key, uint32_t version) MUSTCHECK;
+
+/* After the key was used elsewhere, which took its time: may it be used
+ * still? */
+enum err gate_still(struct kms *k, struct keyref *key) MUSTCHECK;
 
 /* What a call does to a key, as far as the key's state matters. */
 enum key_op {

@@ -9,31 +9,39 @@
 #include "lib/base/clock.h"
 
 #include "kms/api.h"
+#include "kms/far.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
+#include "kms/providers.h"
 
 /* ---- Making keys -------------------------------------------------------- */
 
+void
+keys_uuid(uint8_t ret[static UUID_LEN])
+{
+
+	rand_bytes(ret, UUID_LEN);
+	ret[6] = (uint8_t)(0x40 | (ret[6] & 0x0f));
+	ret[8] = (uint8_t)(0x80 | (ret[8] & 0x3f));
+}
+
 enum err
-keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
-    enum kms_origin origin, const char *description,
-    uint8_t ret_uuid[static UUID_LEN])
+keys_insert(struct kms *k, const uint8_t uuid[static UUID_LEN],
+    const char *tenant, enum key_kind kind, enum kms_origin origin,
+    const char *description, const struct far_key *far)
 {
 	const bool external = origin == KMS_ORIGIN_EXTERNAL;
 
-	rand_bytes(ret_uuid, UUID_LEN);
-	ret_uuid[6] = (uint8_t)(0x40 | (ret_uuid[6] & 0x0f));
-	ret_uuid[8] = (uint8_t)(0x80 | (ret_uuid[8] & 0x3f));
 	TRY(kdb_run(&k->db,
 	    "INSERT INTO keys(uuid, tenant, state, kind, created, description, "
 	    "origin) VALUES(?,?,?,?,?,?,?)",
-	    "btiiiti", (const void *)ret_uuid, (size_t)UUID_LEN, tenant,
+	    "btiiiti", (const void *)uuid, (size_t)UUID_LEN, tenant,
 	    (int64_t)(external ? KMS_PENDING_IMPORT : KMS_ENABLED),
 	    (int64_t)kind, (int64_t)clock_wall().tv_sec, description,
 	    (int64_t)origin));
 	if (external)
 		return OK;
-	return keys_version(k, ret_uuid, tenant, kind, 1, VERSION_BY_ITSELF);
+	return keys_version(k, uuid, tenant, kind, 1, VERSION_BY_ITSELF, far);
 }
 
 static enum err
@@ -50,6 +58,7 @@ alias_insert(struct kms *k, const char *tenant, const char *name,
 struct make {
 	const struct name *n;
 	uint8_t uuid[UUID_LEN];
+	struct far_key far;
 };
 
 static enum err
@@ -66,11 +75,11 @@ make_tx(struct kms *k, void *arg)
 	TRY(kdb_step(&k->db, st, &row));
 	if (row)
 		return ERR_EXIST;
-	TRY(keys_insert(k, m->n->tenant, service ? KEY_SERVICE : KEY_DEFAULT,
-	    KMS_ORIGIN_KMS,
+	TRY(keys_insert(k, m->uuid, m->n->tenant,
+	    service ? KEY_SERVICE : KEY_DEFAULT, KMS_ORIGIN_KMS,
 	    service ? "Service-managed key of the AES256 method"
 		    : "Default key",
-	    m->uuid));
+	    &m->far));
 	return alias_insert(k, m->n->tenant, m->n->alias, m->uuid);
 }
 
@@ -95,9 +104,16 @@ enum err
 keys_make(struct kms *k, const struct kms_who *who, const struct name *n)
 {
 	struct make m = { .n = n };
-	const enum err e = kms_change(k, make_tx, &m, false);
+	int64_t provider = 0;
 	bool changed;
+	enum err e;
 
+	TRY(far_choice(k, &provider));
+	keys_uuid(m.uuid);
+	TRY(far_make(k, provider, m.uuid, n->tenant, &m.far));
+	e = kms_change(k, make_tx, &m, false);
+	if (e != OK)
+		far_drop(k, &m.far);
 	/* Another thread or process was faster. */
 	if (e == ERR_EXIST)
 		return kms_fresh_db(k, &changed);
@@ -232,16 +248,23 @@ describe_id(
     struct kms *k, const uint8_t uuid[static UUID_LEN], struct kms_desc *ret)
 {
 	const struct tkey *t;
+	int64_t provider = 0;
 	enum err e = OK;
 
 	rwlock_read(&k->tab_lock);
 	t = table_by_id(k->tab, uuid);
-	if (t != NULL)
+	if (t != NULL) {
+		provider = t->nv == 0 ? 0 : t->v[t->nv - 1].provider;
 		e = describe(k, t, ret);
+	}
 	rwlock_drop(&k->tab_lock);
 	if (t == NULL)
 		return err_fail(ERR_NOKEY, "no such key");
 	TRY(e);
+	provider_name(k, provider, ret->provider);
+	if (provider != 0 && ret->state == KMS_ENABLED &&
+	    far_check(k, uuid) != OK)
+		ret->state = KMS_UNAVAILABLE;
 	return stored_calls(k, ret);
 }
 
@@ -258,6 +281,7 @@ struct create {
 	struct kms_new want;
 	const char *tenant;
 	uint8_t uuid[UUID_LEN];
+	struct far_key far;
 	struct kms_desc *ret;
 };
 
@@ -267,9 +291,9 @@ create_tx(struct kms *k, void *arg)
 	struct create *a = arg;
 	const struct kms_new *n = &a->want;
 
-	TRY(keys_insert(k, a->tenant, KEY_CUSTOMER,
+	TRY(keys_insert(k, a->uuid, a->tenant, KEY_CUSTOMER,
 	    n->external ? KMS_ORIGIN_EXTERNAL : KMS_ORIGIN_KMS, n->description,
-	    a->uuid));
+	    &a->far));
 	if (n->policy != NULL)
 		TRY(kdb_run(&k->db, "UPDATE keys SET policy = ? WHERE uuid = ?",
 		    "tb", n->policy, (const void *)a->uuid, (size_t)UUID_LEN));
@@ -282,8 +306,11 @@ op_create(struct kms *k, struct call *c)
 	struct create *a = c->arg;
 	const struct kms_new *n = &a->want;
 	char arn[KMS_ARN_MAX];
+	int64_t to = 0;
+	enum err e;
 
 	a->tenant = c->tenant;
+	keys_uuid(a->uuid);
 	TRY(gate_policy(k, c, "kms:CreateKey", "*"));
 	TRY(description_check(n->description));
 	TRY(tags_check(n->tags, n->ntags));
@@ -295,7 +322,19 @@ op_create(struct kms *k, struct call *c)
 		    strnlen(n->policy, KMS_POLICY_MAX + 1),
 		    n->no_lockout_check));
 	}
-	TRY(kms_change(k, create_tx, a, false));
+	if (n->provider != NULL)
+		TRY(provider_find(k, n->provider, &to));
+	else if (!n->external)
+		TRY(far_choice(k, &to));
+	if (n->external && to != 0)
+		return err_fail(ERR_NOTSUP,
+		    "imported material is kept in the keystore itself only");
+	TRY(far_make(k, to, a->uuid, a->tenant, &a->far));
+	e = kms_change(k, create_tx, a, false);
+	if (e != OK) {
+		far_drop(k, &a->far);
+		return e;
+	}
 	TRY(describe_id(k, a->uuid, a->ret));
 	memcpy(c->key.arn, a->ret->arn, sizeof(c->key.arn));
 	memcpy(c->key.tenant, a->ret->tenant, sizeof(c->key.tenant));

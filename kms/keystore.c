@@ -31,6 +31,7 @@
 #include "lib/base/log.h"
 #include "lib/base/sys.h"
 
+#include "kms/far.h"
 #include "kms/kms_internal.h"
 #include "kms/reserve.h"
 #include "kms/schema.h"
@@ -355,6 +356,7 @@ kms_new(void)
 		return NULL;
 	lock_init(&k->conn, RANK_KMS, "kms connection");
 	rwlock_init(&k->tab_lock, RANK_KMS, "kms table");
+	lock_init(&k->prov_lock, RANK_PROVIDERS, "kms providers");
 	k->kmk = key_new();
 	return k;
 }
@@ -365,6 +367,7 @@ kms_free(struct kms *k)
 
 	if (k->audit.l.name != NULL)
 		audit_release(&k->audit);
+	far_close_all(k);
 	table_free(k->tab);
 	epoch_close(k->epoch);
 	aead_free(k->seal);
@@ -372,6 +375,7 @@ kms_free(struct kms *k)
 	kdb_close(&k->db);
 	rwlock_destroy(&k->tab_lock);
 	lock_destroy(&k->conn);
+	lock_destroy(&k->prov_lock);
 	free(k);
 }
 

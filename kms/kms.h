@@ -104,6 +104,7 @@ struct kms_desc {
 	enum kms_origin origin;
 	int64_t expires; /* when imported material is wiped; 0: not */
 	char material[KMS_MATERIAL_MAX]; /* of the version; "" without */
+	char provider[KMS_NAME_MAX];     /* of the version; "local": this one */
 	bool is_default;                 /* a tenant's default key */
 	bool is_service;                 /* the AES256 method's key */
 	uint64_t calls; /* data-key calls made under it, ever (flushed) */

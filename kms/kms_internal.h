@@ -26,6 +26,8 @@
 
 struct keyref;
 struct call;
+struct far;
+struct far_key;
 
 struct kms {
 	char path[PATH_MAX];
@@ -46,6 +48,9 @@ struct kms {
 	struct table *tab;          /* tab_lock */
 	_Atomic uint32_t prepared;  /* materials kept in key memory */
 	_Atomic uint64_t tab_epoch; /* that ${tab} is good for */
+
+	struct lock prov_lock;
+	struct far *far; /* prov_lock: providers opened so far */
 
 	struct epoch *epoch;
 	struct audit audit;
@@ -98,14 +103,20 @@ enum err material_imported(struct kms *k, const uint8_t uuid[static UUID_LEN],
 enum err material_name(struct kms *k, const struct tkey *t, uint32_t version,
     char ret[static KMS_MATERIAL_MAX]) MUSTCHECK;
 
+/* A random UUID. */
+void keys_uuid(uint8_t ret[static UUID_LEN]);
 /* Insert a key, with its first version unless its material is to come from
- * outside (inside kms_change). */
-enum err keys_insert(struct kms *k, const char *tenant, enum key_kind kind,
-    enum kms_origin origin, const char *description,
-    uint8_t ret_uuid[static UUID_LEN]) MUSTCHECK;
+ * outside (inside kms_change).  ${far} says where the material is; NULL: here. */
+enum err keys_insert(struct kms *k, const uint8_t uuid[static UUID_LEN],
+    const char *tenant, enum key_kind kind, enum kms_origin origin,
+    const char *description, const struct far_key *far) MUSTCHECK;
 /* rotate.c: insert a version with new material (inside kms_change). */
 enum err keys_version(struct kms *k, const uint8_t *uuid, const char *tenant,
-    enum key_kind kind, uint32_t version, enum version_reason reason) MUSTCHECK;
+    enum key_kind kind, uint32_t version, enum version_reason reason,
+    const struct far_key *far) MUSTCHECK;
+/* Give a key whose current version has encrypted many messages a new one; a
+ * failure is logged, since the old one does for long yet. */
+void keys_rotate_full(struct kms *k, const struct keyref *key);
 /* keypolicy.c: may this be the policy of the key ${arn} (ERR_PARSE), and can
  * the caller still change it then? */
 enum err keypolicy_check(struct kms *k, const struct call *c, const char *arn,

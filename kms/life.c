@@ -11,6 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 
+#include "kms/far.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
 
@@ -330,6 +331,8 @@ keys_delete_due(struct kms *k, struct due *d)
 	const struct kms_who who = {
 		.tenant = d->tenant, .user = "ssefs", .agent = "timer"
 	};
+	struct far_key *far CLEANUP_FREE = NULL;
+	size_t nfar = 0;
 	enum err e = unused(k, d->arn);
 
 	if (e == ERR_NOKEY) /* another process was faster */
@@ -343,6 +346,8 @@ keys_delete_due(struct kms *k, struct due *d)
 	    keys_record(k, &who, "DeleteKey", d->tenant, d->uuid, e);
 	if (e != OK || logged != OK)
 		return logged;
+	/* Those of its versions that are elsewhere: afterwards nobody knows. */
+	TRY(far_keys(k, d->uuid, &far, &nfar));
 	e = kms_change(k, delete_tx, d, false);
 	if (e != OK) {
 		/* It was not done; ERR_EXIST: it was cancelled, or another
@@ -355,6 +360,8 @@ keys_delete_due(struct kms *k, struct due *d)
 		return e == OK ? told : e;
 	}
 	keys_erase(k);
+	for (size_t i = 0; i < nfar; i++)
+		far_drop(k, &far[i]);
 	log_info("key %s was deleted", d->arn);
 	return OK;
 }

@@ -10,14 +10,16 @@
 
 /* Seal ${len} bytes (1 to BLOB_PLAIN_MAX) under the current version of ${key}.
  * ${ret_blob} has room for KMS_CIPHER_MAX bytes (KMS_BLOB_MAX do for a data
- * key).  Errors of context_make(), gate_material(), blob_seal(). */
+ * key).  Errors of context_make(), gate_material(), blob_seal(), and of a
+ * provider (provider.h). */
 enum err message_seal(struct kms *k, struct keyref *key,
     const struct kms_pair *ctx, size_t n, const uint8_t *plain, size_t len,
     uint8_t *ret_blob, size_t *ret_bloblen) MUSTCHECK;
 
 /* Open what blob_parse() has read, under ${c->key}, with the context of the
- * call; ${ret} has room for id->len bytes, all zero unless OK. */
-enum err message_open(struct kms *k, struct call *c, const struct blob_id *id,
+ * call; ${ret} has room for id->len bytes, all zero unless OK, and id->len is
+ * then how many they are. */
+enum err message_open(struct kms *k, struct call *c, struct blob_id *id,
     const uint8_t *blob, uint8_t *ret) MUSTCHECK;
 
 #endif

@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 
 #include "kms/api.h"
+#include "kms/far.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
+#include "kms/providers.h"
 
 #define DAY_S (INT64_C(24) * 3600)
 #define SERVICE_ROTATE_S (365 * DAY_S)
@@ -16,18 +19,28 @@
 
 enum err
 keys_version(struct kms *k, const uint8_t *uuid, const char *tenant,
-    enum key_kind kind, uint32_t version, enum version_reason reason)
+    enum key_kind kind, uint32_t version, enum version_reason reason,
+    const struct far_key *far)
 {
 	const int64_t now = clock_wall().tv_sec;
-	uint8_t sealed[MATERIAL_SEALED];
+	const struct reference_place at = { k->uuid, uuid, tenant, kind,
+		version, now };
+	uint8_t sealed[REFERENCE_SEALED_MAX];
+	size_t len = MATERIAL_SEALED;
 
-	TRY(material_seal(
-	    k->seal, k->uuid, uuid, tenant, kind, version, now, sealed));
+	if (far == NULL || far->provider == 0) {
+		TRY(material_seal(k->seal, k->uuid, uuid, tenant, kind, version,
+		    now, sealed));
+	} else {
+		len = far->reflen + AEAD_OVERHEAD;
+		TRY(reference_seal(k->seal, &at, far, sealed));
+	}
 	return kdb_run(&k->db,
-	    "INSERT INTO versions(key, version, created, sealed, reason) "
-	    "VALUES(?,?,?,?,?)",
-	    "biibi", (const void *)uuid, (size_t)UUID_LEN, (int64_t)version,
-	    now, (const void *)sealed, sizeof(sealed), (int64_t)reason);
+	    "INSERT INTO versions(key, version, created, sealed, reason, "
+	    "provider) VALUES(?,?,?,?,?,?)",
+	    "biibii", (const void *)uuid, (size_t)UUID_LEN, (int64_t)version,
+	    now, (const void *)sealed, len, (int64_t)reason,
+	    far == NULL ? (int64_t)0 : far->provider);
 }
 
 struct rotate {
@@ -35,7 +48,9 @@ struct rotate {
 	char tenant[KMS_NAME_MAX];
 	enum key_kind kind;
 	enum version_reason reason;
-	int64_t older; /* only when the current version is older than this */
+	int64_t older;  /* only when the current version is older than this */
+	uint32_t after; /* only when this is the current version; 0: any */
+	struct far_key far;
 };
 
 /* Those by period are counted by nobody. */
@@ -78,11 +93,36 @@ rotate_tx(struct kms *k, void *arg)
 		return err_fail(ERR_NOKEY, "no such key");
 	TRY(kdb_col_int(st, 0, 1, UINT32_MAX - 1, &version));
 	TRY(kdb_col_int(st, 1, INT64_MIN, INT64_MAX, &created));
-	if (r->older != 0 && created > r->older)
+	if ((r->older != 0 && created > r->older) ||
+	    (r->after != 0 && version != r->after))
 		return ERR_EXIST;
 	TRY(demand_check(k, r));
-	return keys_version(
-	    k, r->uuid, r->tenant, r->kind, (uint32_t)version + 1, r->reason);
+	return keys_version(k, r->uuid, r->tenant, r->kind,
+	    (uint32_t)version + 1, r->reason, &r->far);
+}
+
+/* A new version in ${provider}: its key first, then the row. */
+static enum err
+rotate_in(struct kms *k, struct rotate *r, int64_t provider, kms_change_fn *fn,
+    void *arg)
+{
+	enum err e;
+
+	TRY(far_make(k, provider, r->uuid, r->tenant, &r->far));
+	e = kms_change(k, fn, arg, false);
+	if (e != OK)
+		far_drop(k, &r->far);
+	return e;
+}
+
+/* A new version where the current one is. */
+static enum err
+rotate_there(struct kms *k, struct rotate *r, kms_change_fn *fn, void *arg)
+{
+	int64_t provider = 0;
+
+	TRY(far_of(k, r->uuid, &provider));
+	return rotate_in(k, r, provider, fn, arg);
 }
 
 static void
@@ -128,11 +168,32 @@ keys_service_rotate(struct kms *k, const struct kms_who *who)
 	TRY(service_age(k, &r, &created));
 	if (created > r.older)
 		return OK;
-	e = kms_change(k, rotate_tx, &r, false);
+	e = rotate_there(k, &r, rotate_tx, &r);
 	if (e == ERR_EXIST)
 		return kms_fresh(k);
 	TRY(e);
 	return keys_record(k, who, "RotateKey", r.tenant, r.uuid, OK);
+}
+
+void
+keys_rotate_full(struct kms *k, const struct keyref *key)
+{
+	const struct kms_who who = {
+		.tenant = key->tenant, .user = "ssefs", .agent = "timer"
+	};
+	struct rotate r = { .after = key->version };
+	enum err e;
+
+	rotate_of(key, &r);
+	e = rotate_there(k, &r, rotate_tx, &r);
+	if (e == OK)
+		e = keys_record(k, &who, "RotateKey", r.tenant, r.uuid, OK);
+	else if (e == ERR_EXIST)
+		e = kms_fresh(k);
+	if (e != OK)
+		log_warn("%s has encrypted many messages and could not be "
+			 "given a new version: %s",
+		    key->arn, err_detail(e));
 }
 
 static enum err
@@ -143,7 +204,7 @@ op_rotate(struct kms *k, struct call *c)
 	TRY(gate_key(k, c, c->keyname, "kms:RotateKeyOnDemand", &c->key));
 	TRY(state_allows(&c->key, KEY_OP_ROTATE));
 	rotate_of(&c->key, &r);
-	return kms_change(k, rotate_tx, &r, false);
+	return rotate_there(k, &r, rotate_tx, &r);
 }
 
 enum err
@@ -176,6 +237,64 @@ kms_rotation_status(struct kms *k, const struct kms_who *who,
 		.arg = ret };
 
 	return gate_run(k, &c, op_status);
+}
+
+/* ---- From one provider to another ------------------------------------------ */
+
+struct move {
+	const char *provider;
+	bool *ret_moved;
+};
+
+static enum err
+is_ours(struct kms *k, const struct keyref *key)
+{
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const struct tkey *t = table_by_id(k->tab, key->uuid);
+
+	if (t == NULL || t->origin == KMS_ORIGIN_KMS)
+		return OK;
+	return err_fail(ERR_NOTSUP,
+	    "%s has imported material, which stays where it is", key->arn);
+}
+
+static enum err
+op_move(struct kms *k, struct call *c)
+{
+	const struct move *m = c->arg;
+	struct rotate r = { 0 };
+	int64_t to = 0, from = 0;
+
+	TRY(gate_key(k, c, c->keyname, "kms:RotateKeyOnDemand", &c->key));
+	TRY(is_ours(k, &c->key));
+	TRY(provider_find(k, m->provider, &to));
+	TRY(far_of(k, c->key.uuid, &from));
+	*m->ret_moved = from != to;
+	if (from == to)
+		return OK;
+	TRY(state_allows(&c->key, KEY_OP_ROTATE));
+	rotate_of(&c->key, &r);
+	r.after = c->key.version;
+	const enum err e = rotate_in(k, &r, to, rotate_tx, &r);
+
+	if (e == ERR_EXIST)
+		return err_fail(ERR_BUSY,
+		    "%s was changed by somebody else meanwhile", c->key.arn);
+	return e;
+}
+
+enum err
+kms_key_move(struct kms *k, const struct kms_who *who, const char *keyname,
+    const char *provider, bool *ret_moved)
+{
+	struct move m = { provider, ret_moved };
+	struct call c = { .who = who,
+		.event = "MoveKey",
+		.keyname = keyname == NULL ? "" : keyname,
+		.arg = &m };
+
+	*ret_moved = false;
+	return gate_run(k, &c, op_move);
 }
 
 /* ---- By period ---------------------------------------------------------- */
@@ -233,12 +352,17 @@ kms_key_rotation(struct kms *k, const struct kms_who *who, const char *keyname,
 	return gate_run(k, &c, op_rotation);
 }
 
+struct due_rotate {
+	const struct due *d;
+	struct rotate *r;
+};
+
 /* A store may have been closed for several periods; the next one begins now. */
 static enum err
 due_tx(struct kms *k, void *arg)
 {
-	const struct due *d = arg;
-	struct rotate r = { .kind = d->kind };
+	const struct due_rotate *dr = arg;
+	const struct due *d = dr->d;
 
 	TRY(kdb_run(&k->db,
 	    "UPDATE keys SET rotate_at = ? + rotate_days * 86400 WHERE uuid = "
@@ -248,9 +372,7 @@ due_tx(struct kms *k, void *arg)
 	    (int64_t)KMS_ENABLED, d->now));
 	if (sqlite3_changes(k->db.h) == 0)
 		return ERR_EXIST;
-	memcpy(r.uuid, d->uuid, UUID_LEN);
-	memcpy(r.tenant, d->tenant, sizeof(r.tenant));
-	return rotate_tx(k, &r);
+	return rotate_tx(k, dr->r);
 }
 
 enum err
@@ -259,7 +381,13 @@ keys_rotate_due(struct kms *k, struct due *d)
 	const struct kms_who who = {
 		.tenant = d->tenant, .user = "ssefs", .agent = "timer"
 	};
-	const enum err e = kms_change(k, due_tx, d, false);
+	struct rotate r = { .kind = d->kind };
+	struct due_rotate dr = { d, &r };
+	enum err e;
+
+	memcpy(r.uuid, d->uuid, UUID_LEN);
+	memcpy(r.tenant, d->tenant, sizeof(r.tenant));
+	e = rotate_there(k, &r, due_tx, &dr);
 
 	if (e == ERR_EXIST)
 		return kms_fresh(k);

@@ -60,6 +60,7 @@
 /* Providers: where the material of a version is, when not in its row. */
 #define SCHEMA_5_PROVIDERS                                                     \
 	"ALTER TABLE versions ADD COLUMN provider INTEGER NOT NULL DEFAULT 0;" \
+	"ALTER TABLE versions ADD COLUMN wraps INTEGER NOT NULL DEFAULT 0;"    \
 	"CREATE TABLE providers(id INTEGER PRIMARY KEY AUTOINCREMENT,"         \
 	"  name TEXT NOT NULL UNIQUE, sealed BLOB NOT NULL,"                   \
 	"  created INTEGER NOT NULL) STRICT;"

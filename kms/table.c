@@ -9,6 +9,7 @@
 #include "lib/base/buf.h"
 
 #include "kms/authz.h"
+#include "kms/reference.h"
 #include "kms/table.h"
 
 #define VERSIONS_MAX 1000000
@@ -89,6 +90,16 @@ table_find(const struct table *t, const struct name *n)
 	if (n->by_id)
 		return table_by_id(t, n->uuid);
 	return by_alias(t, n->tenant, n->alias);
+}
+
+struct tprovider *
+table_provider(const struct table *t, int64_t id)
+{
+
+	for (size_t i = 0; i < t->nproviders; i++)
+		if (t->providers[i].id == id)
+			return &t->providers[i];
+	return NULL;
 }
 
 /* ---- Loading ------------------------------------------------------------ */
@@ -182,13 +193,25 @@ load_keys(struct db *db, const char *region, struct table *t)
 }
 
 static enum err
+load_far(sqlite3_stmt *st, int col, struct version *v)
+{
+
+	v->far = calloc(1, sizeof(*v->far));
+	if (v->far == NULL)
+		return ERR_NOMEM;
+	return kdb_col_bytes(
+	    st, col, REFERENCE_SEALED_MAX, &v->far->sealed, &v->far->len);
+}
+
+static enum err
 load_versions(struct db *db, struct table *t)
 {
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	bool row = false;
 
 	TRY(kdb_query(db, &st,
-	    "SELECT key, version, created, sealed, reason FROM versions "
+	    "SELECT key, version, created, sealed, reason, provider "
+	    "FROM versions "
 	    "ORDER BY key, version",
 	    ""));
 	for (;;) {
@@ -213,9 +236,13 @@ load_versions(struct db *db, struct table *t)
 		v = &k->v[k->nv++];
 		memset(v, 0, sizeof(*v));
 		TRY(kdb_col_int(st, 2, INT64_MIN, INT64_MAX, &v->created));
-		TRY(kdb_col_blob(st, 3, v->sealed, sizeof(v->sealed)));
 		TRY(kdb_col_int(
 		    st, 4, VERSION_BY_ITSELF, VERSION_ON_DEMAND, &v->reason));
+		TRY(kdb_col_int(st, 5, 0, INT64_MAX, &v->provider));
+		if (v->provider == 0)
+			TRY(kdb_col_blob(st, 3, v->sealed, sizeof(v->sealed)));
+		else
+			TRY(load_far(st, 3, v));
 	}
 }
 
@@ -283,6 +310,48 @@ index_aliases(struct table *t)
 }
 
 static enum err
+load_providers(struct db *db, struct table *t)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	bool row = false;
+
+	TRY(kdb_query(db, &st,
+	    "SELECT id, name, sealed, created FROM providers ORDER BY id", ""));
+	for (;;) {
+		struct tprovider *p;
+		void *more = t->providers;
+
+		TRY(kdb_step(db, st, &row));
+		if (!row)
+			return OK;
+		TRY(grow(&more, t->nproviders, sizeof(*t->providers)));
+		t->providers = more;
+		p = &t->providers[t->nproviders++];
+		memset(p, 0, sizeof(*p));
+		TRY(kdb_col_int(st, 0, 1, INT64_MAX, &p->id));
+		TRY(kdb_col_text(st, 1, p->name, sizeof(p->name)));
+		TRY(kdb_col_bytes(st, 2, CONF_SEALED_MAX, &p->sealed, &p->len));
+		TRY(kdb_col_int(st, 3, INT64_MIN, INT64_MAX, &p->created));
+	}
+}
+
+static enum err
+load_choice(struct db *db, struct table *t)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	bool row = false;
+
+	TRY(kdb_query(db, &st, "SELECT v FROM meta WHERE k = 'provider'", ""));
+	TRY(kdb_step(db, st, &row));
+	if (!row)
+		return OK;
+	t->choice = malloc(CHOICE_SEALED);
+	if (t->choice == NULL)
+		return ERR_NOMEM;
+	return kdb_col_blob(st, 0, t->choice, CHOICE_SEALED);
+}
+
+static enum err
 load_epoch(struct db *db, struct table *t)
 {
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
@@ -341,6 +410,8 @@ table_load(struct db *db, const char *region, struct people *people,
 	t->allowed = calloc(1, sizeof(*t->allowed));
 	if (t->allowed == NULL)
 		return ERR_NOMEM;
+	TRY(load_providers(db, t));
+	TRY(load_choice(db, t));
 	for (size_t i = 0; i < t->nkeys; i++)
 		/* A key waits for material, and may be given up waiting. */
 		if (t->keys[i].nv == 0 &&
@@ -362,8 +433,12 @@ table_free(struct table *t)
 	for (size_t i = 0; i < t->nkeys; i++) {
 		struct tkey *k = &t->keys[i];
 
-		for (uint32_t j = 0; j < k->nv; j++)
+		for (uint32_t j = 0; j < k->nv; j++) {
 			secret_free(atomic_load(&k->v[j].mat));
+			if (k->v[j].far != NULL)
+				free(k->v[j].far->sealed);
+			free(k->v[j].far);
+		}
 		for (size_t j = 0; j < k->ngrants; j++)
 			free(k->grants[j]);
 		free(k->grants);
@@ -373,6 +448,10 @@ table_free(struct table *t)
 		free(k->description);
 		free(k->arn);
 	}
+	for (size_t i = 0; i < t->nproviders; i++)
+		free(t->providers[i].sealed);
+	free(t->providers);
+	free(t->choice);
 	free(t->by_arn);
 	free(t->keys);
 	free(t->aliases);
@@ -380,6 +459,19 @@ table_free(struct table *t)
 	free(t->allowed);
 	people_unref(t->people);
 	free(t);
+}
+
+/* Messages asked for and not used; another version under the same number, in
+ * a keystore put in the place of this one, has none. */
+static void
+inherit_far(struct far_version *to, struct far_version *from)
+{
+
+	if (to == NULL || from == NULL || to->len != from->len ||
+	    memcmp(to->sealed, from->sealed, to->len) != 0)
+		return;
+	atomic_store(&to->budget, atomic_exchange(&from->budget, 0));
+	atomic_store(&to->chunk, atomic_load(&from->chunk));
 }
 
 void
@@ -394,11 +486,14 @@ table_inherit(struct table *t, struct table *old)
 			continue;
 		atomic_store(&k->calls, atomic_load(&o->calls));
 		atomic_store(&k->told, atomic_load(&o->told));
-		for (uint32_t j = 0; j < o->nv && j < k->nv; j++)
-			if (memcmp(k->v[j].sealed, o->v[j].sealed,
+		for (uint32_t j = 0; j < o->nv && j < k->nv; j++) {
+			inherit_far(k->v[j].far, o->v[j].far);
+			if (k->v[j].far == NULL &&
+			    memcmp(k->v[j].sealed, o->v[j].sealed,
 				MATERIAL_SEALED) == 0)
 				atomic_store(&k->v[j].mat,
 				    atomic_exchange(&o->v[j].mat, NULL));
+		}
 	}
 }
 

@@ -33,11 +33,23 @@ enum version_reason {
 	VERSION_ON_DEMAND
 };
 
+/* A version whose material is with a provider. */
+struct far_version {
+	uint8_t *sealed; /* reference.h */
+	size_t len;
+	/* Messages that may be encrypted before more are asked for, and how
+	 * many were asked for last (kms/far.c). */
+	_Atomic uint64_t budget;
+	_Atomic uint64_t chunk;
+};
+
 struct version {
 	int64_t created;
-	int64_t reason; /* enum version_reason */
-	uint8_t sealed[MATERIAL_SEALED];
-	struct hmac_key *_Atomic mat; /* key memory; NULL until used */
+	int64_t reason;          /* enum version_reason */
+	int64_t provider;        /* 0: this one, the material stands here */
+	struct far_version *far; /* NULL unless elsewhere */
+	uint8_t sealed[MATERIAL_SEALED]; /* zero when elsewhere */
+	struct hmac_key *_Atomic mat;    /* key memory; NULL until used */
 };
 
 struct tkey {
@@ -78,6 +90,14 @@ struct tgrant {
 	struct kms_pair pairs[]; /* then the strings */
 };
 
+struct tprovider {
+	int64_t id;
+	char name[KMS_NAME_MAX];
+	uint8_t *sealed; /* reference.h */
+	size_t len;
+	int64_t created;
+};
+
 struct talias {
 	char tenant[KMS_NAME_MAX];
 	char name[KMS_ALIAS_MAX];
@@ -94,6 +114,9 @@ struct table {
 	size_t arn_places;
 	struct talias *aliases; /* by tenant, name */
 	size_t naliases;
+	struct tprovider *providers; /* by id */
+	size_t nproviders;
+	uint8_t *choice;        /* CHOICE_SEALED bytes; NULL: none was made */
 	struct talias **by_key; /* the aliases of one key side by side */
 	struct people *people;
 	struct authz_cache *allowed; /* decisions, good for this table */
@@ -131,6 +154,7 @@ struct tkey *table_by_id(
 /* ${arn} must be spelt as the table does. */
 struct tkey *table_by_arn(const struct table *t, const char *arn);
 struct tkey *table_find(const struct table *t, const struct name *n);
+struct tprovider *table_provider(const struct table *t, int64_t id);
 
 /* The material of a version: sealed with its place, and made ready. */
 enum err material_seal(struct aead *seal, const uint8_t ks[static UUID_LEN],

@@ -4,9 +4,11 @@
  * What loads is in range and can be found by every name it has.
  *
  * Input: rows, each a byte that chooses the table (0 keys, 1 versions, 2
- * aliases, 3 meta; from 128 on: grants, what else there is of keys, of versions)
- * and its columns: a type, then a number, or a length and bytes.
+ * aliases, 3 meta; from 128 on: grants, what else there is of keys, of versions,
+ * versions elsewhere, providers, the choice of one) and its columns: a type, then
+ * a number, or a length and bytes.
  */
+#include "kms/reference.h"
 #include "kms/table.h"
 
 #include "tests/fuzz/fuzz.h"
@@ -20,15 +22,17 @@ static const char make_tables[] =
     "  origin DEFAULT 0, expires DEFAULT 0, imported DEFAULT x'',"
     "  policy DEFAULT '');"
     "CREATE TABLE versions(key, version, created, sealed, reason DEFAULT 0,"
-    "  provider DEFAULT 0);"
+    "  provider DEFAULT 0, wraps DEFAULT 0);"
     "CREATE TABLE aliases(tenant, name, key, created DEFAULT 0,"
     "  updated DEFAULT 0);"
     "CREATE TABLE grants(id, key, name, grantee, retiring, issuer,"
     "  operations, constrained, context, created);"
+    "CREATE TABLE providers(id, name, sealed, created);"
     "CREATE TABLE meta(k, v)";
 static const char empty_tables[] =
     "DELETE FROM keys; DELETE FROM versions; DELETE FROM aliases;"
-    "DELETE FROM grants; DELETE FROM meta; INSERT INTO meta VALUES('epoch', 7)";
+    "DELETE FROM grants; DELETE FROM providers; DELETE FROM meta; INSERT INTO "
+    "meta VALUES('epoch', 7)";
 
 static const struct {
 	const char *sql;
@@ -47,6 +51,11 @@ static const struct {
 	  "expires=?, imported=?, policy=?",
 	    7 },
 	{ "UPDATE versions SET reason=?", 1 },
+	{ "INSERT INTO versions(key, version, created, sealed, provider, "
+	  "reason) VALUES(?,?,?,?,?,?)",
+	    6 },
+	{ "INSERT INTO providers VALUES(?,?,?,?)", 4 },
+	{ "INSERT INTO meta VALUES('provider', ?)", 1 },
 };
 
 #define FIRST_TABLES 4
@@ -142,6 +151,13 @@ sound_key(const struct table *t, const struct tkey *k)
 		HOLDS(k->allow[i].noperations > 0);
 		HOLDS(k->grants[i]->g.npairs <= KMS_GRANT_PAIRS_MAX);
 	}
+	for (uint32_t i = 0; i < k->nv; i++) {
+		const struct version *v = &k->v[i];
+
+		HOLDS((v->provider != 0) == (v->far != NULL));
+		HOLDS(v->far == NULL ||
+		      (v->far->len > 0 && v->far->len <= REFERENCE_SEALED_MAX));
+	}
 	HOLDS(k->state <= KMS_UNAVAILABLE && k->kind <= KEY_SERVICE);
 	HOLDS(strnlen(k->tenant, sizeof(k->tenant)) < sizeof(k->tenant));
 	HOLDS(strlen(k->description) < KMS_DESC_MAX);
@@ -171,6 +187,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return (0);
 	for (size_t i = 0; i < t->nkeys; i++)
 		sound_key(t, &t->keys[i]);
+	for (size_t i = 0; i < t->nproviders; i++) {
+		const struct tprovider *p = &t->providers[i];
+
+		HOLDS(p->id > 0 && p->len > 0 && p->len <= CONF_SEALED_MAX);
+		HOLDS(strnlen(p->name, sizeof(p->name)) < sizeof(p->name));
+		HOLDS(table_provider(t, p->id) != NULL);
+	}
 	for (size_t i = 0; i < t->naliases; i++)
 		HOLDS(t->aliases[i].key != NULL);
 	HOLDS(table_by_arn(t, "short") == NULL);

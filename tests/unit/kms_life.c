@@ -816,6 +816,7 @@ test_upgrade(void **state)
 	       "ALTER TABLE aliases DROP COLUMN updated;"
 	       "ALTER TABLE versions DROP COLUMN reason;"
 	       "ALTER TABLE versions DROP COLUMN provider;"
+	       "ALTER TABLE versions DROP COLUMN wraps;"
 	       "DROP TABLE grants; DROP TABLE providers; DROP TABLE tenants;"
 	       "DROP TABLE audit_segments;"
 	       "DROP TABLE users; DROP TABLE access_keys;"
