@@ -67,48 +67,78 @@ pace(struct rekey *k)
 
 /* ---- One file --------------------------------------------------------------------- */
 
+struct rewrap {
+	uint8_t blob[KMS_BLOB_MAX]; /* as it was */
+	size_t len;
+	uint8_t anew[KMS_BLOB_MAX];
+	size_t anewlen;
+	struct obj_ctx ctx;
+};
+
+/* What the file has now; false: there is nothing to do. */
+static enum err
+read_key(struct rekey *k, struct store_file *f, struct rewrap *w, bool *ret)
+{
+	struct obj *o;
+	enum err e;
+
+	*ret = false;
+	TRY(file_lock(f, false));
+	o = f->ip->obj;
+	if (o->method == SSE_NONE || o->bloblen > sizeof(w->blob)) {
+		e = OK;
+	} else {
+		memcpy(w->blob, o->blob, o->bloblen);
+		w->len = o->bloblen;
+		obj_ctx(k->st, o->uuid, &w->ctx);
+		e = kms_blob_old(k->st->kms, w->blob, w->len, ret);
+	}
+	rwlock_drop(&f->ip->lock);
+	return (e);
+}
+
 /* With the content lock, exclusive, and the epoch shared. */
 static enum err
-replace_key(struct rekey *k, struct store_file *f)
+replace_key(struct rekey *k, struct store_file *f, const struct rewrap *w)
 {
 	struct obj *o = f->ip->obj;
-	uint8_t blob[KMS_BLOB_MAX], *copy;
-	char arn[KMS_ARN_MAX];
-	struct obj_ctx ctx;
-	bool old = false;
-	size_t len = 0;
+	uint8_t *copy;
 
-	if (o->method == SSE_NONE)
+	/* Somebody else was faster. */
+	if (o->bloblen != w->len || memcmp(o->blob, w->blob, w->len) != 0)
 		return (OK);
-	TRY(kms_blob_old(k->st->kms, o->blob, o->bloblen, &old));
-	if (!old)
-		return (OK);
-	obj_ctx(k->st, o->uuid, &ctx);
-	TRY(kms_rewrap(k->st->kms, k->o->who, o->blob, o->bloblen, ctx.pair,
-	    COUNTOF(ctx.pair), NULL, ctx.pair, COUNTOF(ctx.pair), blob, &len,
-	    arn));
 	LOCK_SCOPE(&k->st->db);
 	TRY(db_room(k->st));
-	copy = realloc(o->blob, len);
+	copy = realloc(o->blob, w->anewlen);
 	if (copy == NULL)
 		return (ERR_NOMEM);
-	memcpy(copy, blob, len);
+	memcpy(copy, w->anew, w->anewlen);
 	o->blob = copy;
-	o->bloblen = len;
+	o->bloblen = w->anewlen;
 	f->ip->obj_dirty = true;
 	inode_dirty(k->st, f->ip);
 	k->r->rewrapped++;
 	return (OK);
 }
 
+/* A provider may take its time, during which the store goes on. */
 static enum err
 rekey_open(struct rekey *k, struct store_file *f)
 {
+	struct rewrap w;
+	char arn[KMS_ARN_MAX];
+	bool old = false;
 	enum err e;
 
+	TRY(read_key(k, f, &w, &old));
+	if (!old)
+		return (OK);
+	TRY(kms_rewrap(k->st->kms, k->o->who, w.blob, w.len, w.ctx.pair,
+	    COUNTOF(w.ctx.pair), NULL, w.ctx.pair, COUNTOF(w.ctx.pair), w.anew,
+	    &w.anewlen, arn));
 	EPOCH_SCOPE(k->st);
 	TRY(file_lock(f, true));
-	e = replace_key(k, f);
+	e = replace_key(k, f, &w);
 	rwlock_drop(&f->ip->lock);
 	return (e);
 }
