@@ -59,5 +59,13 @@ enum err kms_provider_list(struct kms *k, const struct kms_who *who,
  */
 enum err kms_key_move(struct kms *k, const struct kms_who *who,
     const char *keyname, const char *provider, bool *ret_moved) MUSTCHECK;
+/*
+ * The same with every key of every tenant, the service key as well.  ${cb} is
+ * told how it went with each that was not there already; a key that cannot be
+ * moved now does not stop the others.
+ */
+enum err kms_keys_move(struct kms *k, const struct kms_who *who,
+    const char *provider, void (*cb)(void *arg, const char *arn, enum err e),
+    void *arg) MUSTCHECK;
 
 #endif

@@ -297,6 +297,62 @@ kms_key_move(struct kms *k, const struct kms_who *who, const char *keyname,
 	return gate_run(k, &c, op_move);
 }
 
+struct every {
+	char tenant[KMS_NAME_MAX];
+	char arn[KMS_ARN_MAX];
+};
+
+static enum err
+every_key(struct kms *k, struct every **ret, size_t *ret_n)
+{
+	bool changed;
+
+	TRY(kms_fresh_db(k, &changed));
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	*ret = calloc(k->tab->nkeys + 1, sizeof(**ret));
+	if (*ret == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < k->tab->nkeys; i++) {
+		struct every *e = &(*ret)[(*ret_n)++];
+
+		memcpy(e->tenant, k->tab->keys[i].tenant, sizeof(e->tenant));
+		strcpy(e->arn, k->tab->keys[i].arn);
+		/* Which is nobody's, and used by all. */
+		if (k->tab->keys[i].kind == KEY_SERVICE)
+			strcpy(e->tenant, KMS_TENANT_DEFAULT);
+	}
+	return OK;
+}
+
+enum err
+kms_keys_move(struct kms *k, const struct kms_who *who, const char *provider,
+    void (*cb)(void *arg, const char *arn, enum err e), void *arg)
+{
+	struct every *v CLEANUP_FREE = NULL;
+	size_t n = 0;
+	int64_t to;
+
+	TRY(provider_find(k, provider, &to));
+	TRY(every_key(k, &v, &n));
+	for (size_t i = 0; i < n; i++) {
+		struct kms_who w = *who;
+		bool moved;
+		enum err e;
+
+		w.tenant = v[i].tenant;
+		e = kms_key_move(k, &w, v[i].arn, provider, &moved);
+		if (e == ERR_NOKEY)
+			continue; /* deleted meanwhile */
+		if (moved || e != OK)
+			cb(arg, v[i].arn, e);
+		/* Then none of the others is moved either. */
+		if (e == ERR_TIMEDOUT || e == ERR_IO || e == ERR_NOSPC ||
+		    e == ERR_NOMEM)
+			return e;
+	}
+	return OK;
+}
+
 /* ---- By period ---------------------------------------------------------- */
 
 struct period {

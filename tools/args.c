@@ -120,6 +120,10 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	[OPT_USER] = { "user", 0, "USER", "attached to this user" },
 	[OPT_ROLE] = { "role", 0, "ROLE",
 	    "attached to whoever holds this role" },
+	[OPT_PROVIDER] = { "provider", 0, "NAME",
+	    "where the key is made; local: in the keystore" },
+	[OPT_TO] = { "to", 0, "PROVIDER",
+	    "move the keys to this provider first; local: the keystore" },
 };
 
 #define OPTS_COMMON (OPT_BIT(OPT_HELP) | OPT_BIT(OPT_JSON))

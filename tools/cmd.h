@@ -82,6 +82,8 @@ enum opt {
 	OPT_UNTIL,
 	OPT_FOLLOW,
 	OPT_PUBLIC_KEY,
+	OPT_PROVIDER,
+	OPT_TO,
 	OPT_COUNT_
 };
 
@@ -226,6 +228,11 @@ int cmd_key_cancel_deletion(const struct args *a);
 int cmd_key_usage(const struct args *a);
 int cmd_key_rotation(const struct args *a);
 int cmd_key_window(const struct args *a);
+int cmd_provider_add(const struct args *a);
+int cmd_provider_ls(const struct args *a);
+int cmd_provider_rm(const struct args *a);
+int cmd_provider_default(const struct args *a);
+int cmd_provider_test(const struct args *a);
 int cmd_key_tag(const struct args *a);
 int cmd_key_untag(const struct args *a);
 int cmd_key_description(const struct args *a);

@@ -42,6 +42,7 @@ put_json(struct json *j, const struct kms_desc *d)
 	json_str(j, "state", kms_state_name(d->state));
 	json_str(j, "kind", kind_of(d));
 	json_str(j, "origin", origin_of(d));
+	json_str(j, "provider", d->provider);
 	json_u64(j, "version", d->version);
 	if (d->material[0] != '\0')
 		json_str(j, "material", d->material);
@@ -100,6 +101,7 @@ cmd_key_create(const struct args *a)
 		return (EXIT_FAILED);
 	n.tags = tags;
 	n.ntags = ntags;
+	n.provider = a->opt[OPT_PROVIDER];
 	e = kms_key_new(k, &cmd_who, &n, &d);
 	if (e != OK)
 		return (cmd_fail(e, "key: cannot be made"));
@@ -244,12 +246,13 @@ cmd_key_describe(const struct args *a)
 		     "tenant       %s\n"
 		     "kind         %s\n"
 		     "state        %s\n"
+		     "provider     %s\n"
 		     "version      %" PRIu32 ", since %s\n"
 		     "created      %s\n"
 		     "calls        %" PRIu64 "\n"
 		     "description  ",
 	    d.id, d.arn, d.tenant, kind_of(&d), kms_state_name(d.state),
-	    d.version, turned, made, d.calls);
+	    d.provider, d.version, turned, made, d.calls);
 	cmd_put_name(stdout, d.description);
 	(void)putchar('\n');
 	show_life(&d);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "kms/providers.h"
 #include "tools/control.h"
 
 static bool
@@ -97,6 +98,42 @@ show(const struct args *a, const struct store_rekey_result *r)
 	return (cmd_json_end(&j));
 }
 
+static void
+show_move(void *arg, const char *arn, enum err e)
+{
+	bool *left = arg;
+
+	if (e == OK) {
+		(void)fprintf(
+		    stderr, "ssefs: %s has a new version there\n", arn);
+		return;
+	}
+	*left = true;
+	(void)fprintf(stderr, "ssefs: %s stays: ", arn);
+	cmd_put_name(stderr, err_detail(e));
+	(void)fputc('\n', stderr);
+}
+
+/* The keys first; files follow them, here or in the mount, which learns of the
+ * new versions before this is done.  What was done is passed over next time. */
+static enum err
+move(const struct args *a, const char *to, bool *ret_left)
+{
+	struct kms *k CLEANUP_KMS = NULL;
+	const char *key = a->opt[OPT_KEY];
+	bool moved;
+	enum err e;
+
+	if (!cmd_open_kms(a, &k))
+		return (ERR_IO);
+	if (key == NULL)
+		return (kms_keys_move(k, &cmd_who, to, show_move, ret_left));
+	e = kms_key_move(k, &cmd_who, key, to, &moved);
+	if (moved)
+		show_move(ret_left, key, e);
+	return (e);
+}
+
 int
 cmd_rekey(const struct args *a)
 {
@@ -108,6 +145,7 @@ cmd_rekey(const struct args *a)
 		.arg = &terminal };
 	struct store_rekey_result r = { .bad = 0 };
 	struct reach re;
+	bool left = false;
 	int code;
 	enum err e;
 
@@ -117,6 +155,13 @@ cmd_rekey(const struct args *a)
 		    "--rate: \"%s\" is not a number of "
 		    "files",
 		    a->opt[OPT_FILES_RATE]));
+	if (a->opt[OPT_TO] != NULL) {
+		e = move(a, a->opt[OPT_TO], &left);
+		if (e != OK)
+			return (cmd_fail(e,
+			    "rekey: the keys cannot be moved to \"%s\"",
+			    a->opt[OPT_TO]));
+	}
 	if (!reach_open(a, NULL, &re, NULL))
 		return (EXIT_FAILED);
 	e = rekey(&re, &o, &r);
@@ -126,7 +171,7 @@ cmd_rekey(const struct args *a)
 		return (reach_close(
 		    &re, cmd_fail(e, "rekey: could not be done to the end")));
 	code = show(a, &r);
-	if (code == EXIT_DONE && (r.skipped != 0 || r.bad != 0))
+	if (code == EXIT_DONE && (left || r.skipped != 0 || r.bad != 0))
 		code = EXIT_LEFT;
 	return (reach_close(&re, code));
 }

@@ -46,7 +46,8 @@ static const struct cmd cmds[] = {
 	    "MODE DIR.",
 	    cmd_bucket_encryption_set },
 	{ "key create", "", 0, 0,
-	    STORE | B(DESCRIPTION) | B(ALIAS) | B(TAG) | B(ORIGIN),
+	    STORE | B(DESCRIPTION) | B(ALIAS) | B(TAG) | B(ORIGIN) |
+		B(PROVIDER),
 	    "make a master key and print its id", NULL, cmd_key_create },
 	{ "key ls", "", 0, 0, STORE, "list master keys", NULL, cmd_key_ls },
 	{ "key describe", "KEY", 1, 1, STORE, "show one master key",
@@ -142,6 +143,22 @@ static const struct cmd cmds[] = {
 	    NULL, cmd_slot_rm },
 	{ "key slot ls", "", 0, 0, STORE, "list the ways to open the store",
 	    NULL, cmd_slot_ls },
+	{ "kms provider add", "NAME URI [OPTION=VALUE...]", 2, INT32_MAX, STORE,
+	    "let master keys be in a token or at a key service",
+	    "URI is pkcs11:token=NAME?module-path=FILE&pin-source=FILE, or a "
+	    "PKCS#11 module's\npath.  The PIN is in a file that only its owner "
+	    "can read.  It must answer now.\nOptions of PKCS#11: sessions=N, "
+	    "iv=caller or iv=token, and the URI's own.",
+	    cmd_provider_add },
+	{ "kms provider ls", "", 0, 0, STORE, "list providers", NULL,
+	    cmd_provider_ls },
+	{ "kms provider rm", "NAME", 1, 1, STORE,
+	    "forget a provider that has no keys of ours", NULL,
+	    cmd_provider_rm },
+	{ "kms provider test", "NAME", 1, 1, STORE,
+	    "see whether a provider answers", NULL, cmd_provider_test },
+	{ "kms provider default", "NAME", 1, 1, STORE,
+	    "choose where new keys are made", NULL, cmd_provider_default },
 	{ "policy check", "FILE", 1, 1, B(RESOURCE),
 	    "say what is wrong with a policy document",
 	    "FILE is an identity policy in JSON, - standard input.  Exit 0: it "
@@ -246,8 +263,9 @@ static const struct cmd cmds[] = {
 	    "read every block and verify it",
 	    "Exit 0: clean; 4: damage was found; 8: could not be read.",
 	    cmd_scrub },
-	{ "rekey", "", 0, 0, STORE | B(KEY) | B(FILES_RATE),
+	{ "rekey", "", 0, 0, STORE | B(KEY) | B(FILES_RATE) | B(TO),
 	    "wrap data keys anew under the newest version of their keys",
+	    "With --to the keys go to another provider first.\n"
 	    "No data is rewritten.  What is done is done: stopped, it goes on "
 	    "where it was.\nExit 0: done; 1: failed; 4: files were left, as "
 	    "their keys are out of use or they\nare damaged.",
