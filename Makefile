@@ -157,6 +157,13 @@ $(O)/tests/unit/$(1): $(O)/tests/unit/$(1).o $(libs_$(call under,$(call room_of,
 endef
 $(foreach u,$(UNIT),$(eval $(call unit,$(u))))
 
+# A PKCS#11 module that fails when it is told to.
+$(O)/tests/fake/p11.so: tests/fake/p11.c tests/fake/p11.h
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared $(LDFLAGS) -o $@ $<
+$(O)/tests/unit/kms_pkcs11: $(O)/tests/unit/kms_pkcs11.o | $(O)/tests/fake/p11.so
+
 # In these folders a file with a main is a program, linked with all rooms and
 # with the folder's other files.
 PROG_DIRS := tests/model tests/crash tests/fault tests/bench
