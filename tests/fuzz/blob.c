@@ -39,7 +39,12 @@ under(const uint8_t *blob, size_t len, const struct blob_id *id)
 {
 	char text[UUID_STRLEN + 1], arn[64];
 
-	HOLDS(len == BLOB_SIZE(id->len));
+	HOLDS(id->size == len);
+	HOLDS(id->suite == (enum blob_suite)blob[5]);
+	if (id->suite == BLOB_SUITE_REMOTE)
+		HOLDS(len > BLOB_HEAD && len <= BLOB_FAR_MAX);
+	else
+		HOLDS(len == BLOB_SIZE(id->len));
 	HOLDS(id->len >= 1 && id->len <= BLOB_PLAIN_MAX);
 	HOLDS(memcmp(id->uuid, blob + 8, UUID_LEN) == 0);
 	HOLDS(id->version == get_u32(blob + 24));
@@ -59,6 +64,18 @@ is_zero(const uint8_t *p, size_t len)
 	return (len == 0);
 }
 
+/* Of a provider: the head is all that the id says, but for a nonce. */
+static void
+elsewhere(const uint8_t *blob, const struct blob_id *id)
+{
+	uint8_t head[BLOB_HEAD];
+
+	blob_head(id, head);
+	if (id->suite == BLOB_SUITE_P11)
+		memcpy(head + BLOB_IV, blob + BLOB_IV, 12);
+	HOLDS(memcmp(head, blob, sizeof(head)) == 0);
+}
+
 static void
 foreign(struct feed *f)
 {
@@ -70,6 +87,10 @@ foreign(struct feed *f)
 	if (e != OK)
 		return;
 	under(blob, f->len, &id);
+	if (id.suite != BLOB_SUITE_LOCAL) {
+		elsewhere(blob, &id);
+		return;
+	}
 	uint8_t *plain CLEANUP_FREE = malloc(id.len);
 	HOLDS(plain != NULL);
 	if (open_blob(blob, &id, "", plain) != OK)

@@ -161,7 +161,39 @@ def blob():
           (4096, 131), (5000, 9))] +
         [sealed(0, 0, b"v\0" + b"P" * 4096)] +
         [sealed(0, 0, b"v"), sealed(255, 1, b"v"), sealed(255, 1, b"other"),
-         sealed(0, 0, b""), sealed(0, 0, b"\xff"), sealed(0, 0, b"v" * 600)])
+         sealed(0, 0, b""), sealed(0, 0, b"\xff"), sealed(0, 0, b"v" * 600)] +
+        far_blobs())
+
+
+def providers():
+    path = b"/usr/lib/softhsm/libsofthsm2.so"
+    whole = (b"pkcs11:token=a%20b;serial=00ff;slot-id=7;object=keys"
+             b"?module-path=" + path + b"&pin-source=file:/etc/pin\0")
+    bad = [b"pkcs11:token=%0", b"pkcs11:token=%00", b"pkcs11:token",
+           b"pkcs11:token=a;token=b", b"pkcs11:token=a;",
+           b"pkcs11:slot-id=99999999999", b"pkcs11:pin-source=/x",
+           b"pkcs11:token=a?pin-value=1234", b"pkcs11:token=a?module-path=x",
+           b"pkcs11:token=a?pin-source=|sh", b"pkcs11:id=%01", b"http://x",
+           b"pkcs11:token=" + b"a" * 40]
+    opts = b"token\0a\0pin-source\0credential:pin\0sessions\0" + b"16\0iv\0token\0"
+    put("p11uri", [whole, b"pkcs11:", path + b"\0" + opts,
+                   whole + b"sessions\0" + b"0\0", whole + b"iv\0none\0"] + bad)
+    put("provconf", [whole, path + b"\0" + opts, b"", b"\0", b"a\0b\0",
+                     b"a\0b\0c\0", b"a\0b\0c\0b\0c\0", b"a",
+                     b"u\0" + b"".join(b"n%d\0v\0" % i for i in range(25)),
+                     b"u" * 1024 + b"\0"])
+
+
+def far_blobs():
+    def head(suite, nonce=bytes(12), salt=bytes(16), commit=bytes(28)):
+        return (b"SFKB\1" + bytes([suite]) + b"\0\0" + UUID +
+                struct.pack(">I", 1) + salt + nonce + commit)
+    n = bytes(range(12))
+    return [b"\0" + h for h in (
+        head(2, n) + bytes(48), head(2, n) + bytes(17), head(2, n) + bytes(16),
+        head(4) + b"vault:v1:abc", head(4), head(4, n) + b"x",
+        head(2, n, b"\1" * 16) + bytes(48), head(3) + bytes(48),
+        head(4) + bytes(6060), head(4) + bytes(6061))]
 
 
 def tokens():
@@ -639,7 +671,7 @@ def policy():
              value=b"hr")])
 
 
-for make in (acl, codec, json, jdoc, sigv4, awscred, remote, obj, node, blob, tokens, context, slot, audit, keyname,
+for make in (acl, codec, json, jdoc, sigv4, awscred, remote, obj, node, blob, providers, tokens, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
              manifest, policy):
     make()
