@@ -11,6 +11,7 @@
 #include "kms/api.h"
 #include "kms/far.h"
 #include "kms/pkcs11.h"
+#include "kms/remote.h"
 
 #define CHUNK_MIN UINT64_C(16)
 #define CHUNK_MAX UINT64_C(65536)
@@ -19,7 +20,8 @@ _Static_assert(PROVIDER_PLAIN_MAX == BLOB_PLAIN_MAX, "one plaintext");
 _Static_assert(BLOB_FAR_MAX == KMS_CIPHER_MAX, "one ceiling");
 _Static_assert(BLOB_HEAD + PROVIDER_SEALED_MAX == BLOB_FAR_MAX, "it fits");
 
-static const struct provider_ops *const kinds[] = { &provider_pkcs11 };
+static const struct provider_ops *const kinds[] = { &provider_pkcs11,
+	&provider_remote };
 
 /* ---- Open providers -------------------------------------------------------- */
 

@@ -102,8 +102,8 @@ try_conf(const struct provider_conf *conf)
 
 	if (ops == NULL)
 		return err_fail(ERR_INVAL,
-		    "a provider is named by a pkcs11: URI or the path of a "
-		    "PKCS#11 module");
+		    "a provider is named by a pkcs11: URI, the path of a "
+		    "PKCS#11 module, or an https: URL");
 	TRY(ops->open(conf, &p));
 	e = ops->check(p, NULL, 0);
 	ops->close(p);
