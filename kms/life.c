@@ -337,6 +337,9 @@ keys_delete_due(struct kms *k, struct due *d)
 
 	if (e == ERR_NOKEY) /* another process was faster */
 		return kms_fresh(k);
+	/* Those of its versions that are elsewhere: afterwards nobody knows. */
+	if (e == OK)
+		e = far_keys(k, d->uuid, &far, &nfar);
 	if (e != OK && d->told)
 		return OK;
 	if (e != OK)
@@ -346,8 +349,6 @@ keys_delete_due(struct kms *k, struct due *d)
 	    keys_record(k, &who, "DeleteKey", d->tenant, d->uuid, e);
 	if (e != OK || logged != OK)
 		return logged;
-	/* Those of its versions that are elsewhere: afterwards nobody knows. */
-	TRY(far_keys(k, d->uuid, &far, &nfar));
 	e = kms_change(k, delete_tx, d, false);
 	if (e != OK) {
 		/* It was not done; ERR_EXIST: it was cancelled, or another
