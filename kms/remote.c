@@ -10,13 +10,13 @@
 #include "crypto/secret.h"
 #include "crypto/sigv4.h"
 #include "kms/awscred.h"
+#include "kms/blob.h"
 #include "kms/remote.h"
 #include "kms/remote_cache.h"
 #include "kms/remote_wire.h"
 #include "lib/base/clock.h"
 #include "lib/net/client.h"
 
-#define SUITE 4 /* of blobs */
 #define REF_VERSION 1
 #define BACKOFF_MS 100
 /* After a call that nobody answered, others fail at once for so long. */
@@ -417,7 +417,7 @@ remote_unwrap(void *arg, const struct provider_msg *m, const uint8_t *sealed,
 
 const struct provider_ops provider_remote = {
 	.scheme = "https",
-	.suite = SUITE,
+	.suite = BLOB_SUITE_REMOTE,
 	.open = remote_open,
 	.close = remote_close,
 	.check = remote_check,
