@@ -227,6 +227,7 @@ errno_text() {
 	ENAMETOOLONG) echo 'File name too long' ;;
 	ENODATA) echo 'No (data available|such attribute)' ;;
 	ENOTSUP) echo '(Operation not supported|Not supported)' ;;
+	ETIMEDOUT) echo 'Connection timed out' ;;
 	ENOKEY) echo 'Required key not available' ;;
 	EKEYREVOKED) echo 'Key has been revoked' ;;
 	EKEYEXPIRED) echo 'Key has expired' ;;
