@@ -145,11 +145,14 @@ static const struct cmd cmds[] = {
 	    NULL, cmd_slot_ls },
 	{ "kms provider add", "NAME URI [OPTION=VALUE...]", 2, INT32_MAX, STORE,
 	    "let master keys be in a token or at a key service",
-	    "URI is https://HOST, of a key service with the API of AWS KMS;\n"
+	    "URI is https://HOST[:PORT], of a key service with the API of AWS "
+	    "KMS;\n"
 	    "or pkcs11:token=NAME?module-path=FILE&pin-source=FILE, or a "
 	    "PKCS#11 module's\npath.  The PIN is in a file that only its owner "
 	    "can read.  It must answer now.\nOptions of PKCS#11: sessions=N, "
-	    "iv=caller or iv=token, and the URI's own.",
+	    "iv=caller or iv=token, and the URI's own.\n"
+	    "Of a key service: ca=FILE, profile=NAME, key=KEY, "
+	    "cache-age=SECONDS, and others\n(see the manual).",
 	    cmd_provider_add },
 	{ "kms provider ls", "", 0, 0, STORE, "list providers", NULL,
 	    cmd_provider_ls },
