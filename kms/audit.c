@@ -35,6 +35,7 @@ audit_init(struct audit *a, const struct key *kmk)
 	WIPED(uint8_t, key, KEY_LEN);
 
 	lock_init(&a->l, RANK_KMS_AUDIT, "kms audit");
+	lock_cond_init(&a->flushed);
 	buf_init(&a->pending, PENDING_MAX);
 	buf_init(&a->writing, PENDING_MAX);
 	rand_bytes(&a->id_base, sizeof(a->id_base));
@@ -60,6 +61,7 @@ audit_release(struct audit *a)
 	buf_release(&a->writing);
 	secret_free(a->chain);
 	secret_free(a->head);
+	(void)pthread_cond_destroy(&a->flushed);
 	lock_destroy(&a->l);
 }
 

@@ -11,6 +11,7 @@
 #define KMS_AUDIT_LOG_H
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -71,6 +72,8 @@ _Static_assert(KMS_ARN_MAX <= AUDIT_TEXT_MAX, "texts of a record");
 struct audit {
 	struct lock l;
 	struct buf pending;       /* l: packed records */
+	pthread_cond_t flushed;   /* l: somebody's flush is over */
+	bool flushing;            /* l: there is one */
 	_Atomic int64_t since;    /* when the first of them was made; 0: none */
 	_Atomic uint64_t made;    /* records so far */
 	_Atomic uint64_t durable; /* of these, on disk */

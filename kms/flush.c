@@ -94,16 +94,40 @@ kms_counters(struct kms *k)
 	return e;
 }
 
-static enum err
-records_flush(struct kms *k)
+/* Those that wait while one flushes are all in the next flush: were they to
+ * wait for the connection, each would get it with its own record alone.  true:
+ * it is the caller's turn. */
+static bool
+turn_take(struct audit *a, uint64_t mine)
 {
+	LOCK_SCOPE(&a->l);
+
+	while (a->flushing && atomic_load(&a->durable) < mine)
+		lock_wait(&a->l, &a->flushed);
+	if (atomic_load(&a->durable) >= mine && !atomic_load(&a->failed))
+		return false;
+	while (a->flushing)
+		lock_wait(&a->l, &a->flushed);
+	a->flushing = true;
+	return true;
+}
+
+static void
+turn_give(struct audit *a)
+{
+	LOCK_SCOPE(&a->l);
+
+	a->flushing = false;
+	(void)pthread_cond_broadcast(&a->flushed);
+}
+
+static enum err
+flush_all(struct kms *k, uint64_t mine)
+{
+	LOCK_SCOPE(&k->conn);
 	struct audit *a = &k->audit;
-	const uint64_t mine = atomic_load(&a->made);
 	enum err e = OK;
 
-	if (atomic_load(&a->durable) >= mine && !atomic_load(&a->failed))
-		return OK;
-	LOCK_SCOPE(&k->conn);
 	/* A flush takes what failed before first, then the rest. */
 	while (e == OK && atomic_load(&a->durable) < mine)
 		e = audit_flush(k);
@@ -115,6 +139,22 @@ records_flush(struct kms *k)
 		    k->path, err_detail(e));
 	if (e == OK && atomic_exchange(&a->failed, false))
 		log_warn("%s: the audit log can be written again", k->path);
+	return e;
+}
+
+static enum err
+records_flush(struct kms *k)
+{
+	struct audit *a = &k->audit;
+	const uint64_t mine = atomic_load(&a->made);
+	enum err e;
+
+	if (atomic_load(&a->durable) >= mine && !atomic_load(&a->failed))
+		return OK;
+	if (!turn_take(a, mine))
+		return OK;
+	e = flush_all(k, mine);
+	turn_give(a);
 	return e == OK || e == ERR_NOSPC ? e : ERR_IO;
 }
 
