@@ -439,7 +439,7 @@ install(struct kms *k, struct table *t)
 		return;
 	}
 	if (old != NULL)
-		table_inherit(t, old);
+		(void)atomic_fetch_sub(&k->prepared, table_inherit(t, old));
 	k->tab = t;
 	atomic_store_explicit(&k->tab_epoch, t->epoch, memory_order_release);
 	table_free(old);

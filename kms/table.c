@@ -474,27 +474,37 @@ inherit_far(struct far_version *to, struct far_version *from)
 	atomic_store(&to->chunk, atomic_load(&from->chunk));
 }
 
-void
+/* Whether prepared material stayed behind. */
+static bool
+inherit_version(struct version *to, struct version *from)
+{
+
+	if (to != NULL)
+		inherit_far(to->far, from->far);
+	if (to != NULL && to->far == NULL &&
+	    memcmp(to->sealed, from->sealed, MATERIAL_SEALED) == 0)
+		atomic_store(&to->mat, atomic_exchange(&from->mat, NULL));
+	return atomic_load(&from->mat) != NULL;
+}
+
+uint32_t
 table_inherit(struct table *t, struct table *old)
 {
+	uint32_t left = 0;
 
 	for (size_t i = 0; i < old->nkeys; i++) {
 		struct tkey *o = &old->keys[i];
 		struct tkey *k = table_by_id(t, o->uuid);
 
+		for (uint32_t j = 0; j < o->nv; j++)
+			left += inherit_version(
+			    k != NULL && j < k->nv ? &k->v[j] : NULL, &o->v[j]);
 		if (k == NULL)
 			continue;
 		atomic_store(&k->calls, atomic_load(&o->calls));
 		atomic_store(&k->told, atomic_load(&o->told));
-		for (uint32_t j = 0; j < o->nv && j < k->nv; j++) {
-			inherit_far(k->v[j].far, o->v[j].far);
-			if (k->v[j].far == NULL &&
-			    memcmp(k->v[j].sealed, o->v[j].sealed,
-				MATERIAL_SEALED) == 0)
-				atomic_store(&k->v[j].mat,
-				    atomic_exchange(&o->v[j].mat, NULL));
-		}
 	}
+	return left;
 }
 
 /* ---- Material ----------------------------------------------------------- */

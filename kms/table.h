@@ -145,8 +145,9 @@ enum err tgrant_new(const struct kms_grant *g, const char *id, const char *arn,
 /* The grant ${id} of a key; NULL: none. */
 const struct tgrant *table_grant(const struct tkey *k, const char *id);
 
-/* Take over prepared material and pending counts from the table before. */
-void table_inherit(struct table *t, struct table *old);
+/* Take over prepared material and pending counts from the table before.  How
+ * many prepared materials stay behind, for keys or versions that are gone. */
+uint32_t table_inherit(struct table *t, struct table *old);
 
 /* NULL when there is none. */
 struct tkey *table_by_id(

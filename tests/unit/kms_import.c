@@ -6,6 +6,7 @@
 #include "tests/unit/kms_oaep.h"
 
 #include "crypto/wrap.h"
+#include "kms/kms_internal.h"
 #include "lib/base/clock.h"
 
 static const uint8_t material[KEY_LEN] = "thirty-two bytes from outside...";
@@ -96,6 +97,8 @@ test_ways(void **state)
 			assert_ok(kms_import_delete(k, &root_user, d.id));
 			assert_int_equal(state_of(k, d.id), KMS_PENDING_IMPORT);
 			assert_int_equal(sample_open(k, &s), ERR_KEYSTATE);
+			/* Nor does it stand in memory, or is counted there. */
+			assert_int_equal(atomic_load(&k->prepared), 0);
 		}
 	assert_int_equal(kms_import_parameters(k, &root_user, d.id,
 			     KMS_WRAP_OAEP_SHA1, 1024, &params),
