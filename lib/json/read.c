@@ -142,7 +142,7 @@ static enum err
 refuse(const json_error_t *why)
 {
 	/* Not the enumeration: newer versions of jansson add to it. */
-	const int code = json_error_code(why);
+	const int code = (int)json_error_code(why);
 	const char *what = "malformed";
 
 	if (code == json_error_out_of_memory)
