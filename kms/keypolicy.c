@@ -134,8 +134,11 @@ changeable(struct kms *k, const struct policy *p, const struct call *c,
 
 	authz_principal(k, c, roles, &req.who);
 	d = policy_evaluate(&set, &req);
-	return d.verdict == POLICY_ALLOW ||
-	       (d.verdict == POLICY_IMPLICIT_DENY && d.delegated);
+	if (d.verdict != POLICY_IMPLICIT_DENY)
+		return d.verdict == POLICY_ALLOW;
+	req.who =
+	    (struct policy_principal){ .account = c->tenant, .root = true };
+	return policy_evaluate(&set, &req).verdict == POLICY_ALLOW;
 }
 
 enum err
