@@ -31,7 +31,7 @@ export LC_ALL = C
 
 # Lowest first: a room may use only what stands before it; fs and gateway are
 # peers and never see each other.
-ROOMS := lib/base lib/json lib/net crypto kms store fs
+ROOMS := lib/base lib/json lib/net crypto kms store fs gateway
 below_lib_base :=
 below_lib_json := lib/base
 below_lib_net  := lib/base
@@ -39,6 +39,7 @@ below_crypto   := lib/base
 below_kms      := lib/base lib/json lib/net crypto
 below_store    := lib/base lib/json lib/net crypto kms
 below_fs       := lib/base lib/json lib/net crypto kms store
+below_gateway  := lib/base lib/json lib/net crypto kms store
 pkgs_lib_base  :=
 pkgs_lib_json  := jansson
 pkgs_lib_net   := libcurl
@@ -46,7 +47,8 @@ pkgs_crypto    := libcrypto libargon2
 pkgs_kms       := sqlite3
 pkgs_store     := sqlite3
 pkgs_fs        := fuse3
-PKGS           := libcrypto libargon2 sqlite3 jansson libcurl fuse3
+pkgs_gateway   := libmicrohttpd
+PKGS           := libcrypto libargon2 sqlite3 jansson libcurl fuse3 libmicrohttpd
 # Only headers: what they stand for is loaded when it is needed.
 PKGS_HEADERS   := p11-kit-1
 

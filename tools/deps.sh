@@ -6,9 +6,10 @@
 set -u
 
 build='gcc libc6-dev make pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-dev
-libargon2-dev libjansson-dev libcurl4-openssl-dev libp11-kit-dev'
+libargon2-dev libjansson-dev libcurl4-openssl-dev libp11-kit-dev libmicrohttpd-dev'
 test="$build libcmocka-dev attr acl rsync git sqlite3 perl python3 strace jq
-e2fsprogs util-linux mount procps openssl softhsm2 opensc"
+e2fsprogs util-linux mount procps openssl softhsm2 opensc curl awscli
+python3-boto3"
 run="$build attr"
 bench="$build fio gocryptfs securefs jq python3 git"
 fuzz="$build clang libclang-rt-dev"

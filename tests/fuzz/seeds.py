@@ -105,6 +105,24 @@ def remote():
             (403, b""), (200, b'{"__type":1}'))])
 
 
+def kmsapi():
+    put("kmsapi", [op + b"\n" + body for op, body in (
+        (b"CreateKey", b'{"Tags":[{"TagKey":"a","TagValue":"b"}],'
+         b'"Policy":"{}","MultiRegion":false}'),
+        (b"CreateGrant", b'{"KeyId":"k","GranteePrincipal":"arn:x",'
+         b'"Operations":["Decrypt"],"Constraints":'
+         b'{"EncryptionContextSubset":{"a":"b"}},"GrantTokens":["t"]}'),
+        (b"Encrypt", b'{"KeyId":"alias/a","Plaintext":"AA==",'
+         b'"EncryptionContext":{"a":"b"},"EncryptionAlgorithm":'
+         b'"SYMMETRIC_DEFAULT"}'),
+        (b"GenerateDataKey", b'{"KeyId":"k","NumberOfBytes":1025}'),
+        (b"ImportKeyMaterial", b'{"KeyId":"k","ImportToken":"AAAA",'
+         b'"EncryptedKeyMaterial":"A===","ValidTo":1.5e9}'),
+        (b"ListKeys", b'{"Limit":0,"Marker":"\xc4\x80"}'),
+        (b"UntagResource", b'{"KeyId":null,"TagKeys":["",1]}'),
+        (b"ListAliases", b"[]"), (b"Nonsense", b"{}"))])
+
+
 def record(method, flags, level, blob, n, seg, size, rest):
     return (struct.pack(">BBBBHHQ", 1, method, flags, level, blob, n, seg) +
             UUID + UUID[::-1] + struct.pack(">QQ", 5, size) + b"R" * 16 +
@@ -673,5 +691,5 @@ def policy():
 
 for make in (acl, codec, json, jdoc, sigv4, awscred, remote, obj, node, blob, providers, tokens, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
-             manifest, policy):
+             manifest, policy, kmsapi):
     make()

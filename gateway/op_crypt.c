@@ -1,0 +1,190 @@
+/*
+ * Plaintexts and data keys.  What is secret is in key memory, but for what the
+ * client sent and gets, which is text in wiped buffers.
+ */
+#include <string.h>
+
+#include "gateway/req.h"
+
+#define AES_256_BYTES 32
+#define AES_128_BYTES 16
+
+struct plain {
+	uint8_t b[KMS_PLAIN_MAX];
+};
+
+static void
+plain_free(struct plain **p)
+{
+	secret_free(*p);
+}
+
+/* Symmetric keys have one algorithm. */
+static enum err
+symmetric_only(struct req *r, const char *name, const char *key)
+{
+	const char *s = req_str(r, name);
+
+	if (s == NULL || strcmp(s, "SYMMETRIC_DEFAULT") == 0)
+		return (OK);
+	return (req_fail(r, AWS_INVALID_KEY_USAGE,
+	    "Algorithm %s is not valid for the key spec of %.300s", s,
+	    key != NULL ? key : "the key"));
+}
+
+enum err
+op_encrypt(struct req *r)
+{
+	struct plain *plain CLEANUP(plain_free) = secret_alloc(sizeof(*plain));
+	struct req_pairs ctx CLEANUP_PAIRS = { .n = 0 };
+	uint8_t blob[KMS_CIPHER_MAX];
+	char arn[KMS_ARN_MAX];
+	size_t len = 0, bloblen = 0;
+	const char *key = NULL;
+
+	if (plain == NULL)
+		return (ERR_NOMEM);
+	TRY(req_key(r, "KeyId", true, &key));
+	TRY(symmetric_only(r, "EncryptionAlgorithm", key));
+	TRY(req_tokens(r));
+	TRY(req_context(r, "EncryptionContext", &ctx));
+	TRY(req_blob(r, "Plaintext", plain->b, sizeof(plain->b), &len));
+	TRY(kms_encrypt(r->api->kms, r->who, key, plain->b, len, ctx.p, ctx.n,
+	    blob, &bloblen, arn));
+	jout_b64(&r->out, "CiphertextBlob", blob, bloblen);
+	jout_str(&r->out, "KeyId", arn);
+	jout_str(&r->out, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+	return (OK);
+}
+
+enum err
+op_decrypt(struct req *r)
+{
+	struct plain *plain CLEANUP(plain_free) = secret_alloc(sizeof(*plain));
+	struct req_pairs ctx CLEANUP_PAIRS = { .n = 0 };
+	uint8_t blob[KMS_CIPHER_MAX];
+	char arn[KMS_ARN_MAX];
+	size_t len = 0, bloblen = 0;
+	const char *key = NULL;
+
+	if (plain == NULL)
+		return (ERR_NOMEM);
+	TRY(req_key(r, "KeyId", true, &key));
+	TRY(symmetric_only(r, "EncryptionAlgorithm", key));
+	TRY(req_tokens(r));
+	TRY(req_context(r, "EncryptionContext", &ctx));
+	TRY(req_blob(r, "CiphertextBlob", blob, sizeof(blob), &bloblen));
+	TRY(kms_decrypt(r->api->kms, r->who, key, blob, bloblen, ctx.p, ctx.n,
+	    plain->b, &len, arn));
+	jout_str(&r->out, "KeyId", arn);
+	jout_b64(&r->out, "Plaintext", plain->b, len);
+	jout_str(&r->out, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+	return (OK);
+}
+
+enum err
+op_reencrypt(struct req *r)
+{
+	struct req_pairs from CLEANUP_PAIRS = { .n = 0 };
+	struct req_pairs to CLEANUP_PAIRS = { .n = 0 };
+	uint8_t blob[KMS_CIPHER_MAX], fresh[KMS_CIPHER_MAX];
+	struct kms_reencrypt m = { .blob = blob, .ret_blob = fresh };
+
+	TRY(req_key(r, "DestinationKeyId", true, &m.to_key));
+	TRY(req_key(r, "SourceKeyId", true, &m.from_key));
+	TRY(symmetric_only(r, "SourceEncryptionAlgorithm", m.from_key));
+	TRY(symmetric_only(r, "DestinationEncryptionAlgorithm", m.to_key));
+	TRY(req_tokens(r));
+	TRY(req_context(r, "SourceEncryptionContext", &from));
+	TRY(req_context(r, "DestinationEncryptionContext", &to));
+	TRY(req_blob(r, "CiphertextBlob", blob, sizeof(blob), &m.bloblen));
+	m.from = from.p;
+	m.nfrom = from.n;
+	m.to = to.p;
+	m.nto = to.n;
+	TRY(kms_reencrypt(r->api->kms, r->who, &m));
+	jout_b64(&r->out, "CiphertextBlob", fresh, m.ret_bloblen);
+	jout_str(&r->out, "SourceKeyId", m.ret_from);
+	jout_str(&r->out, "KeyId", m.ret_to);
+	jout_str(&r->out, "SourceEncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+	jout_str(
+	    &r->out, "DestinationEncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+	return (OK);
+}
+
+/* One of the two, and not both. */
+static enum err
+key_bytes(struct req *r, size_t *ret)
+{
+	const char *spec = req_str(r, "KeySpec");
+	const int64_t n = req_int(r, "NumberOfBytes", 0);
+
+	if ((spec != NULL) == (n != 0))
+		return (req_fail(r, AWS_VALIDATION,
+		    "Please specify either number of bytes or key spec."));
+	if (spec == NULL)
+		*ret = (size_t)n;
+	else
+		*ret = strcmp(spec, "AES_128") == 0 ? AES_128_BYTES
+						    : AES_256_BYTES;
+	return (OK);
+}
+
+static enum err
+generate(struct req *r, bool with_plain)
+{
+	struct plain *plain CLEANUP(plain_free) = NULL;
+	struct req_pairs ctx CLEANUP_PAIRS = { .n = 0 };
+	uint8_t blob[KMS_CIPHER_MAX];
+	char arn[KMS_ARN_MAX];
+	size_t len = 0, bloblen = 0;
+	const char *key = NULL;
+
+	if (with_plain) {
+		plain = secret_alloc(sizeof(*plain));
+		if (plain == NULL)
+			return (ERR_NOMEM);
+	}
+	TRY(req_key(r, "KeyId", true, &key));
+	TRY(key_bytes(r, &len));
+	TRY(req_tokens(r));
+	TRY(req_context(r, "EncryptionContext", &ctx));
+	TRY(kms_generate(r->api->kms, r->who, key, len, ctx.p, ctx.n,
+	    plain != NULL ? plain->b : NULL, blob, &bloblen, arn));
+	jout_b64(&r->out, "CiphertextBlob", blob, bloblen);
+	if (plain != NULL)
+		jout_b64(&r->out, "Plaintext", plain->b, len);
+	jout_str(&r->out, "KeyId", arn);
+	return (OK);
+}
+
+enum err
+op_generate(struct req *r)
+{
+	return (generate(r, true));
+}
+
+enum err
+op_generate_only(struct req *r)
+{
+	return (generate(r, false));
+}
+
+enum err
+op_random(struct req *r)
+{
+	struct plain *plain CLEANUP(plain_free) = secret_alloc(sizeof(*plain));
+	const size_t len = (size_t)req_int(r, "NumberOfBytes", 0);
+
+	if (plain == NULL)
+		return (ERR_NOMEM);
+	if (req_str(r, "CustomKeyStoreId") != NULL)
+		return (req_fail(
+		    r, AWS_UNSUPPORTED, "There are no custom key stores here"));
+	if (len == 0)
+		return (req_fail(
+		    r, AWS_VALIDATION, "Please specify number of bytes."));
+	TRY(kms_random(r->api->kms, r->who, len, plain->b));
+	jout_b64(&r->out, "Plaintext", plain->b, len);
+	return (OK);
+}
