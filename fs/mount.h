@@ -39,6 +39,8 @@ struct fs_hooks {
 	/* The mount works; nobody has been told yet.  ${k} is NULL in a store
 	 * without keys.  FS_EXIT_OK, or another code after saying why. */
 	int (*opened)(void *arg, struct kms *k);
+	/* It serves, and messages go where they are to go; may be NULL. */
+	void (*serving)(void *arg);
 	/* The mount ends, and the store after it; also when opened() failed,
 	 * not when it was not called. */
 	void (*closing)(void *arg);

@@ -430,6 +430,8 @@ session_serve(struct session *s)
 
 	log_info("fs: %s mounted on %s%s", s->fs.opts->source, s->mp,
 	    s->fs.raw.killpriv ? "" : " (old kernel: slower writes)");
+	if (s->hooked && s->fs.opts->hooks->serving != NULL)
+		s->fs.opts->hooks->serving(s->fs.opts->hooks->arg);
 	for (;;) {
 		const int n = poll(p, 2, asked ? GRACE_MS : -1);
 

@@ -31,6 +31,12 @@ enum opt {
 	OPT_REGION,
 	OPT_NO_KMS,
 	OPT_SEAL_METADATA,
+	OPT_LISTEN,
+	OPT_TLS_CERT,
+	OPT_TLS_KEY,
+	OPT_INSECURE_HTTP,
+	OPT_FOREGROUND,
+	OPT_MOUNT,
 	OPT_SSE,
 	OPT_DESCRIPTION,
 	OPT_ALIAS,
@@ -212,6 +218,7 @@ int cmd_init(const struct args *a);
 int cmd_mount(const struct args *a);
 int cmd_mount_helper(const struct args *a); /* mount.ssefs */
 int cmd_umount(const struct args *a);
+int cmd_serve(const struct args *a);
 int cmd_bucket_create(const struct args *a);
 int cmd_bucket_ls(const struct args *a);
 int cmd_bucket_rm(const struct args *a);

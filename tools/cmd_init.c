@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "tools/cmd.h"
+#include "tools/tls.h"
 
 /* Where the key file stands when none was named: beside the store. */
 static enum err
@@ -40,9 +42,23 @@ say_key(const struct root *root, const char *key_path)
 	    key_path);
 }
 
+/* For "ssefs serve", which makes one when there is none. */
+static void
+make_pair(const char *dir, struct tls_pair *ret)
+{
+	enum err e = tls_pair_make(dir, NULL);
+
+	if (e == OK)
+		e = tls_pair_load(dir, NULL, NULL, ret);
+	if (e != OK)
+		log_warn("%s/tls: the certificate for ssefs serve: %s", dir,
+		    err_detail(e));
+}
+
 static int
 say_json(const char *dir, const char *region, const struct root *root,
-    const char *key_path, const struct store_init *in)
+    const char *key_path, const struct store_init *in,
+    const struct tls_pair *pair)
 {
 	static const char *const kinds[] = {
 		[KMS_ROOT_FILE] = "file",
@@ -63,6 +79,9 @@ say_json(const char *dir, const char *region, const struct root *root,
 		json_str(&j, "rootKey", kinds[kind]);
 		json_str(&j, "rootKeyPath",
 		    kind == KMS_ROOT_PASSPHRASE ? NULL : key_path);
+		json_str(&j, "ca", pair->ca);
+		json_str(&j, "fingerprint",
+		    pair->fingerprint[0] != '\0' ? pair->fingerprint : NULL);
 	}
 	json_close(&j, '}');
 	return (cmd_json_end(&j));
@@ -72,6 +91,7 @@ int
 cmd_init(const struct args *a)
 {
 	struct root root CLEANUP_ROOT = { .given = false };
+	struct tls_pair pair CLEANUP_TLS_PAIR = { .ca = NULL };
 	struct buf beside CLEANUP_BUF;
 	const char *dir = cmd_store_dir(a);
 	const bool no_kms = a->opt[OPT_NO_KMS] != NULL;
@@ -103,8 +123,10 @@ cmd_init(const struct args *a)
 	const char *key_path =
 	    root.given ? root.root.path : (const char *)beside.p;
 
+	if (!no_kms)
+		make_pair(dir, &pair);
 	if (a->opt[OPT_JSON] != NULL)
-		return (say_json(dir, region, &root, key_path, &in));
+		return (say_json(dir, region, &root, key_path, &in, &pair));
 	(void)printf("store      %s\n", dir);
 	if (no_kms) {
 		(void)printf("It has no keystore: nothing in it can be "
@@ -115,6 +137,9 @@ cmd_init(const struct args *a)
 	if (in.seal_metadata)
 		(void)printf("metadata   sealed: names, sizes and times are "
 			     "encrypted too\n");
+	if (pair.ca != NULL)
+		(void)printf("CA file    %s\nserver     SHA-256 %s\n", pair.ca,
+		    pair.fingerprint);
 	say_key(&root, key_path);
 	(void)printf("Next: ssefs bucket create NAME, then: "
 		     "ssefs mount NAME DIR\n");

@@ -6,6 +6,7 @@
 
 #include "fs/mount.h"
 #include "tools/cmd.h"
+#include "tools/serve.h"
 
 #define WORDS_MAX 8
 
@@ -26,6 +27,8 @@ mount_words(const struct args *a, int argc, char *const argv[])
 {
 	struct fs_opts o CLEANUP(fs_opts_release);
 	struct root root CLEANUP_ROOT = { .given = false };
+	struct serve_local local;
+	char *dir CLEANUP_FREE = NULL;
 	enum err e;
 
 	fs_opts_init(&o);
@@ -47,6 +50,10 @@ mount_words(const struct args *a, int argc, char *const argv[])
 		return (FS_EXIT_KEY);
 	}
 	o.root = root.given ? &root.root : NULL;
+	/* The daemon leaves the working directory. */
+	dir = realpath(o.store, NULL);
+	serve_local_init(&local, dir != NULL ? dir : o.store);
+	o.hooks = &local.hooks;
 	return (fs_main_mount(&o));
 }
 

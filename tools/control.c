@@ -6,11 +6,9 @@
 
 #include "tools/control.h"
 
-/* The connection to the owner of the store ${dir}, or -1: it does not listen,
- * or not to us.  The path goes by way of a descriptor, as a socket's own path
- * must be short. */
-static int
-dial(const char *dir)
+/* The path goes by way of a descriptor, as a socket's own path must be short. */
+int
+reach_dial(const char *dir)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int dirfd CLEANUP_CLOSE = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -38,7 +36,7 @@ reach_open(const struct args *a, const struct store_opts *o, struct reach *ret,
 	if (e != OK)
 		ret->st = NULL;
 	if (e == ERR_LOCKED) {
-		ret->fd = dial(a->store);
+		ret->fd = reach_dial(a->store);
 		if (ret->fd >= 0)
 			e = OK;
 	}

@@ -1,8 +1,8 @@
 /*
  * control: work on a store that may be in use.
  *
- * One process owns a store.  While that is a mount, commands that can go on
- * beside it ask the mount to do their work (lib/base/control.h is the
+ * One process owns a store.  While that is a mount or a server, commands that can
+ * go on beside it ask it to do their work (lib/base/control.h is the
  * protocol); otherwise they open the store.
  */
 #ifndef TOOLS_CONTROL_H
@@ -24,6 +24,9 @@ struct reach {
  */
 bool reach_open(const struct args *a, const struct store_opts *o,
     struct reach *ret, enum err *ret_e) MUSTCHECK;
+/* The connection to the owner of the store ${dir} alone, to be closed; -1: none
+ * listens, or not to us. */
+int reach_dial(const char *dir);
 /* Commit and close; ${code}, or EXIT_FAILED when the commit failed. */
 int reach_close(struct reach *r, int code);
 

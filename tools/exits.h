@@ -10,7 +10,11 @@
  *	8	fsck, scrub, audit verify, backup --verify: could not be checked
  *		at all
  *
- * "ssefs mount" and mount.ssefs add the codes in fs/mount.h.
+ * "ssefs mount" and mount.ssefs add the codes in fs/mount.h; so does "ssefs
+ * serve", and
+ *
+ *	9	serve: the address cannot be listened on, or the certificate
+ *		cannot be used
  */
 #ifndef TOOLS_EXITS_H
 #define TOOLS_EXITS_H
@@ -22,7 +26,8 @@ enum exit_code {
 	EXIT_ALTERED = 1,
 	EXIT_USAGE = 2,
 	EXIT_LEFT = 4,
-	EXIT_UNCHECKED = 8
+	EXIT_UNCHECKED = 8,
+	EXIT_LISTEN = 9
 };
 
 #endif

@@ -30,6 +30,15 @@ static const struct cmd cmds[] = {
 	    cmd_mount },
 	{ "umount", "DIR", 1, 1, B(STORE) | B(TIMEOUT) | B(LAZY),
 	    "unmount and wait until the store is closed", NULL, cmd_umount },
+	{ "serve", "", 0, 0,
+	    STORE | B(LISTEN) | B(TLS_CERT) | B(TLS_KEY) | B(INSECURE_HTTP) |
+		B(FOREGROUND) | B(MOUNT) | B(OPTIONS),
+	    "serve the store's keys as the AWS KMS API over HTTPS",
+	    "Comes back when it listens, and says where; SIGTERM ends it.  "
+	    "Requests are signed\nwith the access key of a user: ssefs user "
+	    "create.  With --mount it ends with the\nmount, and -o takes "
+	    "mount options.",
+	    cmd_serve },
 	{ "bucket create", "NAME", 1, 1, STORE | B(SSE), "make a bucket",
 	    "New files are encrypted as --sse says; KMS when not given.",
 	    cmd_bucket_create },
