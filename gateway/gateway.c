@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "crypto/secret.h"
@@ -79,9 +80,15 @@ static void PRINTF(2, 0)
 	log_debug("gateway: %s", line);
 }
 
+/*
+ * On failure libmicrohttpd has closed ${fd} or has not, depending on how far it
+ * came; so it is given one, and another descriptor of the same socket tells here
+ * that there shall be no more listening.
+ */
 static enum err
 listener_start(struct listener *l, int fd, const char *cert, const char *key)
 {
+	int again CLEANUP_CLOSE = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	const unsigned flags = MHD_USE_THREAD_PER_CONNECTION |
 			       MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
 			       MHD_USE_ITC | MHD_USE_ERROR_LOG |
@@ -111,6 +118,7 @@ listener_start(struct listener *l, int fd, const char *cert, const char *key)
 	    MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 	if (l->daemon != NULL)
 		return (OK);
+	(void)shutdown(again, SHUT_RDWR);
 	if (cert != NULL)
 		return (err_fail(ERR_INVAL,
 		    "the listener did not start; do certificate and key "
@@ -138,20 +146,15 @@ listener_stop(struct listener *l)
 		(void)close(fd);
 }
 
-/* libmicrohttpd closes ${fd} from now on, whatever happens. */
 static enum err
 start_net(struct gateway *g, const struct gateway_opts *o)
 {
 	const bool plain = o->cert == NULL;
 	int fd = -1;
-	enum err e = OK;
 
 	g->net.kind = plain ? LISTEN_PLAIN : LISTEN_TLS;
 	TRY(listen_tcp(o->listen, plain, &fd, g->address));
-	e = listener_start(&g->net, fd, g->cert, g->key);
-	if (e != OK)
-		(void)close(fd);
-	return (e);
+	return (listener_start(&g->net, fd, g->cert, g->key));
 }
 
 static enum err
@@ -167,7 +170,7 @@ start_local(struct gateway *g, const char *dir)
 	TRY(listen_unix(g->dirfd, &fd));
 	e = listener_start(&g->local, fd, NULL, NULL);
 	if (e != OK)
-		(void)close(fd);
+		(void)unlinkat(g->dirfd, KMS_SOCKET, 0);
 	return (e);
 }
 
