@@ -43,7 +43,8 @@ def user(name, *args):
 
 class Server:
     def __init__(self, *args, listen="127.0.0.1:0"):
-        r = run("serve", "--json", "--listen", listen, *args)
+        # Named, so that what a case leaves running is found.
+        r = run("serve", "--store", S, "--json", "--listen", listen, *args)
         if r.returncode != 0:
             raise RuntimeError("serve: exit %d: %s" % (r.returncode, r.stderr))
         j = json.loads(r.stdout)

@@ -6,7 +6,7 @@
 require aws curl jq openssl
 
 new_store
-"$SSEFS" serve --listen 127.0.0.1:0 --json >"$T/serve.json" || exit 1
+"$SSEFS" serve --store "$S" --listen 127.0.0.1:0 --json >"$T/serve.json" || exit 1
 url=https://$(jq -r .address "$T/serve.json")
 pid=$(jq -r .pid "$T/serve.json")
 AWS_ACCESS_KEY_ID='' AWS_SECRET_ACCESS_KEY='' HOME=$T

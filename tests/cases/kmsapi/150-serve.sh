@@ -13,7 +13,7 @@ ask() {
 	    -H "X-Amz-Target: TrentService.$1" --data-binary @- http://kms/)
 }
 serve() {
-	"$SSEFS" serve --json --listen 127.0.0.1:0 "$@" >"$T/serve.json" \
+	"$SSEFS" serve --store "$S" --json --listen 127.0.0.1:0 "$@" >"$T/serve.json" \
 	    2>"$T/serve.err"
 }
 pid() { jq -r .pid "$T/serve.json"; }
@@ -179,7 +179,7 @@ END
 	chmod 700 "$S"
 	end
 fi
-"$SSEFS" serve -f --listen 127.0.0.1:0 >"$T/fg.out" 2>"$T/fg.err" &
+"$SSEFS" serve --store "$S" -f --listen 127.0.0.1:0 >"$T/fg.out" 2>"$T/fg.err" &
 fg=$!
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	grep -q '^KMS API' "$T/fg.out" && break
