@@ -90,6 +90,34 @@ h = signed()
 eq([send(h)[0] for _ in range(3)], [200] * 3,
    "the same request again, within that time, is the documented replay")
 
+# ---- A user without rights, with a grant, with a policy
+bob = Api(srv, user("bob"))
+m = api("CreateKey")["KeyMetadata"]
+bob.fails("AccessDeniedException", "no right", "DescribeKey",
+          like="User: arn:aws:iam::000000000000:user/bob is not authorized to "
+          "perform: kms:DescribeKey on resource: " + m["Arn"],
+          KeyId=m["KeyId"])
+g = api("CreateGrant", KeyId=m["KeyId"], Operations=["Encrypt"],
+        GranteePrincipal="arn:aws:iam::000000000000:user/bob")
+blob = bob("Encrypt", KeyId=m["Arn"], Plaintext="AAEC")["CiphertextBlob"]
+bob.fails("AccessDeniedException", "what was not granted", "Decrypt",
+          CiphertextBlob=blob)
+api("RevokeGrant", KeyId=m["KeyId"], GrantId=g["GrantId"])
+bob.fails("AccessDeniedException", "what was taken back", "Encrypt",
+          KeyId=m["Arn"], Plaintext="AAEC")
+with open(os.environ["T"] + "/p.json", "w") as f:
+    json.dump({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": m["Arn"],
+         "Condition": {"Bool": {"aws:SecureTransport": "true"},
+                       "IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}}]}, f)
+eq(run("policy", "put", "read", os.environ["T"] + "/p.json").returncode, 0,
+   "a policy on transport and address")
+eq(run("policy", "attach", "read", "--user", "bob").returncode, 0,
+   "is attached")
+eq(bob("Decrypt", CiphertextBlob=blob)["Plaintext"], "AAEC", "and allows")
+api("DisableKey", KeyId=m["KeyId"])
+bob.fails("DisabledException", "at once", "Decrypt", CiphertextBlob=blob)
+
 # ---- An access key that is taken away
 extra = user("carol", "--admin")
 eq(send(signed(extra))[0], 200, "another user is served")
