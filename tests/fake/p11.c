@@ -19,16 +19,16 @@
 SHOWN struct fake fake;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool initialised, logged_in, lost;
+static atomic_bool initialised, logged_in, lost;
 static struct {
-	bool open, finding;
-	atomic_bool busy;
+	atomic_bool open, busy;
+	bool finding;
 	uint8_t want[16];
 	struct ck_gcm_params *gcm;
 	ck_object_handle_t key;
 } session[SESSIONS];
 static struct {
-	bool there;
+	atomic_bool there;
 	uint8_t id[16];
 } keys[KEYS];
 
@@ -160,7 +160,7 @@ f_open(ck_slot_id_t slot, ck_flags_t flags, void *app, ck_notify_t notify,
 	pthread_mutex_lock(&lock);
 	for (unsigned i = 0; i < SESSIONS; i++)
 		if (!session[i].open) {
-			memset(&session[i], 0, sizeof(session[i]));
+			session[i].busy = session[i].finding = false;
 			session[i].open = true;
 			*ret = i + 1;
 			atomic_fetch_add(&fake.open, 1);
@@ -329,6 +329,12 @@ begin(ck_session_handle_t s, struct ck_mechanism *mech, ck_object_handle_t key)
 	session[s - 1].key = key;
 	if (session[s - 1].gcm->aad_len == 0)
 		return leave(s, CKR_MECHANISM_PARAM_INVALID);
+	pthread_mutex_lock(&lock);
+	for (unsigned long i = 0; i < sizeof(fake.aad); i++)
+		fake.aad[i] = i < session[s - 1].gcm->aad_len
+				  ? session[s - 1].gcm->aad_ptr[i]
+				  : 0;
+	pthread_mutex_unlock(&lock);
 	return leave(s, CKR_OK);
 }
 

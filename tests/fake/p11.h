@@ -21,6 +21,7 @@ struct fake {
 	_Atomic unsigned shared; /* times a session was two threads' */
 	_Atomic unsigned open;   /* sessions */
 	_Atomic unsigned keys;
+	unsigned char aad[128]; /* of the last message, as far as it goes */
 };
 
 #endif

@@ -388,7 +388,12 @@ test_keystore(void **state)
 	sample_make(k, d.id, &s);
 	assert_int_equal(s.len, 132);
 	assert_int_equal(s.blob[5], 2);
+	/* Head and context are bound in, but for the place of the nonce. */
+	assert_memory_equal(t->f->aad, s.blob, 44);
+	assert_memory_equal(t->f->aad + 56, s.blob + 56, 28);
+	assert_memory_equal(t->f->aad + 84, "ctx1", 4);
 	assert_ok(sample_open(k, &s));
+	assert_memory_equal(t->f->aad, s.blob, 44);
 	for (size_t i = 0; i < 8 * s.len; i++) {
 		s.blob[i / 8] ^= (uint8_t)(1 << (i % 8));
 		assert_int_not_equal(sample_open(k, &s), OK);
