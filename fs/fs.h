@@ -18,6 +18,7 @@
 #include "fs/loop.h"
 #include "fs/mount.h"
 #include "fs/rawio.h"
+#include "fs/uidmap.h"
 #include "store/store.h"
 
 /* Only this process changes the store, and it tells the kernel, so names and
@@ -33,10 +34,11 @@ struct fs {
 	struct inodes *inodes;
 	struct handles handles;
 	struct rawio raw;
-	struct kms_who who;
-	uint64_t root;      /* the inode that is mounted */
-	bool acl;           /* the kernel enforces ACLs; set by INIT */
-	struct lock revoke; /* held while the kernel drops pages */
+	struct kms_who who;   /* the mount's own user */
+	struct uidmap uidmap; /* and those of some uids */
+	uint64_t root;        /* the inode that is mounted */
+	bool acl;             /* the kernel enforces ACLs; set by INIT */
+	struct lock revoke;   /* held while the kernel drops pages */
 	bool ending; /* protected by revoke: the kernel is told no more */
 };
 
@@ -62,6 +64,24 @@ static inline struct handle *
 fs_handle(const struct fuse_file_info *fi)
 {
 	return ((struct handle *)(uintptr_t)fi->fh);
+}
+
+/* Who a process of ${uid} is for the key service. */
+static inline struct kms_who
+fs_who_uid(const struct fs *fs, uid_t uid)
+{
+	struct kms_who who = fs->who;
+	const char *user = uidmap_user(&fs->uidmap, uid);
+
+	if (user != NULL)
+		who.user = user;
+	return (who);
+}
+
+static inline struct kms_who
+fs_who(fuse_req_t req)
+{
+	return (fs_who_uid(fs_of(req), fuse_req_ctx(req)->uid));
 }
 
 /* ---- ops.c ----------------------------------------------------------------*/
@@ -109,9 +129,10 @@ bool fs_sse_name(const char *name);
 #define FS_SSE_MAX STORE_DEFAULT_MAX
 enum err fs_sse_get(
     struct fs *fs, uint64_t ino, const char *name, char *ret) MUSTCHECK;
-enum err fs_sse_set(struct fs *fs, uint64_t ino, const char *name,
-    const char *value, size_t len, int flags) MUSTCHECK;
-enum err fs_sse_remove(struct fs *fs, uint64_t ino, const char *name) MUSTCHECK;
+enum err fs_sse_set(struct fs *fs, const struct kms_who *who, uint64_t ino,
+    const char *name, const char *value, size_t len, int flags) MUSTCHECK;
+enum err fs_sse_remove(struct fs *fs, const struct kms_who *who, uint64_t ino,
+    const char *name) MUSTCHECK;
 /* The names that ${ino} shows, each with its NUL, into ${ret}. */
 #define FS_SSE_LIST_MAX 128
 enum err fs_sse_list(struct fs *fs, uint64_t ino,

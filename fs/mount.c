@@ -201,6 +201,7 @@ fs_main_mount(const struct fs_opts *o)
 	struct fs_opts abs = *o;
 	char *mp CLEANUP_FREE = NULL;
 	char *dir CLEANUP_FREE = realpath(o->store, NULL);
+	char *uidmap CLEANUP_FREE = NULL;
 	struct job job = { .o = NULL };
 	int code = FS_EXIT_OK;
 
@@ -212,6 +213,15 @@ fs_main_mount(const struct fs_opts *o)
 	}
 	/* The daemon leaves the working directory. */
 	abs.store = dir;
+	if (o->uidmap != NULL) {
+		uidmap = realpath(o->uidmap, NULL);
+		if (uidmap == NULL) {
+			(void)fprintf(stderr, "ssefs: option uidmap: %s: %s\n",
+			    o->uidmap, strerror(errno));
+			return (FS_EXIT_USAGE);
+		}
+		abs.uidmap = uidmap;
+	}
 	code = resolve_mountpoint(o, &mp);
 	if (code == FS_EXIT_OK)
 		code = check_mountpoint(&abs, mp);

@@ -50,7 +50,9 @@ struct fs_opts {
 	char *source; /* a bucket's name, or "/" for all of them */
 	char *mountpoint;
 	char *store;      /* the store's directory */
-	char *user;       /* principal for the KMS; NULL: "root" */
+	char *tenant;     /* whose keys; NULL: KMS_TENANT_DEFAULT */
+	char *user;       /* principal for the KMS; NULL: KMS_ROOT_USER */
+	char *uidmap;     /* file: other principals for some uids; or NULL */
 	char *audit;      /* "sync": records before answers; "epoch" or NULL:
 			     as the keystore says */
 	char *sse;        /* as store_default_set's text: encryption of files

@@ -265,6 +265,7 @@ void
 fs_kill_setid(fuse_req_t req, uint64_t ino, bool asked)
 {
 	struct fs *fs = fs_of(req);
+	const struct kms_who who = fs_who(req);
 	struct store_attr a;
 
 	if ((inodes_flags(fs->inodes, ino) & INODE_SETID) == 0)
@@ -272,8 +273,8 @@ fs_kill_setid(fuse_req_t req, uint64_t ino, bool asked)
 	if (!asked && (!fs->raw.killpriv || may_keep_setid(req)))
 		return;
 	if (store_getattr(fs->store, ino, &a) != OK ||
-	    store_setattr(fs->store, &fs->who, ino, fs_kill_fields(req, &a), &a,
-		&a) != OK)
+	    store_setattr(
+		fs->store, &who, ino, fs_kill_fields(req, &a), &a, &a) != OK)
 		return;
 	inodes_mark(fs->inodes, ino, fs_flags(&a), INODE_SETID, 0);
 	fs_stale_attr(fs, ino);

@@ -94,6 +94,7 @@ set_nothing(fuse_req_t req, uint64_t ino, struct store_attr *ret)
 {
 	struct fs *fs = fs_of(req);
 	const uid_t uid = fuse_req_ctx(req)->uid;
+	const struct kms_who who = fs_who(req);
 	const struct store_attr none = { .ino = ino };
 
 	TRY(store_getattr(fs->store, ino, ret));
@@ -101,7 +102,7 @@ set_nothing(fuse_req_t req, uint64_t ino, struct store_attr *ret)
 	    (ret->mode & (S_ISUID | S_ISGID)) != 0)
 		return (OK);
 	return (store_setattr(
-	    fs->store, &fs->who, ino, fs_kill_fields(req, ret), &none, ret));
+	    fs->store, &who, ino, fs_kill_fields(req, ret), &none, ret));
 }
 
 static enum err
@@ -109,12 +110,13 @@ set_some(fuse_req_t req, uint64_t ino, unsigned what,
     const struct store_attr *in, struct store_attr *ret)
 {
 	struct fs *fs = fs_of(req);
+	const struct kms_who who = fs_who(req);
 
 	if (rawio_kill()) {
 		TRY(store_getattr(fs->store, ino, ret));
 		what |= fs_kill_fields(req, ret);
 	}
-	return (store_setattr(fs->store, &fs->who, ino, what, in, ret));
+	return (store_setattr(fs->store, &who, ino, what, in, ret));
 }
 
 /* Replies: attr, err. */

@@ -23,6 +23,7 @@ open_truncate(fuse_req_t req, uint64_t ino)
 {
 	struct fs *fs = fs_of(req);
 	const struct store_attr in = { .mtime = clock_wall() };
+	const struct kms_who who = fs_who(req);
 	unsigned what = STORE_SET_SIZE | STORE_SET_MTIME;
 	struct store_attr a;
 
@@ -31,7 +32,7 @@ open_truncate(fuse_req_t req, uint64_t ino)
 		TRY(store_getattr(fs->store, ino, &a));
 		what |= fs_kill_fields(req, &a);
 	}
-	TRY(store_setattr(fs->store, &fs->who, ino, what, &in, &a));
+	TRY(store_setattr(fs->store, &who, ino, what, &in, &a));
 	if ((inodes_flags(fs->inodes, ino) & INODE_SETID) != 0) {
 		inodes_mark(fs->inodes, ino, fs_flags(&a), INODE_SETID, 0);
 		fs_stale_attr(fs, ino);
@@ -43,10 +44,11 @@ static enum err
 open_file(fuse_req_t req, uint64_t ino, int flags, struct handle **ret)
 {
 	struct fs *fs = fs_of(req);
+	const struct kms_who who = fs_who(req);
 	struct store_file *file = NULL;
 	enum err e = OK;
 
-	TRY(store_open(fs->store, &fs->who, ino, &file));
+	TRY(store_open(fs->store, &who, ino, &file));
 	if ((flags & O_NOATIME) != 0)
 		store_file_noatime(file);
 	if ((flags & O_TRUNC) != 0)

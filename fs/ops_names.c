@@ -73,13 +73,14 @@ make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct fs *fs = fs_of(req);
 	struct store_new in = new_inode(fs, mode, fuse_req_ctx(req));
+	const struct kms_who who = fs_who(req);
 	struct store_attr a;
 	enum err e = OK;
 
 	in.rdev = (uint32_t)rdev;
 	in.target = target;
-	e = store_make(fs->store, &fs->who, fs_ino(fs, parent), name,
-	    strlen(name), &in, &a, NULL);
+	e = store_make(fs->store, &who, fs_ino(fs, parent), name, strlen(name),
+	    &in, &a, NULL);
 	if (e != OK)
 		fs_reply_err(req, e);
 	else
@@ -151,11 +152,12 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fs *fs = fs_of(req);
 	const struct store_new in =
 	    new_inode(fs, (mode & 07777) | S_IFREG, fuse_req_ctx(req));
+	const struct kms_who who = fs_who(req);
 	struct fuse_entry_param entry;
 	struct store_file *file = NULL;
 	struct store_attr a;
 	struct handle *h = NULL;
-	enum err e = store_make(fs->store, &fs->who, fs_ino(fs, parent), name,
+	enum err e = store_make(fs->store, &who, fs_ino(fs, parent), name,
 	    strlen(name), &in, &a, &file);
 
 	if (e == OK)
@@ -186,11 +188,12 @@ fs_tmpfile(void *arg, const struct rawio_tmpfile *in, struct rawio_made *ret)
 	};
 	const struct store_new new =
 	    new_inode(fs, (in->mode & 07777) | S_IFREG, &ctx);
+	const struct kms_who who = fs_who_uid(fs, in->uid);
 	struct store_file *file = NULL;
 	struct store_attr a;
 	struct handle *h = NULL;
 	enum err e = store_make(
-	    fs->store, &fs->who, fs_ino(fs, in->dir), NULL, 0, &new, &a, &file);
+	    fs->store, &who, fs_ino(fs, in->dir), NULL, 0, &new, &a, &file);
 
 	if (e == OK)
 		e = adopt(fs, &a, new_flags(&a) | INODE_GONE, file, &h);

@@ -58,10 +58,11 @@ note_set(struct fs *fs, uint64_t ino, const char *name)
 
 /* ${how}: STORE_XATTR_KILL_SGID or 0.  Returns an errno. */
 static int
-set(struct fs *fs, fuse_ino_t node, const char *name, const char *value,
-    size_t size, int flags, unsigned how)
+set(struct fs *fs, uid_t uid, fuse_ino_t node, const char *name,
+    const char *value, size_t size, int flags, unsigned how)
 {
 	const uint64_t ino = fs_ino(fs, node);
+	const struct kms_who who = fs_who_uid(fs, uid);
 	enum err e = check_space(fs, name);
 
 	if ((flags & XATTR_CREATE) != 0)
@@ -71,7 +72,7 @@ set(struct fs *fs, fuse_ino_t node, const char *name, const char *value,
 	if ((flags & ~(XATTR_CREATE | XATTR_REPLACE)) != 0)
 		e = ERR_INVAL;
 	if (e == OK && fs_sse_name(name)) {
-		e = fs_sse_set(fs, ino, name, value, size, flags);
+		e = fs_sse_set(fs, &who, ino, name, value, size, flags);
 	} else if (e == OK) {
 		note_set(fs, ino, name);
 		e = store_xattr_set(fs->store, ino, name, value, size, how);
@@ -83,8 +84,8 @@ set(struct fs *fs, fuse_ino_t node, const char *name, const char *value,
 int
 fs_raw_setxattr(void *arg, const struct rawio_setxattr *in)
 {
-	return (set(arg, in->node, in->name, in->value, in->size, in->flags,
-	    in->kill_sgid ? STORE_XATTR_KILL_SGID : 0));
+	return (set(arg, in->uid, in->node, in->name, in->value, in->size,
+	    in->flags, in->kill_sgid ? STORE_XATTR_KILL_SGID : 0));
 }
 
 /* Kernels that do not tell about the setgid bit.  Replies: err. */
@@ -92,8 +93,8 @@ void
 op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
     const char *value, size_t size, int flags)
 {
-	(void)fuse_reply_err(
-	    req, set(fs_of(req), node, name, value, size, flags, 0));
+	(void)fuse_reply_err(req, set(fs_of(req), fuse_req_ctx(req)->uid, node,
+				      name, value, size, flags, 0));
 }
 
 static void
@@ -236,10 +237,11 @@ op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	const uint64_t ino = fs_ino(fs, node);
+	const struct kms_who who = fs_who(req);
 	enum err e = check_space(fs, name);
 
 	if (e == OK && fs_sse_name(name))
-		e = fs_sse_remove(fs, ino, name);
+		e = fs_sse_remove(fs, &who, ino, name);
 	else if (e == OK)
 		e = store_xattr_remove(fs->store, ino, name);
 	/* The kernel removes an ACL without asking whether there is one. */

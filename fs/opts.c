@@ -31,8 +31,10 @@ struct opt_def {
 static const struct opt_def defs[] = {
 	{ "sse", KIND_STRING, FIELD(sse_method), 0, 0, 0, 0 },
 	{ "sse_kms_key_id", KIND_STRING, FIELD(sse_key), 0, 0, 0, 0 },
+	{ "tenant", KIND_STRING, FIELD(tenant), 0, 0, 0, 0 },
 	{ "user", KIND_USER, FIELD(user), 0, 0, 0, 0 },
 	{ "audit", KIND_STRING, FIELD(audit), 0, 0, 0, 0 },
+	{ "uidmap", KIND_STRING, FIELD(uidmap), 0, 0, 0, 0 },
 	{ "store", KIND_STRING, FIELD(store), 0, 0, 0, 0 },
 	{ "foreground", KIND_ON, FIELD(foreground), 0, 0, 0, 0 },
 	{ "debug", KIND_ON, FIELD(debug), 0, 0, 0, 0 },
@@ -100,8 +102,12 @@ fs_opts_help(void)
 	    "                            the directory's default\n"
 	    "  sse_kms_key_id=KEY        master key for aws:kms: id, ARN "
 	    "or alias\n"
-	    "  user=NAME                 principal the key service sees "
-	    "(root)\n"
+	    "  user=NAME                 the user whose rights on keys hold "
+	    "(root:\n"
+	    "                            the tenant itself)\n"
+	    "  uidmap=FILE               lines \"UID USER\": other users for "
+	    "some uids\n"
+	    "  tenant=TENANT             whose users and keys these are\n"
 	    "  audit=sync|epoch          records of keys' uses are on disk "
 	    "before the\n"
 	    "                            answer, or as \"ssefs audit mode\" "
@@ -144,8 +150,10 @@ fs_opts_release(struct fs_opts *o)
 	free(o->source);
 	free(o->mountpoint);
 	free(o->store);
+	free(o->tenant);
 	free(o->user);
 	free(o->audit);
+	free(o->uidmap);
 	free(o->sse);
 	free(o->sse_method);
 	free(o->sse_key);
@@ -477,6 +485,8 @@ fs_opts_finish(struct fs_opts *o)
 	if (o->audit != NULL && strcmp(o->audit, "sync") != 0 &&
 	    strcmp(o->audit, "epoch") != 0)
 		return (err_fail(ERR_INVAL, "option audit: sync or epoch"));
+	if (o->tenant != NULL && strlen(o->tenant) >= KMS_NAME_MAX)
+		return (err_fail(ERR_INVAL, "option tenant: too long"));
 	if (o->sse_method != NULL || o->sse_key != NULL)
 		TRY(opt_sse(o));
 	return (OK);

@@ -201,6 +201,7 @@ raw_setxattr(struct rawio *r, int fd, const struct fuse_in_header *h,
 	}
 	req = (struct rawio_setxattr){
 		.node = h->nodeid,
+		.uid = h->uid,
 		.name = (const char *)mem + head,
 		.size = in.size,
 		.flags = (int)in.flags,

@@ -35,6 +35,7 @@ struct rawio_tmpfile {
 };
 struct rawio_setxattr {
 	uint64_t node;
+	uint32_t uid;
 	const char *name, *value;
 	size_t size;
 	int flags; /* of setxattr(2) */

@@ -64,13 +64,46 @@ check_sse(const struct fs *fs)
 		return (FS_EXIT_OK);
 	if (e == ERR_NOKEY)
 		(void)fprintf(stderr,
-		    "ssefs: option sse_kms_key_id: there is no key \"%s\"; "
+		    "ssefs: option sse_kms_key_id: no key \"%s\": %s; "
 		    "\"ssefs key ls\" shows those there are\n",
-		    o->sse_key);
+		    o->sse_key, err_detail(e));
 	else
 		(void)fprintf(stderr,
 		    "ssefs: option sse_kms_key_id: \"%s\": %s\n", o->sse_key,
 		    err_detail(e));
+	return (FS_EXIT_KEY);
+}
+
+static int
+load_uidmap(struct fs *fs)
+{
+	const char *path = fs->opts->uidmap;
+	const enum err e = path == NULL ? OK : uidmap_load(path, &fs->uidmap);
+
+	if (e == OK)
+		return (FS_EXIT_OK);
+	(void)fprintf(
+	    stderr, "ssefs: option uidmap: %s: %s\n", path, err_detail(e));
+	return (FS_EXIT_USAGE);
+}
+
+/* Users that are not there would be refused at every file. */
+static int
+check_users(const struct fs *fs)
+{
+	struct kms *k = store_kms(fs->store);
+	struct kms_who who = fs->who;
+	enum err e = k == NULL ? OK : kms_who_exists(k, &who);
+
+	for (size_t i = 0; k != NULL && e == OK && i < fs->uidmap.n; i++) {
+		who.user = fs->uidmap.v[i].user;
+		e = kms_who_exists(k, &who);
+	}
+	if (e == OK)
+		return (FS_EXIT_OK);
+	(void)fprintf(stderr,
+	    "ssefs: option %s: %s; \"ssefs user create\" makes one\n",
+	    who.user == fs->who.user ? "user" : "uidmap", err_detail(e));
 	return (FS_EXIT_KEY);
 }
 
@@ -262,11 +295,15 @@ first_request(const char *mp)
 static void
 start_control(struct session *s)
 {
+	/* Who may use it could open the keystore as well. */
+	const struct kms_who owner = { .tenant = s->fs.who.tenant,
+		.user = KMS_ROOT_USER,
+		.agent = "cli" };
 	enum err e = OK;
 
 	fs_face(&s->fs, &s->face);
 	e = control_start(
-	    s->fs.store, s->fs.opts->store, &s->fs.who, &s->face, &s->control);
+	    s->fs.store, s->fs.opts->store, &owner, &s->face, &s->control);
 	if (e == OK)
 		return;
 	s->control = NULL;
@@ -285,7 +322,8 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 	s->mp = mp;
 	s->fs.opts = o;
 	s->fs.who = (struct kms_who){
-		.user = o->user != NULL ? o->user : "root",
+		.tenant = o->tenant,
+		.user = o->user != NULL ? o->user : KMS_ROOT_USER,
 		.agent = "mount",
 	};
 	s->fs.raw = (struct rawio){
@@ -297,7 +335,11 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 	};
 	handles_init(&s->fs.handles);
 	lock_init(&s->fs.revoke, RANK_FS_CONF, "fs revoke");
-	code = open_store(&s->fs);
+	code = load_uidmap(&s->fs);
+	if (code == FS_EXIT_OK)
+		code = open_store(&s->fs);
+	if (code == FS_EXIT_OK)
+		code = check_users(&s->fs);
 	if (code == FS_EXIT_OK)
 		code = check_sse(&s->fs);
 	if (code == FS_EXIT_OK)
@@ -507,6 +549,7 @@ session_close(struct session *s)
 	if (fs->se != NULL)
 		fuse_session_destroy(fs->se);
 	inodes_free(fs->inodes);
+	uidmap_release(&fs->uidmap);
 	lock_destroy(&fs->revoke);
 	return (e == OK);
 }

@@ -88,7 +88,8 @@ fs_sse_get(struct fs *fs, uint64_t ino, const char *name, char *ret)
 }
 
 static enum err
-set_algorithm(struct fs *fs, uint64_t ino, const char *value)
+set_algorithm(
+    struct fs *fs, const struct kms_who *who, uint64_t ino, const char *value)
 {
 	const unsigned flags = inodes_flags(fs->inodes, ino);
 	struct store_sse sse;
@@ -96,7 +97,7 @@ set_algorithm(struct fs *fs, uint64_t ino, const char *value)
 	if (strcmp(value, "AES256") == 0) {
 		if ((flags & INODE_KEYCHOSEN) != 0)
 			return (ERR_INVAL);
-		TRY(store_sse_set(fs->store, &fs->who, ino, SSE_AES256, NULL));
+		TRY(store_sse_set(fs->store, who, ino, SSE_AES256, NULL));
 		inodes_mark(fs->inodes, ino, INODE_AESCHOSEN, 0, 0);
 		return (OK);
 	}
@@ -104,18 +105,19 @@ set_algorithm(struct fs *fs, uint64_t ino, const char *value)
 		return (ERR_INVAL);
 	TRY(store_sse_get(fs->store, ino, &sse));
 	if (sse.method != SSE_KMS)
-		TRY(store_sse_set(fs->store, &fs->who, ino, SSE_KMS, NULL));
+		TRY(store_sse_set(fs->store, who, ino, SSE_KMS, NULL));
 	inodes_mark(fs->inodes, ino, 0, INODE_AESCHOSEN, 0);
 	return (OK);
 }
 
 static enum err
-set_key(struct fs *fs, uint64_t ino, const char *value)
+set_key(
+    struct fs *fs, const struct kms_who *who, uint64_t ino, const char *value)
 {
 	if ((inodes_flags(fs->inodes, ino) & INODE_AESCHOSEN) != 0 ||
 	    *value == '\0')
 		return (ERR_INVAL);
-	TRY(store_sse_set(fs->store, &fs->who, ino, SSE_KMS, value));
+	TRY(store_sse_set(fs->store, who, ino, SSE_KMS, value));
 	inodes_mark(fs->inodes, ino, INODE_KEYCHOSEN, 0, 0);
 	return (OK);
 }
@@ -132,7 +134,8 @@ note_key(struct fs *fs, uint64_t ino)
 }
 
 static enum err
-set_file(struct fs *fs, uint64_t ino, const char *name, const char *value)
+set_file(struct fs *fs, const struct kms_who *who, uint64_t ino,
+    const char *name, const char *value)
 {
 	struct store_attr a;
 
@@ -142,16 +145,17 @@ set_file(struct fs *fs, uint64_t ino, const char *name, const char *value)
 	if (a.size > 0)
 		return (ERR_PERM);
 	if (strcmp(name, SSE_KEY_ID) == 0)
-		TRY(set_key(fs, ino, value));
+		TRY(set_key(fs, who, ino, value));
 	else
-		TRY(set_algorithm(fs, ino, value));
+		TRY(set_algorithm(fs, who, ino, value));
 	return (note_key(fs, ino));
 }
 
 static enum err
-set_default(struct fs *fs, uint64_t ino, const char *value)
+set_default(
+    struct fs *fs, const struct kms_who *who, uint64_t ino, const char *value)
 {
-	const enum err e = store_default_set(fs->store, &fs->who, ino, value);
+	const enum err e = store_default_set(fs->store, who, ino, value);
 
 	return (e == ERR_NOTDIR ? ERR_INVAL : e);
 }
@@ -176,8 +180,8 @@ check_flags(struct fs *fs, uint64_t ino, const char *name, int flags)
 }
 
 enum err
-fs_sse_set(struct fs *fs, uint64_t ino, const char *name, const char *value,
-    size_t len, int flags)
+fs_sse_set(struct fs *fs, const struct kms_who *who, uint64_t ino,
+    const char *name, const char *value, size_t len, int flags)
 {
 	char text[FS_SSE_MAX];
 	const bool is_default = strcmp(name, SSE_DEFAULT) == 0;
@@ -192,33 +196,34 @@ fs_sse_set(struct fs *fs, uint64_t ino, const char *name, const char *value,
 	memcpy(text, value, len);
 	text[len] = '\0';
 	TRY(check_flags(fs, ino, name, flags));
-	return (is_default ? set_default(fs, ino, text)
-			   : set_file(fs, ino, name, text));
+	return (is_default ? set_default(fs, who, ino, text)
+			   : set_file(fs, who, ino, name, text));
 }
 
 static enum err
-remove_key(struct fs *fs, uint64_t ino)
+remove_key(struct fs *fs, const struct kms_who *who, uint64_t ino)
 {
 	struct store_attr a;
 
 	TRY(store_getattr(fs->store, ino, &a));
 	if (a.size > 0)
 		return (ERR_PERM);
-	TRY(store_sse_set(fs->store, &fs->who, ino, SSE_KMS, NULL));
+	TRY(store_sse_set(fs->store, who, ino, SSE_KMS, NULL));
 	inodes_mark(fs->inodes, ino, 0, INODE_KEYCHOSEN, 0);
 	return (note_key(fs, ino));
 }
 
 enum err
-fs_sse_remove(struct fs *fs, uint64_t ino, const char *name)
+fs_sse_remove(
+    struct fs *fs, const struct kms_who *who, uint64_t ino, const char *name)
 {
 	char old[FS_SSE_MAX];
 
 	TRY(fs_sse_get(fs, ino, name, old));
 	if (strcmp(name, SSE_DEFAULT) == 0)
-		return (set_default(fs, ino, NULL));
+		return (set_default(fs, who, ino, NULL));
 	if (strcmp(name, SSE_KEY_ID) == 0)
-		return (remove_key(fs, ino));
+		return (remove_key(fs, who, ino));
 	return (ERR_PERM);
 }
 

@@ -302,7 +302,8 @@ settings(const struct asking *a, const char *action, enum key_kind kind)
 }
 
 /*
- * The clouds differ in what else a user must hold to write a file, and each
+ * The clouds differ in what else a user must hold to write a file, or to choose
+ * a key for a bucket, and each
  * says it in the words of its own policies; so the dialect of the policy that
  * allows the data key decides.  OBS wants the key to be looked up, RAM that a
  * key that was chosen is, AWS nothing.
@@ -366,15 +367,16 @@ ask_key(struct asking *a, const char *action, const struct subject *s)
 	if (a->c->root && strcmp(s->owner, a->c->tenant) == 0 &&
 	    (s->key == NULL || s->key->policy == NULL))
 		return OK;
-	if (m != 0 && atomic_load_explicit(
-			  memory_slot(a->k->tab, m), memory_order_relaxed) == m)
+	if (m != 0 && !a->c->choose &&
+	    atomic_load_explicit(
+		memory_slot(a->k->tab, m), memory_order_relaxed) == m)
 		return OK;
 	TRY(gather(a));
 	a->resource = s->key == NULL ? NULL : s->key->policy;
 	TRY(ask(a, action, s));
-	if (files && makes_data_key(action))
+	if ((files && makes_data_key(action)) || a->c->choose)
 		TRY(ask_besides(a, s));
-	if (m != 0 && a->steady)
+	if (m != 0 && a->steady && !a->c->choose)
 		atomic_store_explicit(
 		    memory_slot(a->k->tab, m), m, memory_order_relaxed);
 	return OK;

@@ -231,6 +231,31 @@ kms_check(struct kms *k, const struct kms_who *who, const char *arn)
 }
 
 enum err
+kms_still(struct kms *k, const struct kms_who *who, const char *arn, bool made)
+{
+	struct call c = { .who = who,
+		.event = "Decrypt",
+		.read_only = true,
+		.crypto = true,
+		.keyname = arn };
+	enum err e;
+
+	TRY(gate_asker(k, &c));
+	e = gate_key(k, &c, arn, "kms:Decrypt", &c.key);
+	if (e != ERR_ACCESS || !made)
+		return e;
+	return gate_key(k, &c, arn, "kms:GenerateDataKey", &c.key);
+}
+
+enum err
+kms_who_exists(struct kms *k, const struct kms_who *who)
+{
+	struct call c = { .who = who, .event = "Decrypt" };
+
+	return gate_asker(k, &c);
+}
+
+enum err
 kms_blob_old(struct kms *k, const uint8_t *blob, size_t bloblen, bool *ret)
 {
 	struct name n = { .by_id = true };

@@ -245,16 +245,25 @@ audit_ready(struct kms *k)
 	    "the audit log cannot be written, so no data key is given out");
 }
 
-static enum err
-pass(struct kms *k, struct call *c, gate_fn *op)
+enum err
+gate_asker(struct kms *k, struct call *c)
 {
 
+	c->tenant =
+	    c->who->tenant == NULL ? KMS_TENANT_DEFAULT : c->who->tenant;
 	if (!name_tenant_ok(c->tenant) || c->who->user == NULL ||
 	    !name_user_ok(c->who->user))
 		return err_fail(ERR_INVAL, "malformed tenant or user name");
 	c->principal_ok = true;
 	TRY(kms_fresh(k));
-	TRY(authz_begin(k, c));
+	return authz_begin(k, c);
+}
+
+static enum err
+pass(struct kms *k, struct call *c, gate_fn *op)
+{
+
+	TRY(gate_asker(k, c));
 	if (c->crypto)
 		TRY(audit_ready(k));
 	return op(k, c);
@@ -274,8 +283,6 @@ gate_run(struct kms *k, struct call *c, gate_fn *op)
 {
 	enum err e, logged;
 
-	c->tenant =
-	    c->who->tenant == NULL ? KMS_TENANT_DEFAULT : c->who->tenant;
 	e = pass(k, c, op);
 	keyref_release(&c->key);
 	if (c->target != NULL)

@@ -36,6 +36,7 @@ struct call {
 	bool read_only;
 	bool crypto; /* needs an enabled key; refused while audit is stuck */
 	bool make;   /* a default or service key may be made */
+	bool choose; /* the key is to be what files will be under */
 	const char *keyname; /* as the caller spelt it; NULL none */
 	const struct kms_pair *ctx;
 	size_t nctx;
@@ -74,6 +75,10 @@ void gate_param_number(
 
 /* Pass the call, ${op} being the provider, and record what came of it. */
 enum err gate_run(struct kms *k, struct call *c, gate_fn *op) MUSTCHECK;
+
+/* Who asks, alone: names, existence.  Sets c->tenant and the fields below it,
+ * for calls that are not recorded. */
+enum err gate_asker(struct kms *k, struct call *c) MUSTCHECK;
 
 /*
  * gate_key(k, c, keyname, action, ret):

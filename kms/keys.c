@@ -394,6 +394,28 @@ kms_key_describe(struct kms *k, const struct kms_who *who, const char *keyname,
 	return gate_run(k, &c, op_describe);
 }
 
+static enum err
+op_choose(struct kms *k, struct call *c)
+{
+
+	return gate_key(k, c, c->keyname, "kms:DescribeKey", &c->key);
+}
+
+enum err
+kms_key_choose(struct kms *k, const struct kms_who *who, const char *keyname,
+    char ret_arn[static KMS_ARN_MAX])
+{
+	struct call c = { .who = who,
+		.event = "DescribeKey",
+		.read_only = true,
+		.choose = true,
+		.keyname = keyname };
+
+	TRY(gate_run(k, &c, op_choose));
+	memcpy(ret_arn, c.key.arn, sizeof(c.key.arn));
+	return OK;
+}
+
 enum err
 kms_key_resolve(struct kms *k, const char *tenant, const char *keyname,
     char ret_arn[static KMS_ARN_MAX])

@@ -251,6 +251,16 @@ enum err kms_rewrap(struct kms *k, const struct kms_who *who,
  */
 enum err kms_check(
     struct kms *k, const struct kms_who *who, const char *arn) MUSTCHECK;
+/*
+ * kms_still(k, who, arn, made):
+ * The same without an audit record, for what was recorded when it was allowed
+ * first: may ${who} go on?  With ${made} the right to make data keys under
+ * ${arn} will do.
+ */
+enum err kms_still(struct kms *k, const struct kms_who *who, const char *arn,
+    bool made) MUSTCHECK;
+/* Is there such a user?  ERR_ACCESS.  Without an audit record. */
+enum err kms_who_exists(struct kms *k, const struct kms_who *who) MUSTCHECK;
 
 /* ---- Keys --------------------------------------------------------------- */
 
@@ -269,6 +279,14 @@ enum err kms_key_describe(struct kms *k, const struct kms_who *who,
  * default keys (ERR_NOKEY when not made yet). */
 enum err kms_key_resolve(struct kms *k, const char *tenant, const char *keyname,
     char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
+/*
+ * kms_key_choose(k, who, keyname, ret_arn):
+ * Resolve a name for ${who}, who wants files to be under that key from now on.
+ * Needs the right to describe it, and what else the cloud of the policy that
+ * gives that right asks of those who configure a bucket.  Event DescribeKey.
+ */
+enum err kms_key_choose(struct kms *k, const struct kms_who *who,
+    const char *keyname, char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
 /* Does ${keyname} name the tenant's default key, made or not? */
 bool kms_key_is_default(struct kms *k, const char *keyname);
 /* The state of the key with this ARN, without an audit record. */

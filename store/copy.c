@@ -128,9 +128,13 @@ try_share(struct store_file *from, uint64_t foff, struct store_file *to,
 
 	EPOCH_SCOPE(st);
 	rwlock_write_pair(&from->ip->lock, &to->ip->lock);
-	e = obj_unlock(st, &from->who, from->ip);
+	e = obj_unlock(st, &from->asker->who, from->ip);
 	if (e == OK)
-		e = obj_unlock(st, &to->who, to->ip);
+		e = obj_unlock(st, &to->asker->who, to->ip);
+	if (e == OK)
+		e = file_ask(from);
+	if (e == OK)
+		e = file_ask(to);
 	if (e == OK)
 		e = share_locked(from, foff, to, toff, len, ret);
 	rwlock_drop_pair(&from->ip->lock, &to->ip->lock);

@@ -170,7 +170,9 @@ dflt_canonical(
 		    "the store has no key service: "
 		    "only encryption \"None\" is possible"));
 	if (keyname != NULL) {
-		TRY(kms_key_resolve(st->kms, who->tenant, keyname, arn));
+		const struct kms_who by = asker_who(st, who);
+
+		TRY(kms_key_choose(st->kms, &by, keyname, arn));
 		n = snprintf(ret, STORE_DEFAULT_MAX, "KMS:%s", arn);
 	} else {
 		n = snprintf(ret, STORE_DEFAULT_MAX, "%s", text);

@@ -39,33 +39,99 @@ file_scratch(void)
 	return (scratch);
 }
 
+uint64_t
+file_epoch(const struct store *st)
+{
+	return (st->kms != NULL ? kms_epoch(st->kms) : 0);
+}
+
+static enum err
+key_arn(struct store *st, const struct inode *ip, char *ret)
+{
+	LOCK_SCOPE(&st->db);
+
+	return (keyref_arn(st, ip->keyref, ret));
+}
+
+/* From now on a change in the KMS that takes the key from the asker is told to
+ * the kernel; one that came since the KMS was asked is not missed. */
+static enum err
+use(struct store *st, const struct kms_who *who, struct store_file *f)
+{
+	enum err e;
+
+	lock_take(&st->db);
+	e = asker_get(st, who, &f->asker);
+	if (e == OK && f->ip->obj != NULL && f->ip->obj->method != SSE_NONE)
+		e = keyref_used_by(st, f->ip->keyref, f->asker->bit);
+	lock_drop(&st->db);
+	TRY(e);
+	RWLOCK_READ_SCOPE(&f->ip->lock);
+	return (file_ask(f));
+}
+
 enum err
 file_new(struct store *st, const struct kms_who *who, struct inode *ip,
-    struct store_file **ret)
+    uint64_t at, bool made, struct store_file **ret)
 {
 	struct store_file *f = calloc(1, sizeof(*f));
+	enum err e = ERR_NOMEM;
 
-	if (f == NULL) {
-		inode_unpin(st, ip);
-		return (ERR_NOMEM);
+	if (f != NULL) {
+		f->st = st;
+		f->ip = ip;
+		f->made = made;
+		f->at = at;
+		e = use(st, who, f);
 	}
-	f->st = st;
-	f->ip = ip;
-	(void)snprintf(f->tenant, sizeof(f->tenant), "%s",
-	    who->tenant != NULL ? who->tenant : KMS_TENANT_DEFAULT);
-	(void)snprintf(f->user, sizeof(f->user), "%s", who->user);
-	(void)snprintf(f->agent, sizeof(f->agent), "%s", who->agent);
-	f->who = (struct kms_who){
-		.tenant = f->tenant, .user = f->user, .agent = f->agent
-	};
+	if (e != OK) {
+		inode_unpin(st, ip);
+		free(f);
+		return (e);
+	}
 	*ret = f;
 	return (OK);
+}
+
+enum err
+file_ask(struct store_file *f)
+{
+	const uint64_t now = file_epoch(f->st);
+	char arn[KMS_ARN_MAX];
+
+	if (now == atomic_load_explicit(&f->at, memory_order_relaxed))
+		return (OK);
+	if (f->ip->obj == NULL || f->ip->obj->method == SSE_NONE)
+		return (OK);
+	TRY(key_arn(f->st, f->ip, arn));
+	if (kms_still(f->st->kms, &f->asker->who, arn, f->made) != OK)
+		/* That it was refused is recorded. */
+		TRY(kms_check(f->st->kms, &f->asker->who, arn));
+	atomic_store_explicit(&f->at, now, memory_order_relaxed);
+	return (OK);
+}
+
+enum err
+file_may_cut(struct store *st, const struct kms_who *who, struct inode *ip)
+{
+	const struct kms_who by = asker_who(st, who);
+	char arn[KMS_ARN_MAX];
+
+	if (ip->gone || ip->obj == NULL || !ip->obj->open ||
+	    ip->obj->method == SSE_NONE)
+		return (obj_unlock(st, who, ip));
+	/* Nothing is read: who may write files under the key may cut them. */
+	TRY(key_arn(st, ip, arn));
+	if (kms_still(st->kms, &by, arn, true) == OK)
+		return (OK);
+	return (kms_check(st->kms, &by, arn));
 }
 
 /* Ask the KMS whether the key may be used, load it when it is not there. */
 static enum err
 authorise(struct store *st, const struct kms_who *who, struct inode *ip)
 {
+	const struct kms_who by = asker_who(st, who);
 	char arn[KMS_ARN_MAX];
 
 	RWLOCK_WRITE_SCOPE(&ip->lock);
@@ -75,18 +141,16 @@ authorise(struct store *st, const struct kms_who *who, struct inode *ip)
 		return (obj_unlock(st, who, ip));
 	if (ip->obj->method == SSE_NONE)
 		return (OK);
-	lock_take(&st->db);
-	const enum err e = keyref_arn(st, ip->keyref, arn);
-	lock_drop(&st->db);
-	TRY(e);
+	TRY(key_arn(st, ip, arn));
 	st->n.kms_calls++;
-	return (kms_check(st->kms, who, arn));
+	return (kms_check(st->kms, &by, arn));
 }
 
 enum err
 store_open(struct store *st, const struct kms_who *who, uint64_t ino,
     struct store_file **ret)
 {
+	const uint64_t at = file_epoch(st);
 	struct inode *ip;
 	enum err e;
 
@@ -103,7 +167,7 @@ store_open(struct store *st, const struct kms_who *who, uint64_t ino,
 		inode_unpin(st, ip);
 		return (e);
 	}
-	return (file_new(st, who, ip, ret));
+	return (file_new(st, who, ip, at, false, ret));
 }
 
 void
@@ -148,25 +212,30 @@ file_lock(struct store_file *f, bool exclusive)
 	struct inode *ip = f->ip;
 
 	for (;;) {
+		enum err e;
+
 		if (exclusive)
 			rwlock_write(&ip->lock);
 		else
 			rwlock_read(&ip->lock);
-		if (ip->obj->open && !ip->gone)
-			return (OK);
+		if (ip->obj->open && !ip->gone) {
+			e = file_ask(f);
+			if (e != OK)
+				rwlock_drop(&ip->lock);
+			return (e);
+		}
 		if (!exclusive) {
 			rwlock_drop(&ip->lock);
 			rwlock_write(&ip->lock);
 		}
 		/* The keys were dropped: the KMS says whether they may come
 		 * back. */
-		const enum err e = obj_unlock(f->st, &f->who, ip);
-		if (e != OK) {
-			rwlock_drop(&ip->lock);
+		e = obj_unlock(f->st, &f->asker->who, ip);
+		if (e != OK || exclusive) {
+			if (e != OK)
+				rwlock_drop(&ip->lock);
 			return (e);
 		}
-		if (exclusive)
-			return (OK);
 		rwlock_drop(&ip->lock);
 	}
 }

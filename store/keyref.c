@@ -12,6 +12,7 @@ struct keyref {
 	uint32_t id;
 	int64_t delta; /* change of uses since the last commit */
 	bool revoked;  /* out of use, and nothing was loaded under it since */
+	uint64_t may;  /* bits of askers who use it */
 	char arn[KMS_ARN_MAX];
 };
 
@@ -219,8 +220,18 @@ keyref_uses(struct store *st, const char *arn, uint64_t *ret)
 	return (OK);
 }
 
+enum err
+keyref_used_by(struct store *st, uint32_t ref, uint64_t bit)
+{
+	struct keyref *k;
+
+	TRY(load(st, ref, &k));
+	k->may |= bit;
+	return (OK);
+}
+
 bool
-keyrefs_revoked(struct store *st, size_t *pos, uint32_t *ret_id)
+keyrefs_revoked(struct store *st, size_t *pos, uint32_t *ret_id, bool *ret_all)
 {
 	struct keyrefs *k = st->keyrefs;
 
@@ -233,9 +244,15 @@ keyrefs_revoked(struct store *st, size_t *pos, uint32_t *ret_id)
 		if (out && !r->revoked) {
 			r->revoked = true;
 			*ret_id = r->id;
+			*ret_all = true;
 			return (true);
 		}
 		r->revoked = out;
+		if (!out && askers_lost(st, r->arn, &r->may)) {
+			*ret_id = r->id;
+			*ret_all = r->may == 0;
+			return (true);
+		}
 	}
 	return (false);
 }

@@ -258,6 +258,7 @@ ns_make(struct store *st, const struct kms_who *who, uint64_t dir,
     struct store_attr *ret, struct store_file **ret_file)
 {
 	struct making m CLEANUP(making_cleanup) = { .new = new, .dflt = dflt };
+	const uint64_t at = file_epoch(st);
 	struct inode *ip = NULL;
 	struct dname key;
 
@@ -271,7 +272,7 @@ ns_make(struct store *st, const struct kms_who *who, uint64_t dir,
 	TRY(place(st, dir, &m, ret_file != NULL, ret, &ip));
 	if (ret_file == NULL)
 		return (OK);
-	return (file_new(st, who, ip, ret_file));
+	return (file_new(st, who, ip, at, true, ret_file));
 }
 
 enum err

@@ -95,9 +95,10 @@ obj_make(struct store *st, const struct kms_who *who, enum sse method,
 	if (dek == NULL)
 		return (ERR_NOMEM);
 	obj_ctx(st, o->uuid, &ctx);
+	const struct kms_who by = asker_who(st, who);
 	st->n.kms_calls++;
 	o->kms_epoch = kms_epoch(st->kms);
-	TRY(kms_data_key(st->kms, who,
+	TRY(kms_data_key(st->kms, &by,
 	    method == SSE_AES256 ? KMS_SERVICE_KEY : keyname, ctx.pair,
 	    COUNTOF(ctx.pair), dek, blob, &o->bloblen, ret_arn));
 	o->blob = malloc(o->bloblen);
@@ -321,13 +322,14 @@ unlock_keys(
 					      "master key was altered"));
 	obj_ctx(st, o->uuid, &ctx);
 	st->n.kms_calls++;
+	const struct kms_who by = asker_who(st, who);
 	const uint64_t at = kms_epoch(st->kms);
-	TRY(kms_unwrap(st->kms, who, o->blob, o->bloblen, ctx.pair,
+	TRY(kms_unwrap(st->kms, &by, o->blob, o->bloblen, ctx.pair,
 	    COUNTOF(ctx.pair), dek));
 	/* The answer may be older than a change of the key or of a policy that
 	 * has come into force by now. */
 	if (kms_epoch(st->kms) != at)
-		TRY(kms_check(st->kms, who, arn));
+		TRY(kms_check(st->kms, &by, arn));
 	TRY(derive(o, dek, commit));
 	if (secret_cmp(commit, o->commit, KEY_LEN) != 0)
 		return (err_fail(ERR_CORRUPT, "the data key does not belong "

@@ -288,7 +288,11 @@ void obj_failed(struct store *st, struct inode *ip, int64_t blocks_delta);
  * key, from *${pos} on, that went out of use since the last look. */
 enum err keyrefs_write(struct store *st) MUSTCHECK;
 void keyrefs_close(struct store *st);
-bool keyrefs_revoked(struct store *st, size_t *pos, uint32_t *ret_id);
+/* *ret_all: for everybody; else for some of those who used it. */
+bool keyrefs_revoked(
+    struct store *st, size_t *pos, uint32_t *ret_id, bool *ret_all);
+/* An asker with this bit uses the key from now on. */
+enum err keyref_used_by(struct store *st, uint32_t ref, uint64_t bit) MUSTCHECK;
 
 /* How many inodes use the key ${arn} (NULL: all keys), with what is not
  * committed yet.  st->db held. */
@@ -324,17 +328,43 @@ enum err drain_segment(struct store *st, struct seg *s, uint64_t chunk,
 
 /* ---- Content (ip->lock held, the object open, st->db not held) --------------- */
 
+/* asker.c: who asked for keys; st->db held. */
+struct asker {
+	char tenant[KMS_NAME_MAX], user[KMS_NAME_MAX], agent[KMS_NAME_MAX];
+	struct kms_who who; /* the same, by way of the storage service */
+	uint64_t bit;       /* its own; 0 when there is none left */
+	struct asker *next;
+};
+/* The one for ${who}; lives as long as the store. */
+enum err asker_get(struct store *st, const struct kms_who *who,
+    const struct asker **ret) MUSTCHECK;
+/* Of those with a bit in ${may}, or without any bit: take out who may not use
+ * the key ${arn} any more; true when there was one. */
+bool askers_lost(struct store *st, const char *arn, uint64_t *may);
+void askers_close(struct store *st);
+
 struct store_file {
 	struct store *st;
 	struct inode *ip;
-	char tenant[KMS_NAME_MAX], user[KMS_NAME_MAX], agent[KMS_NAME_MAX];
-	struct kms_who who;
-	atomic_bool early; /* had a write that was answered early */
-	bool noatime;      /* set before the first read */
+	const struct asker *asker;
+	bool made;           /* by this handle: no right to read was asked */
+	_Atomic uint64_t at; /* KMS epoch in which it was allowed */
+	atomic_bool early;   /* had a write that was answered early */
+	bool noatime;        /* set before the first read */
 };
-/* file.c.  file_new takes over one pin of ${ip}. */
+/* file.c.  file_new takes over one pin of ${ip}.  ${at} is the KMS's epoch
+ * before it was asked; ${made} tells that the file is new. */
 enum err file_new(struct store *st, const struct kms_who *who, struct inode *ip,
-    struct store_file **ret) MUSTCHECK;
+    uint64_t at, bool made, struct store_file **ret) MUSTCHECK;
+/* The KMS's epoch; 0 without a KMS. */
+uint64_t file_epoch(const struct store *st);
+/* With ip->lock held: may its asker still use the file's key?  Cheap when
+ * nothing was changed in the KMS. */
+enum err file_ask(struct store_file *f) MUSTCHECK;
+/* May ${who} change the content of a file without opening it?  ip->lock
+ * exclusive; the keys are loaded when they are not. */
+enum err file_may_cut(
+    struct store *st, const struct kms_who *who, struct inode *ip) MUSTCHECK;
 /* Take ip->lock, shared or exclusive, with the object open. */
 enum err file_lock(struct store_file *f, bool exclusive) MUSTCHECK;
 /* Per-thread space for the ciphertext of RUN_BLOCKS blocks. */

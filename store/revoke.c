@@ -1,5 +1,6 @@
 /*
- * revoke: keys that go out of use, and the encryption of a file.
+ * revoke: keys that go out of use, for everybody or for some, and the encryption
+ * of a file.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -45,15 +46,20 @@ drop_keys(struct store *st, uint32_t ref)
 	}
 }
 
+/* For everybody the keys go.  When only some have lost it, what others use is
+ * left; but the kernel must ask again for every page, so that each file that
+ * is open is asked for its own right. */
 static void
-revoke_one(struct store *st, uint32_t ref)
+revoke_one(struct store *st, uint32_t ref, bool all)
 {
 	void (*cb)(void *arg, uint32_t keyref);
 	void *arg;
 
-	rwlock_write(&st->epoch);
-	drop_keys(st, ref);
-	rwlock_drop(&st->epoch);
+	if (all) {
+		rwlock_write(&st->epoch);
+		drop_keys(st, ref);
+		rwlock_drop(&st->epoch);
+	}
 	lock_take(&st->state);
 	cb = st->revoke_cb;
 	arg = st->revoke_arg;
@@ -70,13 +76,14 @@ revoke_look(void *arg)
 
 	for (;;) {
 		uint32_t ref = 0;
+		bool all = false;
 
 		lock_take(&st->db);
-		const bool any = keyrefs_revoked(st, &pos, &ref);
+		const bool any = keyrefs_revoked(st, &pos, &ref, &all);
 		lock_drop(&st->db);
 		if (!any)
 			return;
-		revoke_one(st, ref);
+		revoke_one(st, ref, all);
 	}
 }
 

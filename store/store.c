@@ -105,6 +105,7 @@ store_free(struct store *st)
 	inode_close(st);
 	share_close(st);
 	keyrefs_close(st);
+	askers_close(st);
 	map_close(st);
 	alloc_close(st);
 	redo_close(st);

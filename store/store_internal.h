@@ -448,6 +448,8 @@ void obj_free(struct obj *o);
  * into ${text}, or NULL).  ERR_INVAL. */
 enum err sse_parse(
     const char *text, enum sse *ret_method, const char **ret_key) MUSTCHECK;
+/* asker.c: ${who} by way of the storage service, as long as the original lives. */
+struct kms_who asker_who(const struct store *st, const struct kms_who *who);
 /* The number of an ARN, made when new (st->db held; AES256's ARN is the
  * service key's). */
 enum err keyref_get(struct store *st, const char *arn, uint32_t *ret) MUSTCHECK;
@@ -520,6 +522,7 @@ struct store {
 	uint8_t uuid[UUID_LEN];
 	char uuid_text[UUID_STRLEN + 1];
 	struct kms *kms;
+	struct asker *askers; /* db */
 
 	struct lock commit;
 	struct rwlock epoch;

@@ -349,7 +349,7 @@ data_truncate(struct store *st, const struct kms_who *who, struct inode *ip,
 	if (size > STORE_SIZE_MAX)
 		return (ERR_FBIG);
 	RWLOCK_WRITE_SCOPE(&ip->lock);
-	TRY(obj_unlock(st, who, ip));
+	TRY(file_may_cut(st, who, ip));
 	return (truncate_locked(st, ip, size));
 }
 

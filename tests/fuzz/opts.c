@@ -25,8 +25,11 @@ same(const struct fs_opts *a, const struct fs_opts *b)
 	struct fs_opts x = *a, y = *b;
 
 	HOLDS(same_str(a->store, b->store) && same_str(a->user, b->user));
+	HOLDS(same_str(a->tenant, b->tenant));
+	HOLDS(same_str(a->uidmap, b->uidmap));
 	HOLDS(same_str(a->sse_method, b->sse_method));
 	HOLDS(same_str(a->sse_key, b->sse_key));
+	x.tenant = x.uidmap = y.tenant = y.uidmap = NULL;
 	x.store = x.user = x.sse_method = x.sse_key = NULL;
 	y.store = y.user = y.sse_method = y.sse_key = NULL;
 	HOLDS(memcmp(&x, &y, sizeof(x)) == 0);
