@@ -219,25 +219,31 @@ op_check(struct kms *k, struct call *c)
 }
 
 enum err
-kms_check(struct kms *k, const struct kms_who *who, const char *arn)
+kms_check(struct kms *k, const struct kms_who *who, const char *arn,
+    const struct kms_pair *ctx, size_t nctx)
 {
 	struct call c = { .who = who,
 		.event = "Decrypt",
 		.read_only = true,
 		.crypto = true,
-		.keyname = arn };
+		.keyname = arn,
+		.ctx = ctx,
+		.nctx = nctx };
 
 	return gate_run(k, &c, op_check);
 }
 
 enum err
-kms_still(struct kms *k, const struct kms_who *who, const char *arn, bool made)
+kms_still(struct kms *k, const struct kms_who *who, const char *arn,
+    const struct kms_pair *ctx, size_t nctx, bool made)
 {
 	struct call c = { .who = who,
 		.event = "Decrypt",
 		.read_only = true,
 		.crypto = true,
-		.keyname = arn };
+		.keyname = arn,
+		.ctx = ctx,
+		.nctx = nctx };
 	enum err e;
 
 	TRY(gate_asker(k, &c));

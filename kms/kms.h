@@ -244,21 +244,21 @@ enum err kms_rewrap(struct kms *k, const struct kms_who *who,
     char ret_arn[static KMS_ARN_MAX]) MUSTCHECK;
 
 /*
- * kms_check(k, who, arn):
- * May ${who} use the key ${arn} to decrypt now?  The same gate as kms_unwrap
+ * kms_check(k, who, arn, ctx, nctx):
+ * May ${who} use the key ${arn} to decrypt now, with that context?  The same gate as kms_unwrap
  * (and the same audit record, "Decrypt"), without a blob: for callers that
  * still hold the data key's contexts.
  */
-enum err kms_check(
-    struct kms *k, const struct kms_who *who, const char *arn) MUSTCHECK;
+enum err kms_check(struct kms *k, const struct kms_who *who, const char *arn,
+    const struct kms_pair *ctx, size_t nctx) MUSTCHECK;
 /*
- * kms_still(k, who, arn, made):
+ * kms_still(k, who, arn, ctx, nctx, made):
  * The same without an audit record, for what was recorded when it was allowed
  * first: may ${who} go on?  With ${made} the right to make data keys under
  * ${arn} will do.
  */
 enum err kms_still(struct kms *k, const struct kms_who *who, const char *arn,
-    bool made) MUSTCHECK;
+    const struct kms_pair *ctx, size_t nctx, bool made) MUSTCHECK;
 /* Is there such a user?  ERR_ACCESS.  Without an audit record. */
 enum err kms_who_exists(struct kms *k, const struct kms_who *who) MUSTCHECK;
 

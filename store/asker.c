@@ -67,7 +67,8 @@ askers_lost(struct store *st, const char *arn, uint64_t *may)
 	for (const struct asker *a = st->askers; a != NULL; a = a->next) {
 		if (a->bit != 0 && (*may & a->bit) == 0)
 			continue;
-		if (kms_still(st->kms, &a->who, arn, true) != ERR_ACCESS)
+		if (kms_still(st->kms, &a->who, arn, NULL, 0, true) !=
+		    ERR_ACCESS)
 			continue;
 		*may &= ~a->bit;
 		lost = true;

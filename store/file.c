@@ -54,7 +54,18 @@ key_arn(struct store *st, const struct inode *ip, char *ret)
 }
 
 /* From now on a change in the KMS that takes the key from the asker is told to
- * the kernel; one that came since the KMS was asked is not missed. */
+ * the kernel. */
+static enum err
+mark(struct store_file *f)
+{
+	LOCK_SCOPE(&f->st->db);
+
+	if (f->ip->obj == NULL || f->ip->obj->method == SSE_NONE)
+		return (OK);
+	return (keyref_used_by(f->st, f->ip->keyref, f->asker->bit));
+}
+
+/* A change that came since the KMS was asked is not missed. */
 static enum err
 use(struct store *st, const struct kms_who *who, struct store_file *f)
 {
@@ -62,10 +73,9 @@ use(struct store *st, const struct kms_who *who, struct store_file *f)
 
 	lock_take(&st->db);
 	e = asker_get(st, who, &f->asker);
-	if (e == OK && f->ip->obj != NULL && f->ip->obj->method != SSE_NONE)
-		e = keyref_used_by(st, f->ip->keyref, f->asker->bit);
 	lock_drop(&st->db);
 	TRY(e);
+	TRY(mark(f));
 	RWLOCK_READ_SCOPE(&f->ip->lock);
 	return (file_ask(f));
 }
@@ -98,15 +108,20 @@ file_ask(struct store_file *f)
 {
 	const uint64_t now = file_epoch(f->st);
 	char arn[KMS_ARN_MAX];
+	struct obj_ctx c;
 
 	if (now == atomic_load_explicit(&f->at, memory_order_relaxed))
 		return (OK);
 	if (f->ip->obj == NULL || f->ip->obj->method == SSE_NONE)
 		return (OK);
+	TRY(mark(f));
 	TRY(key_arn(f->st, f->ip, arn));
-	if (kms_still(f->st->kms, &f->asker->who, arn, f->made) != OK)
+	obj_ctx(f->st, f->ip->obj->uuid, &c);
+	if (kms_still(f->st->kms, &f->asker->who, arn, c.pair, COUNTOF(c.pair),
+		f->made) != OK)
 		/* That it was refused is recorded. */
-		TRY(kms_check(f->st->kms, &f->asker->who, arn));
+		TRY(kms_check(
+		    f->st->kms, &f->asker->who, arn, c.pair, COUNTOF(c.pair)));
 	atomic_store_explicit(&f->at, now, memory_order_relaxed);
 	return (OK);
 }
@@ -116,15 +131,17 @@ file_may_cut(struct store *st, const struct kms_who *who, struct inode *ip)
 {
 	const struct kms_who by = asker_who(st, who);
 	char arn[KMS_ARN_MAX];
+	struct obj_ctx c;
 
 	if (ip->gone || ip->obj == NULL || !ip->obj->open ||
 	    ip->obj->method == SSE_NONE)
 		return (obj_unlock(st, who, ip));
 	/* Nothing is read: who may write files under the key may cut them. */
 	TRY(key_arn(st, ip, arn));
-	if (kms_still(st->kms, &by, arn, true) == OK)
+	obj_ctx(st, ip->obj->uuid, &c);
+	if (kms_still(st->kms, &by, arn, c.pair, COUNTOF(c.pair), true) == OK)
 		return (OK);
-	return (kms_check(st->kms, &by, arn));
+	return (kms_check(st->kms, &by, arn, c.pair, COUNTOF(c.pair)));
 }
 
 /* Ask the KMS whether the key may be used, load it when it is not there. */
@@ -133,6 +150,7 @@ authorise(struct store *st, const struct kms_who *who, struct inode *ip)
 {
 	const struct kms_who by = asker_who(st, who);
 	char arn[KMS_ARN_MAX];
+	struct obj_ctx c;
 
 	RWLOCK_WRITE_SCOPE(&ip->lock);
 	if (ip->obj == NULL)
@@ -142,8 +160,9 @@ authorise(struct store *st, const struct kms_who *who, struct inode *ip)
 	if (ip->obj->method == SSE_NONE)
 		return (OK);
 	TRY(key_arn(st, ip, arn));
+	obj_ctx(st, ip->obj->uuid, &c);
 	st->n.kms_calls++;
-	return (kms_check(st->kms, &by, arn));
+	return (kms_check(st->kms, &by, arn, c.pair, COUNTOF(c.pair)));
 }
 
 enum err

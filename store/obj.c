@@ -329,7 +329,7 @@ unlock_keys(
 	/* The answer may be older than a change of the key or of a policy that
 	 * has come into force by now. */
 	if (kms_epoch(st->kms) != at)
-		TRY(kms_check(st->kms, &by, arn));
+		TRY(kms_check(st->kms, &by, arn, ctx.pair, COUNTOF(ctx.pair)));
 	TRY(derive(o, dek, commit));
 	if (secret_cmp(commit, o->commit, KEY_LEN) != 0)
 		return (err_fail(ERR_CORRUPT, "the data key does not belong "

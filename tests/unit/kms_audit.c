@@ -156,7 +156,7 @@ test_caller(void **state)
 	id = json_object_get(j, "userIdentity");
 	assert_null(json_object_get(id, "accessKeyId"));
 	assert_null(json_object_get(id, "invokedBy"));
-	assert_ok(kms_check(k, &who, s.arn));
+	assert_ok(kms_check(k, &who, s.arn, NULL, 0));
 	assert_ok(audit_show(k, 0, last_line, &j));
 	assert_string_equal(member(j, "sourceIPAddress"), who.source_ip);
 	assert_string_equal(member(j, "userAgent"), who.user_agent);

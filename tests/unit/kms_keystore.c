@@ -328,12 +328,13 @@ test_states(void **state)
 	assert_string_equal(d.description, "mine");
 	assert_int_equal(d.version, 1);
 	sample_make(k, d.id, &s);
-	assert_ok(kms_check(k, &root_user, d.arn));
+	assert_ok(kms_check(k, &root_user, d.arn, NULL, 0));
 	assert_ok(kms_key_disable(k, &root_user, d.arn));
 	assert_ok(kms_key_state(k, d.arn, &st));
 	assert_int_equal(st, KMS_DISABLED);
 	assert_int_equal(sample_open(k, &s), ERR_KEYREVOKED);
-	assert_int_equal(kms_check(k, &root_user, d.arn), ERR_KEYREVOKED);
+	assert_int_equal(
+	    kms_check(k, &root_user, d.arn, NULL, 0), ERR_KEYREVOKED);
 	assert_int_equal(kms_key_rotate(k, &root_user, d.id), ERR_KEYREVOKED);
 	assert_ok(kms_key_enable(k, &root_user, d.id));
 	assert_ok(sample_open(k, &s));

@@ -101,7 +101,7 @@ do_check(struct kms *k, const char *id)
 	struct kms_desc d;
 
 	assert_ok(kms_key_describe(k, &root_user, id, &d));
-	return kms_check(k, &root_user, d.arn);
+	return kms_check(k, &root_user, d.arn, NULL, 0);
 }
 
 static enum err

@@ -44,7 +44,7 @@ test_life(void **state)
 	new_key(k, &d);
 	sample_make(k, d.arn, &s);
 	assert_ok(sample_open(k, &s));
-	assert_ok(kms_check(k, &root_user, d.arn));
+	assert_ok(kms_check(k, &root_user, d.arn, NULL, 0));
 	/* A new version is a new key over there; the old one decrypts. */
 	const unsigned keys = far_count(&far, "CreateKey");
 	assert_ok(kms_key_rotate(k, &root_user, d.arn));
@@ -79,15 +79,16 @@ test_refused(void **state)
 	add(k, "1");
 	new_key(k, &d);
 	sample_make(k, d.arn, &s);
-	assert_ok(kms_check(k, &root_user, d.arn));
+	assert_ok(kms_check(k, &root_user, d.arn, NULL, 0));
 	far_keys_state(&far, "Enabled", "Disabled");
 	(void)sleep(1);
 	/* Callers that hold the data key's contexts ask, too. */
-	assert_int_equal(kms_check(k, &root_user, d.arn), ERR_KEYREVOKED);
+	assert_int_equal(
+	    kms_check(k, &root_user, d.arn, NULL, 0), ERR_KEYREVOKED);
 	assert_int_equal(sample_open(k, &s), ERR_KEYREVOKED);
 	far_keys_state(&far, "Disabled", "Enabled");
 	(void)sleep(1);
-	assert_ok(kms_check(k, &root_user, d.arn));
+	assert_ok(kms_check(k, &root_user, d.arn, NULL, 0));
 	assert_ok(sample_open(k, &s));
 	key_free(s.dek);
 	kms_close(k);
@@ -108,7 +109,8 @@ test_unreachable(void **state)
 	far_stop(&far);
 	(void)sleep(1);
 	assert_int_equal(sample_open(k, &s), ERR_TIMEDOUT);
-	assert_int_equal(kms_check(k, &root_user, d.arn), ERR_TIMEDOUT);
+	assert_int_equal(
+	    kms_check(k, &root_user, d.arn, NULL, 0), ERR_TIMEDOUT);
 	/* Keys that are here do not mind. */
 	assert_ok(sample_open(k, &near));
 	/* Nor does the keystore, which opens without it. */
@@ -119,7 +121,7 @@ test_unreachable(void **state)
 	far_start(&far);
 	(void)sleep(1);
 	assert_ok(sample_open(k, &s));
-	assert_ok(kms_check(k, &root_user, d.arn));
+	assert_ok(kms_check(k, &root_user, d.arn, NULL, 0));
 	key_free(s.dek);
 	key_free(near.dek);
 	kms_close(k);

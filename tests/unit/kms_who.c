@@ -3,7 +3,7 @@
  */
 #include <sqlite3.h>
 
-#include "kms/epoch.h"
+#include "kms/api.h"
 #include "kms/who.h"
 #include "tests/unit/kms_common.h"
 
@@ -550,7 +550,7 @@ did(struct kms *k, const char *keyname, const struct sample *s)
 	else
 		assert_int_equal(e, ERR_ACCESS);
 	/* With the data key's contexts at hand. */
-	assert_int_equal(kms_check(k, &who, s->arn), e);
+	assert_int_equal(kms_check(k, &who, s->arn, some_ctx, 2), e);
 	return r;
 }
 
@@ -677,7 +677,7 @@ test_across_tenants(void **state)
 	assert_ok(decrypt(k, &eve, &s));
 	assert_int_equal(decrypt(k, &who, &s), ERR_ACCESS);
 	assert_int_equal(encrypt(k, &who, s.arn), ERR_ACCESS);
-	assert_int_equal(kms_check(k, &who, s.arn), ERR_ACCESS);
+	assert_int_equal(kms_check(k, &who, s.arn, some_ctx, 2), ERR_ACCESS);
 	assert_int_equal(kms_key_disable(k, &eve, s.arn), ERR_ACCESS);
 	/* R21: another region's key, a project's. */
 	(void)snprintf(arn, sizeof(arn), "arn:aws:kms:elsewhere:%s:key/%s",
@@ -720,6 +720,62 @@ test_key_policy(void **state)
 	key_free(s.dek);
 }
 
+/* A grant lets a user in whom no policy does, for what it says; taken back, it
+ * does so no more, in another process as well. */
+static void
+test_grant(void **state)
+{
+	const struct place *p = *state;
+	const struct kms_grant g = { .name = "",
+		.grantee = "arn:aws:iam::000000000000:user/alice",
+		.retiring = "",
+		.operations = KMS_GRANT_DECRYPT,
+		.constraint = KMS_CONSTRAINT_SUBSET,
+		.pairs = some_ctx,
+		.npairs = 1 };
+	const struct kms_pair elsewhere = { "store", "s-2" };
+	char id[KMS_GRANT_ID_MAX], token[KMS_GRANT_TOKEN_MAX];
+	struct kms *k = place_open(p), *mount = place_open(p);
+	struct kms_who who;
+	struct key *dek = key_new();
+	uint8_t blob[KMS_BLOB_MAX];
+	char arn[KMS_ARN_MAX];
+	struct sample s;
+	size_t len;
+
+	sample_make(k, NULL, &s);
+	add(k, "alice");
+	add(k, "bob");
+	who = files(mount, &alice);
+	assert_int_equal(
+	    kms_still(mount, &who, s.arn, some_ctx, 2, true), ERR_ACCESS);
+	assert_int_equal(decrypt(mount, &who, &s), ERR_ACCESS);
+	assert_ok(kms_grant_create(k, &root_user, s.arn, &g, id, token));
+	assert_ok(decrypt(mount, &who, &s));
+	assert_ok(decrypt(mount, &who, &s));
+	assert_int_equal(decrypt(mount, &bob, &s), ERR_ACCESS);
+	assert_int_equal(encrypt(mount, &who, NULL), ERR_ACCESS);
+	/* Not with another context. */
+	assert_ok(kms_data_key(
+	    k, &root_user, NULL, &elsewhere, 1, dek, blob, &len, arn));
+	assert_int_equal(
+	    kms_unwrap(mount, &who, blob, len, &elsewhere, 1, dek), ERR_ACCESS);
+	/* A Deny is stronger. */
+	give(k, "alice", AWS("Deny", "\"kms:Decrypt\""));
+	assert_int_equal(decrypt(mount, &who, &s), ERR_ACCESS);
+	assert_ok(kms_user_remove(k, &root_user, "alice"));
+	add(k, "alice");
+	assert_ok(decrypt(mount, &who, &s));
+	assert_ok(kms_grant_revoke(k, &root_user, s.arn, id));
+	assert_int_equal(decrypt(mount, &who, &s), ERR_ACCESS);
+	assert_int_equal(
+	    kms_still(mount, &who, s.arn, some_ctx, 2, false), ERR_ACCESS);
+	key_free(dek);
+	key_free(s.dek);
+	kms_close(mount);
+	kms_close(k);
+}
+
 /* The service key is everybody's who is there, through the storage service. */
 static void
 test_service_key(void **state)
@@ -753,7 +809,7 @@ main(void)
 		T(test_secret_moved), T(test_policies), T(test_roles),
 		T(test_facts), T(test_remembered), T(test_dialects),
 		T(test_tenant_settings), T(test_across_tenants),
-		T(test_key_policy), T(test_service_key) };
+		T(test_key_policy), T(test_grant), T(test_service_key) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,28 @@ lose("an explicit deny by a role",
      [["user", "role", "rm", "alice", "outcast"]])
 lose("a policy replaced in place",
      [["policy", "put", "all", deny]], [["policy", "put", "all", T + "/all"]])
+# What a policy says of the encryption context holds at every open, and a
+# change elsewhere does not make it be forgotten.
+store = None
+for l in ssefs("audit", "show").stdout.decode().split("\n"):
+    if "encryptionContext" in l:
+        store = l.split('"encryptionContext":{"')[1].split('"', 4)
+context = T + "/context"
+with open(context, "w") as f:
+    f.write('{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
+            '"Action":"kms:*","Resource":"*","Condition":{"StringEquals":'
+            '{"kms:EncryptionContext:%s":"%s"}}}]}' % (store[0], store[2]))
+eq(ssefs("policy", "put", "all", context).returncode, 0,
+   "a policy on the encryption context")
+fd = os.open(p("big"), os.O_RDONLY)
+eq(get(p("big")), data, "opened twice")
+ssefs("key", "tag", sys.argv[1], "x=y")
+eq(os.pread(fd, 10, 0), data[:10], "read after a change elsewhere")
+os.close(fd)
+lose("a policy with conditions",
+     [["policy", "detach", "all", "--user", "alice"]],
+     [["policy", "attach", "all", "--user", "alice"]])
+ssefs("policy", "put", "all", T + "/all")
 lose("a tenant's role for SSE-KMS",
      [["tenant", "set", "sse-kms-role=tenant_admin"]],
      [["user", "role", "add", "alice", "tenant_admin"]])
