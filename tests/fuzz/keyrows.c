@@ -1,7 +1,8 @@
 /*
  * The keystore's rows of master keys, their material and aliases, from tables
  * that hold any type in any column, as a damaged keystore may (kms/table.c).
- * What loads is in range and can be found by every name it has.
+ * What loads is in range and can be found by every name it has.  Identities are
+ * people.c's.
  *
  * Input: rows, each a byte that chooses the table (0 keys, 1 versions, 2
  * aliases, 3 meta; from 128 on: grants, what else there is of keys, of versions,
@@ -28,6 +29,12 @@ static const char make_tables[] =
     "CREATE TABLE grants(id, key, name, grantee, retiring, issuer,"
     "  operations, constrained, context, created);"
     "CREATE TABLE providers(id, name, sealed, created);"
+    "CREATE TABLE tenants(tenant, sse_kms_role, customer_keys);"
+    "CREATE TABLE users(tenant, name, id, admin, created);"
+    "CREATE TABLE access_keys(id, tenant, user, sealed, active, created);"
+    "CREATE TABLE user_roles(tenant, user, role);"
+    "CREATE TABLE policies(tenant, name, text);"
+    "CREATE TABLE attachments(tenant, to_role, principal, policy);"
     "CREATE TABLE meta(k, v)";
 static const char empty_tables[] =
     "DELETE FROM keys; DELETE FROM versions; DELETE FROM aliases;"
@@ -177,7 +184,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct table *t = NULL;
 
 	fill(&f, db.h);
-	const enum err e = table_load(&db, REGION, &t);
+	const enum err e = table_load(&db, REGION, NULL, &t);
 
 	HOLDS(e == OK || e == ERR_CORRUPT);
 	HOLDS((e == OK) == (t != NULL));
