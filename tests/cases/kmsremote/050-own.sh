@@ -31,6 +31,8 @@ start_mount docs
 echo one >"$M/one"
 remount
 is "written and read" "$(cat "$M/one")" one
+# A server's records of data-key calls are on the disk within a second.
+sleep 1.2
 like "it is in the far log" "$(far audit show --json)" Decrypt
 ok "disabled over there" far key disable "$far_id"
 sleep 1.2
