@@ -11,7 +11,7 @@ test="$build libcmocka-dev attr acl rsync git sqlite3 perl python3 strace jq
 e2fsprogs util-linux mount procps openssl softhsm2 opensc curl awscli
 python3-boto3"
 run="$build attr"
-bench="$build fio gocryptfs securefs jq python3 git"
+bench="$build softhsm2 fio gocryptfs securefs jq python3 git"
 fuzz="$build clang libclang-rt-dev"
 faults="$test xfsprogs btrfs-progs"
 

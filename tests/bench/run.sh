@@ -11,7 +11,8 @@
 #	fsync     fsyncs per second, one writer and eight
 #	million   mounting a store of 1,000,000 files, and its memory (ssefs)
 #	kms       data keys per second, by 1, 8 and 64 threads: of a process that
-#		has the keystore, of "ssefs serve" by its socket and by HTTPS
+#		has the keystore, the same with the key in a SoftHSM token, of
+#		"ssefs serve" by its socket and by HTTPS
 #	policy    data keys, and opens of encrypted files, per second, of a user
 #		without and with a policy of 100 statements (ssefs)
 #
@@ -340,6 +341,24 @@ kms_rates() {
 }
 
 # Columns are ways to the keys, not filesystems.
+# bench_token: makes the provider "hsm" of the store, a SoftHSM token in $work;
+# false without one.
+bench_token() {
+	bt_module=/usr/lib/softhsm/libsofthsm2.so
+	[ -f $bt_module ] || return 1
+	mkdir "$work/tokens"
+	SOFTHSM2_CONF=$work/softhsm2.conf
+	export SOFTHSM2_CONF
+	printf '%s\n' "directories.tokendir = $work/tokens" \
+	    "objectstore.backend = file" "log.level = ERROR" >"$SOFTHSM2_CONF"
+	softhsm2-util --init-token --free --label bench --pin 1234 \
+	    --so-pin 5678 >/dev/null || return 1
+	(umask 077 && echo 1234 >"$work/pin")
+	"$SSEFS" kms provider add hsm \
+	    "pkcs11:token=bench?module-path=$bt_module&pin-source=$work/pin" \
+	    >/dev/null
+}
+
 do_kms() {
 	kms_store=$work/store
 	SSEFS_STORE=$kms_store
@@ -349,6 +368,14 @@ do_kms() {
 	    >/dev/null
 	fs=in-process
 	kms_rates "$O/tests/bench/kms" "$kms_store/keys.db" alias/bench
+	if bench_token; then
+		"$SSEFS" key alias create alias/token \
+		    "$("$SSEFS" key create --provider hsm)" >/dev/null
+		fs=softhsm
+		kms_rates "$O/tests/bench/kms" "$kms_store/keys.db" alias/token
+	else
+		say "no SoftHSM token: left out"
+	fi
 	"$SSEFS" user create bench --admin --json >"$scratch/user"
 	AWS_ACCESS_KEY_ID=$(jq -r .access_key_id "$scratch/user")
 	AWS_SECRET_ACCESS_KEY=$(jq -r .secret_access_key "$scratch/user")
@@ -446,7 +473,7 @@ report() {
 	echo "others   $(gocryptfs -version 2>/dev/null | head -n 1);" \
 	    "securefs $(dpkg-query -Wf '${Version}' securefs 2>/dev/null);" \
 	    "libfuse $(pkg-config --modversion fuse3)"
-	awk -F '\t' -v fss="$filesystems" -v kmss="in-process socket https" -v users="none hundred" '
+	awk -F '\t' -v fss="$filesystems" -v kmss="in-process softhsm socket https" -v users="none hundred" '
 	function head(title,    i) {
 		printf "\n%s\n%-20s %-6s", title, "", ""
 		for (i = 1; i <= nfs; i++)
