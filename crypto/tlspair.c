@@ -260,7 +260,7 @@ write_certs(const char *path, X509 *first, X509 *second)
 	    (second != NULL && PEM_write_bio_X509(b, second) != 1))
 		return failed("a certificate's text");
 	const long len = BIO_get_mem_data(b, &text);
-	return sys_write_file(path, text, (size_t)len, 0644, 1);
+	return sys_write_file(path, text, (size_t)len, 0600, 1);
 }
 
 /* The text is in OpenSSL's memory, which is key memory and wiped when freed. */

@@ -29,8 +29,8 @@ struct tlspair_conf {
 	size_t nnames;  /* <= TLSPAIR_NAMES_MAX */
 	time_t now;     /* valid from an hour before it … */
 	unsigned days;  /* … for this long; at most TLSPAIR_DAYS */
-	const char *ca; /* where the authority's certificate goes, mode 0644 */
-	const char *cert; /* the server's, then the authority's, mode 0644 */
+	const char *ca; /* where the authority's certificate goes, mode 0600 */
+	const char *cert; /* the server's, then the authority's, mode 0600 */
 	const char *key;  /* the server's private key (PKCS#8), mode 0600 */
 };
 
