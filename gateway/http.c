@@ -247,14 +247,16 @@ serve(struct listener *l, struct MHD_Connection *c, struct request *r)
 
 /* ---- libmicrohttpd's calls -------------------------------------------------*/
 
-/* A body that says from the start that it is too large is not waited for. */
+/* A body that says from the start that it is far too large is not waited for.
+ * One that is a little too large is: a client that is cut off while it sends
+ * does not get to read why. */
 static bool
 too_large(struct MHD_Connection *c)
 {
 	const char *text = header(c, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
 	return (text != NULL &&
-		strtoull(text, NULL, 10) > (unsigned long long)GATE_BODY_MAX);
+		strtoull(text, NULL, 10) > (unsigned long long)CUT_AFTER);
 }
 
 static struct request *
