@@ -479,10 +479,16 @@ op_retire_token(struct kms *k, struct call *c)
 	struct grant_token t;
 	struct end d = { .uuid = t.key };
 
-	TRY(token_read(k, c->arg, &t));
+	void *const arg = c->arg;
+	enum err e;
+
+	TRY(token_read(k, arg, &t));
 	hex_encode(t.id, sizeof(t.id), d.id);
 	c->arg = &d;
-	return op_retire(k, c);
+	e = op_retire(k, c);
+	/* ${d} ends here, the call does not. */
+	c->arg = arg;
+	return e;
 }
 
 enum err
