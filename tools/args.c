@@ -203,6 +203,10 @@ set(struct args *a, int o, const char *value)
 	if ((o == OPT_TAG || o == OPT_EQUALS || o == OPT_SUBSET) &&
 	    buf_put(&a->tags, value, strlen(value) + 1) != OK)
 		return (cmd_usage(a->cmd, "--tag: too many"));
+	if (o == OPT_MOUNT && a->opt[o] != NULL)
+		return (cmd_usage(a->cmd,
+		    "--mount: one process mounts once; / is all buckets "
+		    "(--mount /:DIR)"));
 	if (o != OPT_OPTIONS) {
 		a->opt[o] = value;
 		return (EXIT_DONE);

@@ -76,6 +76,8 @@ code 2 --tls-cert x
 code 2 --insecure-http --tls-cert x --tls-key y
 code 2 -o ro
 code 2 --mount docs
+code 2 --mount "docs:$M" --mount "docs:$T"
+like "says what mounts several buckets" "$(cat "$T/out")" '/ is all buckets'
 code 3 --store "$T/none"
 code 9 --listen nonsense
 code 9 --listen 127.0.0.1:99999
