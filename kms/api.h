@@ -125,8 +125,8 @@ struct kms_alias {
 	char target[KMS_ARN_MAX];    /* of its key */
 	int64_t created, updated;    /* seconds since 1970 */
 };
-/* The tenant's aliases by name; with ${keyname} (not NULL) those of one key.
- * Event ListAliases. */
+/* The tenant's aliases by name; with ${keyname} (not NULL) those of one key,
+ * which needs another right, kms:ListAliasesByKeyId.  Event ListAliases. */
 enum err kms_alias_page(struct kms *k, const struct kms_who *who,
     const char *keyname, const char *after, size_t max,
     bool (*cb)(void *arg, const struct kms_alias *a), void *arg,

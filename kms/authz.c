@@ -320,8 +320,12 @@ ask_besides(struct asking *a, const struct subject *s)
 		return OK;
 	TRY(ask(a, "kms:DescribeKey", s));
 	TRY(ask_container(a, "kms:ListKeys", "key"));
-	return d == POLICY_RAM ? ask_container(a, "kms:ListAliases", "alias")
-			       : OK;
+	if (d == POLICY_OBS)
+		return OK;
+	TRY(ask_container(a, "kms:ListAliases", "alias"));
+	/* The key's own policy has no say in lists. */
+	return ask(a, "kms:ListAliasesByKeyId",
+	    &(const struct subject){ .arn = s->arn, .owner = s->owner });
 }
 
 /* ---- What is remembered ------------------------------------------------- */

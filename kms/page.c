@@ -136,10 +136,13 @@ op_alias_page(struct kms *k, struct call *c)
 	char of[KMS_ARN_MAX] = "";
 	bool changed;
 
-	TRY(gate_policy(k, c, "kms:ListAliases", "*"));
 	TRY(kms_fresh_db(k, &changed));
-	if (c->keyname != NULL)
+	if (c->keyname == NULL) {
+		TRY(gate_policy(k, c, "kms:ListAliases", "*"));
+	} else {
 		TRY(kms_key_resolve(k, c->tenant, c->keyname, of));
+		TRY(gate_policy(k, c, "kms:ListAliasesByKeyId", of));
+	}
 	RWLOCK_READ_SCOPE(&k->tab_lock);
 	for (size_t i = 0; i < k->tab->naliases && p->n <= p->max; i++) {
 		const struct talias *t = &k->tab->aliases[i];

@@ -15,6 +15,7 @@
 #define CROSSES 1u     /* may cross accounts */
 #define GRANTABLE 2u   /* may be granted */
 #define CONSTRAINED 4u /* takes an encryption context */
+#define BY_KEY 8u      /* AWS has it under ListAliases, of no resource */
 #define USE (CROSSES | GRANTABLE)
 
 struct op {
@@ -56,8 +57,8 @@ static const struct op ops[] = {
 	{ "GetParametersForImport", NULL, { "cmk:getMaterial", NULL }, 0 },
 	{ "GetPublicKey", NULL, { "cmk:getPublicKey", NULL }, USE },
 	{ "ImportKeyMaterial", NULL, { "cmk:importMaterial", NULL }, 0 },
-	{ "ListAliases", "ListAliasesByKeyId", { "alias:list", "cmk:list" },
-	    0 },
+	{ "ListAliases", NULL, { "alias:list", "cmk:list" }, 0 },
+	{ "ListAliasesByKeyId", NULL, { "alias:list", "cmk:list" }, BY_KEY },
 	{ "ListGrants", NULL, { "grant:list", NULL }, CROSSES },
 	{ "ListKeyPolicies", NULL, { "cmk:getPolicy", NULL }, 0 },
 	{ "ListKeyRotations", "ListKeyVersions", { "cmk:getRotation", NULL },
@@ -135,6 +136,13 @@ op_constrained(int op)
 	return has(op, CONSTRAINED);
 }
 
+bool
+op_unplaced(int op)
+{
+
+	return has(op, BY_KEY);
+}
+
 const char *
 op_name(int op)
 {
@@ -153,23 +161,31 @@ named(const char *pattern, const char *name)
 	return pattern_match(pattern, full, true);
 }
 
+static bool
+goes_by(const struct op *op, enum policy_dialect d, const char *pattern)
+{
+
+	switch (d) {
+	case POLICY_OBS:
+		return named(pattern, op->obs[0]) || named(pattern, op->obs[1]);
+	case POLICY_RAM:
+		return named(pattern, op->name) || named(pattern, op->ram);
+	case POLICY_AWS_2008:
+	case POLICY_AWS_2012:
+		break;
+	}
+	return named(
+	    pattern, (op->flags & BY_KEY) != 0 ? "ListAliases" : op->name);
+}
+
 uint64_t
 op_matching(enum policy_dialect d, const char *pattern)
 {
 	uint64_t set = 0;
 
-	for (size_t i = 0; i < COUNTOF(ops); i++) {
-		const struct op *op = &ops[i];
-		const bool yes =
-		    d == POLICY_OBS
-			? named(pattern, op->obs[0]) ||
-			      named(pattern, op->obs[1])
-			: named(pattern, op->name) ||
-			      (d == POLICY_RAM && named(pattern, op->ram));
-
-		if (yes)
+	for (size_t i = 0; i < COUNTOF(ops); i++)
+		if (goes_by(&ops[i], d, pattern))
 			set |= (uint64_t)1 << i;
-	}
 	return set;
 }
 

@@ -274,6 +274,8 @@ int op_find(const char *action);
 bool op_crosses(int op);
 bool op_grantable(int op);
 bool op_constrained(int op);
+/* In AWS, is it on "*" alone, whatever the request names? */
+bool op_unplaced(int op);
 const char *op_name(int op);
 /* The operations that a pattern of the dialect names. */
 uint64_t op_matching(enum policy_dialect d, const char *pattern);

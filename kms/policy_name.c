@@ -416,7 +416,8 @@ resource_matches(
     struct eval *ev, const struct policy *p, const struct statement *st)
 {
 	/* In AWS, operations on no key are on "*", and on nothing else. */
-	const bool only_any = ev->container && p->dialect != POLICY_OBS &&
+	const bool only_any = (ev->container || op_unplaced(ev->op)) &&
+			      p->dialect != POLICY_OBS &&
 			      p->dialect != POLICY_RAM;
 	const char *f[ARN_FIELDS];
 	unsigned fold = 0;

@@ -99,6 +99,7 @@ static const struct {
 	{ "GetPublicKey", false },
 	{ "ImportKeyMaterial", false },
 	{ "ListAliases", true },
+	{ "ListAliasesByKeyId", false },
 	{ "ListGrants", false },
 	{ "ListKeyPolicies", false },
 	{ "ListKeyRotations", false },
@@ -173,9 +174,11 @@ named(const char *names)
 #define DEK_CREATE                                         \
 	"GenerateDataKey,GenerateDataKeyWithoutPlaintext," \
 	"GenerateDataKeyPair,GenerateDataKeyPairWithoutPlaintext"
-#define RAM_LIST                                                   \
-	"ListAliases,ListGrants,ListKeyPolicies,ListKeyRotations," \
-	"ListKeys,ListResourceTags,ListRetirableGrants"
+#define RAM_LIST                                     \
+	"ListAliases,ListAliasesByKeyId,ListGrants," \
+	"ListKeyPolicies,ListKeyRotations,ListKeys," \
+	"ListResourceTags,ListRetirableGrants"
+#define OBS_LIST "ListKeys,ListAliases,ListAliasesByKeyId"
 
 static const struct {
 	const char *text, *tenant;
@@ -187,15 +190,13 @@ static const struct {
 	{ obs_minimum, TENANT,
 	    { { "kms:dek:crypto", "Decrypt,ReEncryptFrom,ReEncryptTo" },
 		{ "kms:dek:create", DEK_CREATE },
-		{ "kms:cmk:get", "DescribeKey" },
-		{ "kms:cmk:list", "ListKeys,ListAliases" },
+		{ "kms:cmk:get", "DescribeKey" }, { "kms:cmk:list", OBS_LIST },
 		{ "kms:cmk:generate", "GenerateRandom" },
 		{ "kms:cmk:crypto", "Encrypt" } } },
 	{ obs_default_encryption, TENANT,
 	    { { "kms:dek:crypto", "Decrypt,ReEncryptFrom,ReEncryptTo" },
 		{ "kms:dek:create", DEK_CREATE },
-		{ "kms:cmk:get", "DescribeKey" },
-		{ "kms:cmk:list", "ListKeys,ListAliases" },
+		{ "kms:cmk:get", "DescribeKey" }, { "kms:cmk:list", OBS_LIST },
 		{ "kms:cmk:create", "CreateKey" } } },
 	{ oss_configure, "1416614965936597",
 	    { { "kms:List*", RAM_LIST },

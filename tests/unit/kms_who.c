@@ -505,19 +505,20 @@ static const struct {
 	    READ },
 	{ "RAM, by name",
 	    RAM_DOC("\"kms:ListKeys\",\"kms:ListAliases\","
-		    "\"kms:DescribeKey\",\"kms:GenerateDataKey\""),
-	    WRITE, WRITE | FIRST },
-	{ "RAM, an alias's name",
-	    RAM_DOC("\"kms:ListKeys\",\"kms:ListAliasesByKeyId\","
-		    "\"kms:DescribeKey\",\"kms:GenerateDataKey\""),
+		    "\"kms:ListAliasesByKeyId\",\"kms:DescribeKey\","
+		    "\"kms:GenerateDataKey\""),
 	    WRITE, WRITE | FIRST },
 	{ "RAM without ListKeys",
-	    RAM_DOC("\"kms:ListAliases\",\"kms:DescribeKey\","
-		    "\"kms:GenerateDataKey\""),
+	    RAM_DOC("\"kms:ListAliases\",\"kms:ListAliasesByKeyId\","
+		    "\"kms:DescribeKey\",\"kms:GenerateDataKey\""),
 	    0, WRITE | FIRST },
 	{ "RAM without ListAliases",
-	    RAM_DOC("\"kms:ListKeys\",\"kms:DescribeKey\","
-		    "\"kms:GenerateDataKey\""),
+	    RAM_DOC("\"kms:ListKeys\",\"kms:ListAliasesByKeyId\","
+		    "\"kms:DescribeKey\",\"kms:GenerateDataKey\""),
+	    0, WRITE | FIRST },
+	{ "RAM without ListAliasesByKeyId",
+	    RAM_DOC("\"kms:ListKeys\",\"kms:ListAliases\","
+		    "\"kms:DescribeKey\",\"kms:GenerateDataKey\""),
 	    0, WRITE | FIRST },
 	{ "RAM without DescribeKey",
 	    RAM_DOC("\"kms:List*\",\"kms:GenerateDataKey\""), 0,

@@ -189,8 +189,8 @@ for a in A:
 check("RAM: configuring, as printed", RAM_CONFIGURE, "def", "c", key)
 check("RAM: uploading, as printed", RAM_UPLOAD, "def", "uc", key)
 check("RAM: downloading, as printed", RAM_DOWNLOAD, "def", "d", key)
-R = ["kms:ListKeys", "kms:ListAliases", "kms:DescribeKey",
-     "kms:GenerateDataKey", "kms:Decrypt"]
+R = ["kms:ListKeys", "kms:ListAliases", "kms:ListAliasesByKeyId",
+     "kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"]
 check("RAM by name", ram(R), "def", "udc", key)
 check("RAM without kms:GenerateDataKey",
       ram([x for x in R if x != "kms:GenerateDataKey"]), "def", "dc", key)
@@ -226,8 +226,8 @@ os.chmod(p("own", "conf"), 0o777)
 eq(os.getxattr(p("own", "old"), "user.sse.key-id").decode()[-36:], key,
    "files are under the chosen key")
 key = "KMS:" + key
-R = ["kms:ListKeys", "kms:ListAliases", "kms:DescribeKey",
-     "kms:GenerateDataKey", "kms:Decrypt"]
+R = ["kms:ListKeys", "kms:ListAliases", "kms:ListAliasesByKeyId",
+     "kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"]
 without = {"kms:GenerateDataKey": "dc", "kms:Decrypt": "uc"}
 check("RAM, a chosen key", ram(R), "own", "udc", key)
 for a in R:
