@@ -215,13 +215,16 @@ sum_up(bool good)
 			c.works += w->works;
 			c.cuts += w->cuts;
 			c.states += w->states;
+			c.unlike += w->unlike;
 			c.opened += w->opened;
 		}
 		(void)printf("%sok %u - sequences of %s: %llu runs, %llu "
-			     "cuts, %llu states, %llu of them different\n",
+			     "cuts, %llu states, %llu of them different, %llu "
+			     "opened\n",
 		    good ? "" : "# ", p + 1, names[p],
 		    (unsigned long long)c.works, (unsigned long long)c.cuts,
-		    (unsigned long long)c.states, (unsigned long long)c.opened);
+		    (unsigned long long)c.states, (unsigned long long)c.unlike,
+		    (unsigned long long)c.opened);
 	}
 	/* One that died has said so itself. */
 	for (unsigned i = 0; i < run.jobs; i++)
@@ -243,11 +246,12 @@ repeat(uint64_t seed, size_t cut)
 	work_text(&w, text, sizeof(text));
 	(void)printf("# %s\n", text);
 	good = explore(&w, cut, &c, why);
-	(void)printf("%s - seed %llu: %llu cuts, %llu states, %llu different"
-		     "%s%s\n",
+	(void)printf("%s - seed %llu: %llu cuts, %llu states, %llu different, "
+		     "%llu opened%s%s\n",
 	    good ? "ok" : "not ok", (unsigned long long)seed,
 	    (unsigned long long)c.cuts, (unsigned long long)c.states,
-	    (unsigned long long)c.opened, good ? "" : ": ", why);
+	    (unsigned long long)c.unlike, (unsigned long long)c.opened,
+	    good ? "" : ": ", why);
 	return (good ? 0 : 1);
 }
 

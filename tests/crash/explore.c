@@ -1,6 +1,11 @@
 /*
  * explore: equal disks are opened once.  What a disk shows depends on nothing
  * else, so that only whether it may show that is asked again.
+ *
+ * So it is with disks that are alike (alike.h), and what was opened is read only
+ * when no disk was alike after its opening.  That both is true is not taken on
+ * trust: one in SAMPLE of these is opened and read like a new one, and must
+ * show the same.  CRASH_EXACT=1 does that with all of them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +14,13 @@
 #include "kms/audit.h"
 #include "lib/base/clock.h"
 
+#include "tests/crash/alike.h"
 #include "tests/crash/explore.h"
 #include "tests/crash/seeded.h"
 
 #define LOOK_STREAM 2000
 #define KNOWN_MAX ((size_t)1 << 22)
+#define SAMPLE 16u
 
 static char where[1024];
 
@@ -97,12 +104,92 @@ audited(struct store *st, char *why)
 				      (unsigned long long)v.bad_seq, v.what));
 }
 
-bool
-disk_verdict(struct disk *d, struct tree *ret, char *why)
+/* ---- States that were seen -------------------------------------------------------------- */
+
+struct known {
+	uint64_t disk, tree;
+};
+
+struct set {
+	struct known *v;
+	size_t n, size;
+};
+
+static struct {
+	struct set equal;  /* by the whole disk */
+	struct set alike;  /* by what counts of it */
+	struct set opened; /* the same, of the disk that an opening leaves */
+} seen;
+
+static void
+set_clear(struct set *s)
+{
+	free(s->v);
+	*s = (struct set){ .n = 0 };
+}
+
+void
+explore_forget(void)
+{
+	set_clear(&seen.equal);
+	set_clear(&seen.alike);
+	set_clear(&seen.opened);
+}
+
+static struct known *
+set_at(const struct set *s, uint64_t disk)
+{
+	size_t i = (size_t)(disk >> 7) & (s->size - 1);
+
+	while (s->v[i].tree != 0 && s->v[i].disk != disk)
+		i = (i + 1) & (s->size - 1);
+	return (&s->v[i]);
+}
+
+/* The digest of its tree; 0: it is not known. */
+static uint64_t
+set_get(const struct set *s, uint64_t disk)
+{
+	return (s->size == 0 ? 0 : set_at(s, disk)->tree);
+}
+
+static void
+set_put(struct set *s, uint64_t disk, uint64_t tree)
+{
+	struct set old;
+	struct known *k;
+
+	if (s->n >= KNOWN_MAX)
+		set_clear(s);
+	if (s->n * 2 >= s->size) {
+		old = *s;
+		s->size = old.size == 0 ? 4096 : old.size * 2;
+		s->v = must(calloc(s->size, sizeof(*s->v)));
+		for (size_t i = 0; i < old.size; i++)
+			if (old.v[i].tree != 0)
+				*set_at(s, old.v[i].disk) = old.v[i];
+		free(old.v);
+	}
+	k = set_at(s, disk);
+	s->n += k->tree == 0;
+	*k = (struct known){ .disk = disk, .tree = tree };
+}
+
+/* ---- One state, judged --------------------------------------------------------------- */
+
+/*
+ * Open the store that is on ${d} (which it consumes), read everything, check
+ * and close it.  Unless ${whole}, what it shows may be known from a store that
+ * was the same after its opening; there is no text then.  False, and why, when
+ * anything is wrong.
+ */
+static bool
+verdict(struct disk *d, bool whole, struct tree *ret, char *why)
 {
 	const struct timespec t = { 1500000000, 0 };
 	const struct store_opts o = base_opts();
 	struct store *st = NULL;
+	uint64_t after = 0;
 	bool good;
 	enum err e;
 
@@ -113,7 +200,11 @@ disk_verdict(struct disk *d, struct tree *ret, char *why)
 	e = store_open_dir(&o, &st);
 	good = e == OK ||
 	       because(why, "open: %s (%s)", err_name(e), err_detail(e));
-	if (good)
+	if (good) {
+		after = disk_alike(d);
+		ret->digest = whole ? 0 : set_get(&seen.opened, after);
+	}
+	if (good && ret->digest == 0)
 		good = audited(st, why) && tree_of_store(st, ret, why) &&
 		       scrubbed(st, why) && checked(st, why);
 	if (st != NULL) {
@@ -123,54 +214,50 @@ disk_verdict(struct disk *d, struct tree *ret, char *why)
 	}
 	sim_unmount();
 	disk_free(d);
-	if (!good)
+	if (good)
+		set_put(&seen.opened, after, ret->digest);
+	else
 		tree_clear(ret);
 	return (good);
 }
 
-/* ---- States that were seen -------------------------------------------------------------- */
-
-struct known {
-	uint64_t disk, tree;
-};
-
-static struct known *known;
-static size_t nknown, known_size;
-
-void
-explore_forget(void)
+static bool
+sampled(uint64_t disk)
 {
-	free(known);
-	known = NULL;
-	nknown = known_size = 0;
+	static int exact = -1;
+
+	if (exact < 0)
+		exact = getenv("CRASH_EXACT") != NULL;
+	return (exact != 0 || (disk >> 21) % SAMPLE == 0);
 }
 
-static struct known *
-known_at(uint64_t disk)
+/*
+ * What ${d}, whose sum is ${h}, shows: the digest of its tree.  False, and why,
+ * when it is not good.
+ */
+static bool
+shows(const struct disk *d, uint64_t h, uint64_t *ret, uint64_t *opened,
+    char *why)
 {
-	size_t i = (size_t)(disk >> 7) & (known_size - 1);
+	const uint64_t alike = disk_alike(d);
+	const uint64_t want = set_get(&seen.alike, alike);
+	struct tree t;
 
-	while (known[i].tree != 0 && known[i].disk != disk)
-		i = (i + 1) & (known_size - 1);
-	return (&known[i]);
-}
-
-static void
-known_grow(void)
-{
-	struct known *old = known;
-	const size_t n = known_size;
-
-	if (nknown >= KNOWN_MAX)
-		explore_forget();
-	if (nknown * 2 < known_size)
-		return;
-	known_size = known_size == 0 ? 4096 : known_size * 2;
-	known = must(calloc(known_size, sizeof(*known)));
-	for (size_t i = 0; i < n; i++)
-		if (old[i].tree != 0)
-			*known_at(old[i].disk) = old[i];
-	free(old);
+	*ret = want;
+	if (want == 0 || sampled(h)) {
+		++*opened;
+		if (!verdict(disk_clone(d), sampled(h), &t, why))
+			return (false);
+		*ret = t.digest;
+		tree_clear(&t);
+		if (want != 0 && *ret != want)
+			return (because(why,
+			    "it shows another tree than a disk that differs in "
+			    "nothing that counts"));
+	}
+	set_put(&seen.equal, h, *ret);
+	set_put(&seen.alike, alike, *ret);
+	return (true);
 }
 
 /* ---- All cuts of a run ------------------------------------------------------------------- */
@@ -205,7 +292,7 @@ explain(struct look *l, struct disk *d)
 	struct tree t;
 
 	record_window(l->rec, l->cur.pos, &lo, &hi);
-	if (!disk_verdict(d, &t, l->why))
+	if (!verdict(d, true, &t, l->why))
 		return;
 	for (unsigned i = 0; i < l->rec->nstates; i++)
 		if (l->rec->state[i].tree.digest == t.digest) {
@@ -240,35 +327,24 @@ look_at(struct look *l, enum cut kind, unsigned no)
 	    (l->w->seed << 20) ^ ((uint64_t)l->cur.pos << 8) ^ no ^ salt << 44;
 	struct disk *d = cursor_cut(&l->cur, kind, &rnd);
 	const uint64_t h = disk_hash(d);
-	struct known *k;
-	struct tree t;
+	uint64_t digest = set_get(&seen.equal, h);
+	bool good = true;
 
 	(void)snprintf(where, sizeof(where), "seed %llu cut %zu state %u (%s)",
 	    (unsigned long long)l->w->seed, l->cur.pos, no, cut_name(kind));
 	l->c->states++;
-	known_grow();
-	k = known_at(h);
-	if (k->tree == 0) {
-		l->c->opened++;
-		if (!disk_verdict(disk_clone(d), &t, l->why)) {
-			/* A store that is not made yet need not open. */
-			if (l->cur.pos < l->rec->made) {
-				disk_free(d);
-				return (true);
-			}
-			disk_free(d);
-			return (false);
-		}
-		*k = (struct known){ .disk = h, .tree = t.digest };
-		nknown++;
-		tree_clear(&t);
+	l->c->unlike += digest == 0;
+	if (digest == 0)
+		good = shows(d, h, &digest, &l->c->opened, l->why);
+	/* A store that is not made yet need not open. */
+	if (l->cur.pos < l->rec->made)
+		good = true;
+	else if (good && !in_window(l, digest)) {
+		explain(l, disk_clone(d));
+		good = false;
 	}
-	if (l->cur.pos < l->rec->made || in_window(l, k->tree)) {
-		disk_free(d);
-		return (true);
-	}
-	explain(l, d);
-	return (false);
+	disk_free(d);
+	return (good);
 }
 
 /* Is the next change a sync?  What is pending is then all that can be. */

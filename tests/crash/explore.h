@@ -16,15 +16,9 @@ struct counts {
 	uint64_t works;  /* workloads run */
 	uint64_t cuts;   /* places where the power went */
 	uint64_t states; /* states of the disk judged … */
-	uint64_t opened; /* … and, as no equal one had been, opened */
+	uint64_t unlike; /* … of which no equal one had been before … */
+	uint64_t opened; /* … and, as none was alike, opened */
 };
-
-/*
- * disk_verdict(d, ret, why):
- * Open the store that is on ${d} (which it consumes), read everything, check
- * and close it.  False, and why, when anything is wrong; else its tree.
- */
-bool disk_verdict(struct disk *d, struct tree *ret, char *why);
 
 #define NO_CUT SIZE_MAX
 /*
