@@ -296,15 +296,22 @@ job_main(void *arg)
 	return (NULL);
 }
 
+static enum err
+no_job(const struct control *c)
+{
+	if (!c->job_on || c->job_ended)
+		return (OK);
+	return (err_fail(
+	    ERR_BUSY, "a %s is running already", jobs[c->worked.req.op].name));
+}
+
 /* Hand ${cl} over to a thread.  OK: its descriptor is that thread's now. */
 static enum err
 job_start(const struct client *cl)
 {
 	struct control *c = cl->c;
 
-	if (c->job_on && !c->job_ended)
-		return (err_fail(ERR_BUSY, "a %s is running already",
-		    jobs[c->worked.req.op].name));
+	TRY(no_job(c));
 	if (c->job_on)
 		(void)pthread_join(c->job, NULL);
 	c->job_on = false;
@@ -355,6 +362,9 @@ client_serve(struct client *cl)
 	}
 	if (e == OK)
 		e = control_parse(line, len, &cl->req);
+	/* A mount can wait; who asked for a backup, say, was first. */
+	if (e == OK && cl->req.op == CONTROL_YIELD)
+		e = no_job(cl->c);
 	if (e == OK && is_job(cl->req.op)) {
 		e = job_start(cl);
 		if (e == OK)

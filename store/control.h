@@ -43,6 +43,9 @@ struct control_face {
 	enum err (*may_fill)(void *arg, const char *dir);
 	/* More rows for "stats". */
 	enum err (*stats)(void *arg, struct buf *out);
+	/* Somebody else wants to own the store: it will be closed soon, by
+	 * another thread.  NULL: it will not. */
+	enum err (*yield)(void *arg);
 };
 
 /*

@@ -189,6 +189,10 @@ control_do(
 		return (key_usage(on, req, out));
 	case CONTROL_KEY_DELETE:
 		return (key_delete(on, req));
+	case CONTROL_YIELD:
+		return (on->face->yield != NULL
+			    ? on->face->yield(on->face->arg)
+			    : err_fail(ERR_BUSY, "the store is mounted"));
 	case CONTROL_SCRUB:
 	case CONTROL_BACKUP:
 	case CONTROL_REKEY:

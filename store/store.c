@@ -61,7 +61,7 @@ lock_dir(struct store *st)
 		text[strcspn(text, "\n")] = '\0';
 		return (err_fail(ERR_LOCKED,
 		    "%s is in use by process %s "
-		    "(unmount it first)",
+		    "(unmount it, or end that server, first)",
 		    st->dir, text));
 	}
 	n = sys->pread(st->lockfd, text, sizeof(text) - 1, 0);

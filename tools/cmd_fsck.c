@@ -25,6 +25,8 @@ open_check(const struct args *a, struct store **ret, enum err *ret_e)
 		.readonly = a->opt[OPT_REPAIR] == NULL,
 	};
 
+	if (a->store != NULL)
+		reach_make_way(a->store);
 	*ret_e = cmd_try_store(a, &o, ret);
 	if (*ret_e == OK)
 		return (true);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fs/mount.h"
-#include "tools/cmd.h"
+#include "tools/control.h"
 #include "tools/serve.h"
 
 #define WORDS_MAX 8
@@ -54,6 +54,7 @@ mount_words(const struct args *a, int argc, char *const argv[])
 	dir = realpath(o.store, NULL);
 	serve_local_init(&local, dir != NULL ? dir : o.store);
 	o.hooks = &local.hooks;
+	reach_make_way(o.store);
 	return (fs_main_mount(&o));
 }
 

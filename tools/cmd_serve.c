@@ -1,13 +1,16 @@
 /*
  * cmd_serve: the KMS API over HTTPS; with --mount, a bucket beside it.
  *
- * It owns the store, as a mount does, and then serves the tools' requests too.
- * When a mount owns it already, only the keys are served here: a keystore may be
- * opened by several.  How much a key is used is then asked of the owner.
+ * Without a mount the keys are served from a keystore that is open here besides
+ * the store's, since several may be: the store is owned while no mount wants it
+ * (tools/own.h).
  */
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 
 #include "crypto/tlspair.h"
 #include "fs/mount.h"
@@ -15,8 +18,8 @@
 #include "lib/base/daemon.h"
 #include "lib/base/log.h"
 #include "lib/base/trace.h"
-#include "store/control.h"
 #include "tools/control.h"
+#include "tools/own.h"
 #include "tools/serve.h"
 #include "tools/tls.h"
 
@@ -29,14 +32,9 @@ struct serve {
 	const char *listen;
 	bool plain;
 	/* Of the process that serves. */
-	struct store *st; /* NULL: another process owns the store */
-	struct kms *kms;  /* ours when ${st} is NULL and there is no mount */
-	struct control *control;
+	struct own *own; /* without a mount */
+	struct kms *kms; /* likewise */
 	struct gateway *gateway;
-};
-
-static const struct control_face face = {
-	.ending = "the store is being closed",
 };
 
 /* ---- Telling ---------------------------------------------------------------*/
@@ -95,7 +93,7 @@ make_pair(const struct serve *s)
 	return (tls_pair_make(s->dir, host[0] != '\0' ? host : NULL));
 }
 
-/* Serve ${k}; ${owner}: of a store that is this process's. */
+/* Serve ${k}; ${owner}: on the socket in the store's directory, too. */
 static int
 start_gateway(struct serve *s, struct kms *k, bool owner)
 {
@@ -208,49 +206,11 @@ serve_mount(struct serve *s, const char *what)
 	o.root = s->root;
 	o.hooks = &hooks;
 	o.foreground = s->a->opt[OPT_FOREGROUND] != NULL;
+	reach_make_way(s->dir);
 	return (fs_main_mount(&o));
 }
 
 /* ---- Without one -----------------------------------------------------------*/
-
-struct uses {
-	struct kms_uses *ret;
-	bool heard;
-};
-
-static void
-hear_uses(void *arg, const struct control_answer *a)
-{
-	struct uses *u = arg;
-
-	if (a->kind != CONTROL_ROW || a->n != 2 ||
-	    args_number(a->field[0], &u->ret->objects) != OK ||
-	    args_number(a->field[1], &u->ret->defaults) != OK)
-		return;
-	u->heard = true;
-}
-
-/* How much the store uses a key, asked of the process that owns it. */
-static enum err
-ask_owner(void *arg, const struct kms_desc *d, struct kms_uses *ret)
-{
-	const struct serve *s = arg;
-	struct control_req req = { .op = CONTROL_KEY_USAGE };
-	struct uses u = { .ret = ret };
-	struct reach r = { .st = NULL };
-
-	TRY(control_set(req.name, d->arn));
-	r.fd = reach_dial(s->dir);
-	if (r.fd < 0)
-		return (err_fail(ERR_BUSY,
-		    "the process that owns the store does not answer; start "
-		    "ssefs serve again"));
-	const enum err e = reach_ask(&r, &req, hear_uses, &u);
-
-	(void)close(r.fd);
-	TRY(e);
-	return (u.heard ? OK : ERR_PARSE);
-}
 
 /* The keystore is read anew by itself. */
 static void
@@ -258,49 +218,36 @@ changed(void *arg UNUSED)
 {
 }
 
+/* After own_start(), which says by which VFS keystores are opened here. */
 static enum err
-open_beside(struct serve *s)
+open_keys(struct serve *s)
 {
 	struct buf path CLEANUP_BUF;
 
 	buf_init(&path, 4096);
 	TRY(buf_printf(&path, "%s/keys.db", s->dir));
 	TRY(kms_open((const char *)path.p, s->root, &s->kms));
-	kms_set_uses(s->kms, ask_owner, s);
+	kms_set_uses(s->kms, own_uses, s->own);
 	return (kms_watch(s->kms, changed, NULL));
 }
 
 static int
 open_it(struct serve *s)
 {
-	const struct store_opts o = { .dir = s->dir, .root = s->root };
-	enum err e = store_open_dir(&o, &s->st);
+	enum err e = own_start(s->dir, s->root, &s->own);
 
 	if (e != OK)
-		s->st = NULL;
-	if (e == ERR_LOCKED) {
-		e = open_beside(s);
-		if (e == OK)
-			return (EXIT_DONE);
-	}
-	if (e != OK) {
-		(void)cmd_fail(e, "store \"%s\": cannot be opened", s->dir);
-		return (e == ERR_ROOTKEY ? FS_EXIT_KEY : FS_EXIT_STORE);
-	}
-	s->kms = store_kms(s->st);
-	if (s->kms == NULL) {
-		(void)cmd_fail(ERR_NOTSUP,
-		    "store \"%s\": it has no keystore to serve", s->dir);
+		s->own = NULL;
+	else
+		e = open_keys(s);
+	if (e == OK)
+		return (EXIT_DONE);
+	if (e == ERR_NOTSUP) {
+		(void)cmd_fail(e, "store \"%s\"", s->dir);
 		return (FS_EXIT_KEY);
 	}
-	e = control_start(s->st, s->dir, &cmd_who, &face, &s->control);
-	if (e != OK) {
-		s->control = NULL;
-		log_warn("serve: %s/" CONTROL_SOCKET
-			 ": %s; the tools cannot work on the store",
-		    s->dir, err_detail(e));
-	}
-	return (EXIT_DONE);
+	(void)cmd_fail(e, "store \"%s\": cannot be opened", s->dir);
+	return (e == ERR_ROOTKEY ? FS_EXIT_KEY : FS_EXIT_STORE);
 }
 
 static int
@@ -309,11 +256,9 @@ close_it(struct serve *s, int code)
 	enum err e = OK;
 
 	stop_gateway(s);
-	control_stop(s->control);
-	if (s->st != NULL)
-		e = store_close_dir(s->st);
-	else
-		kms_close(s->kms);
+	/* Its watcher asks who uses a key. */
+	kms_close(s->kms);
+	e = own_stop(s->own);
 	if (e != OK)
 		log_error("serve: the last commit failed: %s", err_detail(e));
 	return (e != OK && code == EXIT_DONE ? FS_EXIT_COMMIT : code);
@@ -332,14 +277,39 @@ block_signals(sigset_t *ret)
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
-static void
-await_end(const sigset_t *set)
+/* True when the signal asks for the end. */
+static bool
+signal_one(int fd)
 {
-	int sig = 0;
+	struct signalfd_siginfo si;
 
-	while (sigwait(set, &sig) == 0 && sig == SIGHUP)
-		log_set_level(log_level() == LOG_LVL_DEBUG ? LOG_LVL_INFO
-							   : LOG_LVL_DEBUG);
+	if (read(fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return (false);
+	if (si.ssi_signo != SIGHUP)
+		return (true);
+	log_set_level(
+	    log_level() == LOG_LVL_DEBUG ? LOG_LVL_INFO : LOG_LVL_DEBUG);
+	return (false);
+}
+
+static void
+await_end(struct serve *s, const sigset_t *set)
+{
+	int fd CLEANUP_CLOSE = signalfd(-1, set, SFD_CLOEXEC);
+	struct pollfd p[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = own_fd(s->own), .events = POLLIN },
+	};
+
+	for (;;) {
+		const int n = poll(p, 2, own_wait_ms(s->own));
+
+		if (n < 0 && errno != EINTR)
+			return;
+		if (n > 0 && p[0].revents != 0 && signal_one(fd))
+			return;
+		own_look(s->own);
+	}
 }
 
 static int
@@ -353,13 +323,13 @@ serve_here(void *arg, int ready)
 	trace_signals();
 	code = open_it(s);
 	if (code == EXIT_DONE)
-		code = start_gateway(s, s->kms, s->st != NULL);
+		code = start_gateway(s, s->kms, false);
 	if (code == EXIT_DONE) {
 		if (ready >= 0)
 			daemon_silence(s->dir, LOG_NAME);
 		log_start(s);
 		daemon_tell(ready, code);
-		await_end(&set);
+		await_end(s, &set);
 	}
 	code = close_it(s, code);
 	if (code != EXIT_DONE)

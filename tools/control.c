@@ -3,8 +3,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "tools/control.h"
+
+/* A server that gives a store up commits and closes it. */
+#define WAY_STEP_MS 20
+#define WAY_STEPS 1000
 
 /* The path goes by way of a descriptor, as a socket's own path must be short. */
 int
@@ -24,6 +29,36 @@ reach_dial(const char *dir)
 	ret = fd;
 	fd = -1;
 	return (ret);
+}
+
+bool
+reach_owned(const char *dir)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int dirfd CLEANUP_CLOSE = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd CLEANUP_CLOSE = -1;
+
+	if (dirfd >= 0)
+		fd = openat(dirfd, "lock", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return (fd >= 0 && fcntl(fd, F_OFD_GETLK, &fl) == 0 &&
+		fl.l_type != F_UNLCK);
+}
+
+void
+reach_make_way(const char *dir)
+{
+	const struct timespec step = { .tv_nsec = WAY_STEP_MS * 1000000L };
+	const struct control_req req = { .op = CONTROL_YIELD };
+	struct reach r = { .fd = reach_dial(dir) };
+
+	if (r.fd < 0)
+		return;
+	const enum err e = reach_ask(&r, &req, NULL, NULL);
+
+	(void)close(r.fd);
+	for (int i = 0; e == OK && i < WAY_STEPS && reach_owned(dir); i++)
+		(void)nanosleep(&step, NULL);
+	err_clear();
 }
 
 bool

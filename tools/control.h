@@ -27,6 +27,11 @@ bool reach_open(const struct args *a, const struct store_opts *o,
 /* The connection to the owner of the store ${dir} alone, to be closed; -1: none
  * listens, or not to us. */
 int reach_dial(const char *dir);
+/* Does a process own the store ${dir}? */
+bool reach_owned(const char *dir);
+/* A server that owns the store ${dir} and can do without gives it up; nothing
+ * is said when it does not.  Waits until it has. */
+void reach_make_way(const char *dir);
 /* Commit and close; ${code}, or EXIT_FAILED when the commit failed. */
 int reach_close(struct reach *r, int code);
 

@@ -30,6 +30,7 @@ static const struct {
 	[CONTROL_KEY_USAGE] = { "key-usage", ARGS_NAME },
 	[CONTROL_KEY_DELETE] = { "key-delete", ARGS_NAME_NUMBER },
 	[CONTROL_REKEY] = { "rekey", ARGS_BACKUP },
+	[CONTROL_YIELD] = { "yield", ARGS_NONE },
 };
 
 static const char *const kinds[] = {

@@ -33,6 +33,11 @@
  *	                               the end a row: files, re-wrapped, skipped,
  *	                               damaged
  *
+ *	yield                          a mount wants the store: a server that
+ *	                               owns it gives it up after this answer,
+ *	                               unless it works for a tool; a mount
+ *	                               refuses
+ *
  *	answer                         meaning
  *	row FIELD...                   as the request says
  *	progress DONE TOTAL            once a second, in bytes; of a rekey, in
@@ -76,7 +81,8 @@ enum control_op {
 	CONTROL_BACKUP,
 	CONTROL_KEY_USAGE,
 	CONTROL_KEY_DELETE,
-	CONTROL_REKEY
+	CONTROL_REKEY,
+	CONTROL_YIELD
 };
 
 struct control_req {

@@ -18,6 +18,7 @@
 #include "lib/base/attrs.h"
 
 enum lock_rank {
+	RANK_SERVE = 8,         /* tools: a server's hold on its store */
 	RANK_FS_CONF = 10,      /* fs: mount-wide settings */
 	RANK_FS_HANDLE = 12,    /* fs: one open file or directory */
 	RANK_GATEWAY = 14,      /* gateway: its connections */

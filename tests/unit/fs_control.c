@@ -21,6 +21,9 @@ test_requests(void **state UNUSED)
 {
 	struct control_req r;
 
+	assert_int_equal(parse("yield", &r), OK);
+	assert_int_equal(r.op, CONTROL_YIELD);
+	assert_int_equal(parse("yield now", &r), ERR_PARSE);
 	assert_int_equal(parse("sync", &r), OK);
 	assert_int_equal(r.op, CONTROL_SYNC);
 	assert_int_equal(parse("stats", &r), OK);

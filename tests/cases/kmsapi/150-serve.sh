@@ -58,7 +58,6 @@ like "nor by the API" "$(printf '{"KeyId":"%s"}' "$key" |
 fails "a second server of the address" "$SSEFS" serve --listen \
     "$(jq -r .address "$T/serve.json")"
 is "says so by its exit code" "$fails_rc" 9
-fails "a mount beside it" "$SSEFS" mount docs "$M"
 end
 is "the socket is gone" "$(sock)" none
 like "it logs its end" "$(cat "$S/serve.log")" 'serve: stopped'
