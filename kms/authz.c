@@ -138,6 +138,10 @@ facts_of_key(const struct asking *a, const struct subject *s, struct facts *f)
 	    s->key != NULL && s->key->origin == KMS_ORIGIN_EXTERNAL
 		? "EXTERNAL"
 		: "AWS_KMS");
+	fact(f, "kms:MultiRegion", "false");
+	/* All keys are symmetric. */
+	if (a->c->crypto)
+		fact(f, "kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
 	fact(f, "kms:RequestAlias", request_alias(a->c->keyname));
 	if (s->key == NULL)
 		return;
@@ -160,11 +164,11 @@ facts_make(const struct asking *a, const struct subject *s, struct facts *f)
 	fact(f, "aws:RequestedRegion", a->k->region);
 	fact(f, "aws:UserAgent", c->who->user_agent);
 	fact(f, "kms:ViaService", c->who->via_service);
+	fact(f, "aws:ViaAWSService",
+	    c->who->via_service != NULL ? "true" : "false");
+	fact(f, "aws:PrincipalIsAWSService", "false");
 	if (s->is_key)
 		facts_of_key(a, s, f);
-	/* The operation's own. */
-	for (size_t i = 0; i < c->nfacts && f->n < FACTS_MAX; i++)
-		f->v[f->n++] = c->facts[i];
 }
 
 static void
@@ -218,6 +222,10 @@ evaluate(struct asking *a, const char *action, const struct subject *s)
 	principal(a->user, c, roles, &req.who);
 	facts_make(a, s, &f);
 	req.nfacts = f.n;
+	req.more[0] = (struct policy_facts){ c->facts, c->nfacts };
+	if (s->is_key && s->key != NULL)
+		req.more[1] =
+		    (struct policy_facts){ s->key->tags, s->key->ntags };
 	a->d = policy_evaluate(&set, &req);
 	if (a->d.source == POLICY_BY_GRANT)
 		a->steady = false;

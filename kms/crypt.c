@@ -22,6 +22,7 @@ struct crypt {
 	size_t *ret_len;
 	uint8_t *ret_plain; /* of kms_generate(); NULL: not asked for */
 	struct kms_reencrypt *m;
+	const char *same; /* kms:ReEncryptOnSameKey */
 };
 
 struct plain {
@@ -233,17 +234,34 @@ target_key(struct kms *k, struct call *c, const struct kms_reencrypt *m)
 	return e;
 }
 
+/* The alias that policies see is that of the name given for this key. */
+static enum err
+source_key(struct kms *k, struct call *c, const struct kms_reencrypt *m,
+    const struct blob_id *id)
+{
+	const char *to = c->keyname;
+	enum err e;
+
+	c->keyname = m->from_key;
+	e = blob_key(k, c, m->from_key, id, "kms:ReEncryptFrom");
+	c->keyname = to;
+	return e;
+}
+
 static enum err
 op_reencrypt(struct kms *k, struct call *c)
 {
 	struct plain *plain CLEANUP_PLAIN = secret_alloc(sizeof(*plain));
-	struct kms_reencrypt *m = ((const struct crypt *)c->arg)->m;
+	struct crypt *a = c->arg;
+	struct kms_reencrypt *m = a->m;
 	struct blob_id id;
 
 	if (plain == NULL)
 		return ERR_NOMEM;
 	TRY(blob_parse(m->blob, m->bloblen, &id));
-	TRY(blob_key(k, c, m->from_key, &id, "kms:ReEncryptFrom"));
+	a->same = gate_is_named(k, c, id.uuid, or_default(m->to_key)) ? "true"
+								      : "false";
+	TRY(source_key(k, c, m, &id));
 	TRY(message_open(k, c, &id, m->blob, plain->b));
 	TRY(target_key(k, c, m));
 	return message_seal(k, c->target, m->to, m->nto, plain->b, id.len,
@@ -253,7 +271,9 @@ op_reencrypt(struct kms *k, struct call *c)
 enum err
 kms_reencrypt(struct kms *k, const struct kms_who *who, struct kms_reencrypt *m)
 {
-	struct crypt a = { .m = m };
+	struct crypt a = { .m = m, .same = "false" };
+	const struct policy_fact fact =
+	    POLICY_FACT("kms:ReEncryptOnSameKey", a.same);
 	struct keyref target = { 0 };
 	struct call c = { .who = who,
 		.target = &target,
@@ -264,6 +284,8 @@ kms_reencrypt(struct kms *k, const struct kms_who *who, struct kms_reencrypt *m)
 		.keyname = or_default(m->to_key),
 		.ctx = m->from,
 		.nctx = m->nfrom,
+		.facts = &fact,
+		.nfacts = 1,
 		.arg = &a };
 
 	TRY(gate_run(k, &c, op_reencrypt));

@@ -25,6 +25,7 @@ struct data {
 	const char *keyname;
 	const struct kms_pair *ctx;
 	size_t nctx;
+	const char *same; /* kms:ReEncryptOnSameKey */
 };
 
 enum err
@@ -165,7 +166,11 @@ static enum err
 op_rewrap(struct kms *k, struct call *c)
 {
 	struct data *d = c->arg;
+	struct blob_id id;
 
+	TRY(blob_parse(d->blob, d->bloblen, &id));
+	if (d->keyname != NULL && !gate_is_named(k, c, id.uuid, d->keyname))
+		d->same = "false";
 	TRY(open_blob(k, c, "kms:ReEncryptFrom"));
 	if (d->keyname != NULL)
 		TRY(gate_key(k, c, d->keyname, "kms:ReEncryptTo", c->target));
@@ -189,7 +194,10 @@ kms_rewrap(struct kms *k, const struct kms_who *who, const uint8_t *blob,
 		.ret_bloblen = ret_bloblen,
 		.keyname = keyname,
 		.ctx = newctx,
-		.nctx = nnewctx };
+		.nctx = nnewctx,
+		.same = "true" };
+	const struct policy_fact fact =
+	    POLICY_FACT("kms:ReEncryptOnSameKey", d.same);
 	struct keyref target = { 0 };
 	struct call c = { .who = who,
 		.target = &target,
@@ -200,6 +208,8 @@ kms_rewrap(struct kms *k, const struct kms_who *who, const uint8_t *blob,
 		.keyname = keyname,
 		.ctx = ctx,
 		.nctx = nctx,
+		.facts = &fact,
+		.nfacts = 1,
 		.arg = &d };
 
 	if (dek == NULL)

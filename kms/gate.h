@@ -41,7 +41,7 @@ struct call {
 	const struct kms_pair *ctx;
 	size_t nctx;
 	/* What policies may ask about this operation, besides what authz.c
-	 * knows of any; set before the gate is asked. */
+	 * knows of any; good while the gate is asked. */
 	const struct policy_fact *facts;
 	size_t nfacts;
 	void *arg;    /* the provider's */
@@ -128,6 +128,9 @@ enum err state_allows(const struct keyref *key, enum key_op op) MUSTCHECK;
 /* Not for the service key: ERR_PERM. */
 enum err state_managed(const struct keyref *key) MUSTCHECK;
 
+/* Is it this key that the asker calls so?  Without any check. */
+bool gate_is_named(struct kms *k, const struct call *c,
+    const uint8_t uuid[static UUID_LEN], const char *keyname);
 /* The facts about ${n} without any check; OK, ERR_NOKEY. */
 enum err gate_find(
     struct kms *k, const struct name *n, struct keyref *ret) MUSTCHECK;

@@ -194,6 +194,25 @@ create_tx(struct kms *k, void *arg)
 	return keys_changed(k, a->key);
 }
 
+/* Ask with the grant's constraint in the place of a context. */
+static enum err
+ask_about(struct kms *k, struct call *c, const char *action,
+    const struct kms_grant *g, const struct grant_facts *f)
+{
+	enum err e;
+
+	c->facts = f->v;
+	c->nfacts = f->n;
+	c->ctx = g->pairs;
+	c->nctx = g->npairs;
+	e = c->key.arn[0] == '\0'
+		? gate_key(k, c, c->keyname, action, &c->key)
+		: gate_key_id(k, c, c->key.uuid, action, &c->key);
+	c->ctx = NULL;
+	c->nctx = c->nfacts = 0;
+	return e;
+}
+
 static enum err
 op_create(struct kms *k, struct call *c)
 {
@@ -201,9 +220,8 @@ op_create(struct kms *k, struct call *c)
 	enum err e;
 
 	grant_facts(a->g, &a->facts);
-	c->facts = a->facts.v;
-	c->nfacts = a->facts.n;
-	TRY(gate_key(k, c, c->keyname, "kms:CreateGrant", &c->key));
+	grant_service_fact(c->who, &a->facts);
+	TRY(ask_about(k, c, "kms:CreateGrant", a->g, &a->facts));
 	TRY(state_managed(&c->key));
 	TRY(state_allows(&c->key, KEY_OP_CRYPTO));
 	TRY(grant_check(a->g));
@@ -352,11 +370,15 @@ kms_grant_page(struct kms *k, const struct kms_who *who, const char *keyname,
 	struct page p CLEANUP(page_release) = {
 		.id = id, .grantee = grantee, .after = after, .max = max
 	};
+	struct grant_facts facts = { .n = 0 };
 	struct call c = { .who = who,
 		.event = "ListGrants",
 		.read_only = true,
-		.keyname = keyname == NULL ? "" : keyname };
+		.keyname = keyname == NULL ? "" : keyname,
+		.facts = facts.v,
+		.nfacts = 1 };
 
+	grant_service_fact(who, &facts);
 	return list(k, &c, &p, op_list, cb, arg, ret_more);
 }
 
@@ -411,19 +433,24 @@ enum err
 kms_grant_revoke(struct kms *k, const struct kms_who *who, const char *keyname,
     const char *id)
 {
+	struct grant_facts facts = { .n = 0 };
 	struct end d = { .key = NULL };
 	struct call c = { .who = who,
 		.event = "RevokeGrant",
 		.keyname = keyname == NULL ? "" : keyname,
+		.facts = facts.v,
+		.nfacts = 1,
 		.arg = &d };
 
+	grant_service_fact(who, &facts);
 	(void)snprintf(d.id, sizeof(d.id), "%s", id);
 	return gate_run(k, &c, op_revoke);
 }
 
 /* Does the grant itself let the caller give it up, or the account? */
 static enum err
-by_grant(struct kms *k, const struct call *c, const struct end *d, bool *ret)
+by_grant(struct kms *k, const struct call *c, const struct end *d, bool *ret,
+    struct tgrant **ret_copy)
 {
 	RWLOCK_READ_SCOPE(&k->tab_lock);
 	const struct tkey *t = table_by_id(k->tab, c->key.uuid);
@@ -435,14 +462,16 @@ by_grant(struct kms *k, const struct call *c, const struct end *d, bool *ret)
 	       ((g->g.operations & KMS_GRANT_RETIRE_GRANT) != 0 &&
 		   is_named(k, c, g->g.grantee)) ||
 	       (c->root && strcmp(c->tenant, t->tenant) == 0);
-	return OK;
+	return tgrant_new(&g->g, g->id, g->arn, ret_copy);
 }
 
 static enum err
 op_retire(struct kms *k, struct call *c)
 {
 	struct end *d = c->arg;
+	struct tgrant *g CLEANUP_FREE = NULL;
 	struct name n = { .by_id = true };
+	struct grant_facts facts = { .n = 0 };
 	bool may = false, changed;
 
 	TRY(id_check(d->id));
@@ -452,9 +481,10 @@ op_retire(struct kms *k, struct call *c)
 		memcpy(n.uuid, d->uuid, UUID_LEN);
 	TRY(kms_fresh_db(k, &changed));
 	TRY(gate_find(k, &n, &c->key));
-	TRY(by_grant(k, c, d, &may));
+	TRY(by_grant(k, c, d, &may, &g));
+	grant_end_facts(&g->g, &facts);
 	if (!may)
-		TRY(gate_key_id(k, c, c->key.uuid, "kms:RetireGrant", &c->key));
+		TRY(ask_about(k, c, "kms:RetireGrant", &g->g, &facts));
 	d->key = &c->key;
 	return kms_change(k, end_tx, d, true);
 }

@@ -88,6 +88,25 @@ put_fact(
 }
 
 void
+grant_service_fact(const struct kms_who *who, struct grant_facts *f)
+{
+
+	f->for_service = who->via_service != NULL ? "true" : "false";
+	put_fact(f, "kms:GrantIsForAWSResource", &f->for_service, 1);
+}
+
+void
+grant_end_facts(const struct kms_grant *g, struct grant_facts *f)
+{
+
+	f->constraint = g->constraint == KMS_CONSTRAINT_EQUALS
+			    ? "EncryptionContextEquals"
+			    : "EncryptionContextSubset";
+	if (g->constraint != KMS_CONSTRAINT_NONE)
+		put_fact(f, "kms:GrantConstraintType", &f->constraint, 1);
+}
+
+void
 grant_facts(const struct kms_grant *g, struct grant_facts *f)
 {
 	size_t n = 0;
@@ -99,9 +118,5 @@ grant_facts(const struct kms_grant *g, struct grant_facts *f)
 	put_fact(f, "kms:GranteePrincipal", &g->grantee, 1);
 	if (*g->retiring != '\0')
 		put_fact(f, "kms:RetiringPrincipal", &g->retiring, 1);
-	f->constraint = g->constraint == KMS_CONSTRAINT_EQUALS
-			    ? "EncryptionContextEquals"
-			    : "EncryptionContextSubset";
-	if (g->constraint != KMS_CONSTRAINT_NONE)
-		put_fact(f, "kms:GrantConstraintType", &f->constraint, 1);
+	grant_end_facts(g, f);
 }

@@ -23,10 +23,16 @@ bool grant_within(const struct kms_grant *from, const struct kms_grant *g);
 struct grant_facts {
 	const char *op[KMS_GRANT_OPS];
 	const char *constraint;
-	struct policy_fact v[4];
+	const char *for_service;
+	struct policy_fact v[5];
 	size_t n;
 };
-/* They point into ${g} and ${f}, which is zero before. */
+/* They point into ${g} and ${f}, which is zero before.  Its pairs are to be the
+ * call's context while policies are asked. */
 void grant_facts(const struct kms_grant *g, struct grant_facts *f);
+/* What they may ask about one that is to go. */
+void grant_end_facts(const struct kms_grant *g, struct grant_facts *f);
+/* kms:GrantIsForAWSResource: the request comes from a service. */
+void grant_service_fact(const struct kms_who *who, struct grant_facts *f);
 
 #endif

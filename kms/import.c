@@ -2,6 +2,7 @@
  * Material from outside: the parameters for wrapping it, taking it in, wiping
  * it on request and when its time has passed.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "crypto/kdf.h"
@@ -98,12 +99,21 @@ kms_import_parameters(struct kms *k, const struct kms_who *who,
     struct kms_import *ret)
 {
 	struct parameters p = { w, bits, ret };
+	char spec_text[16];
+	const char *algorithm = kms_wrapping_name(w), *spec = spec_text;
+	const struct policy_fact facts[] = {
+		POLICY_FACT("kms:WrappingAlgorithm", algorithm),
+		POLICY_FACT("kms:WrappingKeySpec", spec),
+	};
 	struct call c = { .who = who,
 		.event = "GetParametersForImport",
 		.read_only = true,
 		.keyname = keyname == NULL ? "" : keyname,
+		.facts = facts,
+		.nfacts = COUNTOF(facts),
 		.arg = &p };
 
+	(void)snprintf(spec_text, sizeof(spec_text), "RSA_%u", bits);
 	return gate_run(k, &c, op_parameters);
 }
 
@@ -234,11 +244,22 @@ kms_import_material(struct kms *k, const struct kms_who *who,
 		.wrapped = wrapped,
 		.len = len,
 		.expires = expires };
+	char until_text[CLOCK_ISO_LEN + 1];
+	const char *until = until_text,
+		   *model = expires != 0 ? "KEY_MATERIAL_EXPIRES"
+					 : "KEY_MATERIAL_DOES_NOT_EXPIRE";
+	const struct policy_fact facts[] = {
+		POLICY_FACT("kms:ExpirationModel", model),
+		POLICY_FACT("kms:ValidTo", until),
+	};
 	struct call c = { .who = who,
 		.event = "ImportKeyMaterial",
 		.keyname = keyname == NULL ? "" : keyname,
+		.facts = facts,
+		.nfacts = expires != 0 ? 2 : 1,
 		.arg = &m };
 
+	clock_iso((time_t)expires, until_text);
 	return gate_run(k, &c, op_import);
 }
 

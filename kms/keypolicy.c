@@ -201,9 +201,14 @@ kms_key_policy_put(struct kms *k, const struct kms_who *who,
 	struct put p = {
 		.text = text, .len = len, .no_lockout_check = no_lockout_check
 	};
+	const char *bypass = no_lockout_check ? "true" : "false";
+	const struct policy_fact fact =
+	    POLICY_FACT("kms:BypassPolicyLockoutSafetyCheck", bypass);
 	struct call c = { .who = who,
 		.event = "PutKeyPolicy",
 		.keyname = keyname == NULL ? "" : keyname,
+		.facts = &fact,
+		.nfacts = 1,
 		.arg = &p };
 
 	return gate_run(k, &c, op_policy_put);

@@ -341,15 +341,44 @@ op_create(struct kms *k, struct call *c)
 	return OK;
 }
 
+/* What the new key will be, besides its tags. */
+static enum err
+create_facts(const struct kms_new *n, struct policy_fact **ret, size_t *ret_n)
+{
+	static const char *const no = "false", *const yes = "true",
+				 *const spec = "SYMMETRIC_DEFAULT",
+				 *const usage = "ENCRYPT_DECRYPT",
+				 *const ours = "AWS_KMS",
+				 *const external = "EXTERNAL";
+	const struct policy_fact rest[] = {
+		POLICY_FACT("kms:KeySpec", spec),
+		POLICY_FACT("kms:KeyUsage", usage),
+		POLICY_FACT(
+		    "kms:KeyOrigin", *(n->external ? &external : &ours)),
+		POLICY_FACT("kms:MultiRegion", no),
+		POLICY_FACT("kms:BypassPolicyLockoutSafetyCheck",
+		    *(n->no_lockout_check ? &yes : &no)),
+	};
+
+	_Static_assert(COUNTOF(rest) <= TAGS_FACTS_ROOM, "room");
+	TRY(tags_facts(n->tags, NULL, n->ntags, ret, ret_n));
+	memcpy(*ret + *ret_n, rest, sizeof(rest));
+	*ret_n += COUNTOF(rest);
+	return OK;
+}
+
 enum err
 kms_key_new(struct kms *k, const struct kms_who *who, const struct kms_new *n,
     struct kms_desc *ret)
 {
+	struct policy_fact *facts CLEANUP_FREE = NULL;
 	struct create a = { .want = *n, .ret = ret };
 	struct call c = { .who = who, .event = "CreateKey", .arg = &a };
 
 	if (n->description == NULL)
 		a.want.description = "";
+	TRY(create_facts(n, &facts, &c.nfacts));
+	c.facts = facts;
 	return gate_run(k, &c, op_create);
 }
 

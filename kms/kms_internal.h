@@ -159,6 +159,13 @@ void keys_erase(struct kms *k);
 /* tags.c: add tags to a key (inside kms_change). */
 enum err tags_put(struct kms *k, const uint8_t uuid[static UUID_LEN],
     const struct kms_tag *tags, size_t n) MUSTCHECK;
+/* What policies may ask about tags that are given along with a request, or, with
+ * ${tags} NULL, about the ${names} of tags that are to go.  One block, for the
+ * caller to free(), which points into them, with room for TAGS_FACTS_ROOM facts
+ * more. */
+#define TAGS_FACTS_ROOM 5
+enum err tags_facts(const struct kms_tag *tags, const char *const *names,
+    size_t n, struct policy_fact **ret, size_t *ret_n) MUSTCHECK;
 enum err tags_check(const struct kms_tag *tags, size_t n) MUSTCHECK;
 /* May ${s} be a description?  ERR_INVAL. */
 enum err description_check(const char *s) MUSTCHECK;

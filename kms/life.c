@@ -6,6 +6,7 @@
  * the WAL, which still held them, is emptied.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -153,23 +154,21 @@ kms_window_set(
 }
 
 static enum err
-window_check(struct kms *k, unsigned *days)
+window_check(const struct kms_window *w, unsigned days)
 {
-	struct kms_window w;
 
-	TRY(kms_window_get(k, &w));
-	if (*days == 0)
-		*days = w.days;
-	if (*days < w.min || *days > w.max)
-		return err_fail(ERR_INVAL,
-		    "a key waits %u to %u days for its deletion in this store",
-		    w.min, w.max);
-	return OK;
+	if (days >= w->min && days <= w->max)
+		return OK;
+	return err_fail(ERR_INVAL,
+	    "a key waits %u to %u days for its deletion in this store", w->min,
+	    w->max);
 }
 
 /* ---- Scheduling --------------------------------------------------------- */
 
 struct schedule {
+	unsigned days; /* 0: as the store has it */
+	char text[16]; /* the same for policies */
 	const struct keyref *key;
 	int64_t at;
 };
@@ -191,31 +190,42 @@ schedule_tx(struct kms *k, void *arg)
 static enum err
 op_delete(struct kms *k, struct call *c)
 {
-	unsigned days = *(const unsigned *)c->arg;
-	struct schedule s = { .key = &c->key };
+	struct schedule *s = c->arg;
+	struct kms_window w;
 
+	TRY(kms_window_get(k, &w));
+	if (s->days == 0)
+		s->days = w.days;
+	(void)snprintf(s->text, sizeof(s->text), "%u", s->days);
 	TRY(gate_key(k, c, c->keyname, "kms:ScheduleKeyDeletion", &c->key));
 	TRY(state_managed(&c->key));
 	if (c->key.kind == KEY_DEFAULT)
 		return err_fail(
 		    ERR_PERM, "a tenant's default key cannot be deleted");
 	TRY(state_allows(&c->key, KEY_OP_DELETE));
-	TRY(window_check(k, &days));
+	TRY(window_check(&w, s->days));
 	TRY(unused(k, c->key.arn));
-	s.at = clock_wall().tv_sec + days * DAY_S;
-	return kms_change(k, schedule_tx, &s, true);
+	s->key = &c->key;
+	s->at = clock_wall().tv_sec + s->days * DAY_S;
+	return kms_change(k, schedule_tx, s, true);
 }
 
 enum err
 kms_key_delete(struct kms *k, const struct kms_who *who, const char *keyname,
     unsigned days)
 {
+	struct schedule s = { .days = days };
+	const char *text = s.text;
+	const struct policy_fact fact =
+	    POLICY_FACT("kms:ScheduleKeyDeletionPendingWindowInDays", text);
 	char params[GATE_PARAMS_MAX];
 	struct call c = { .who = who,
 		.event = "ScheduleKeyDeletion",
 		.keyname = keyname == NULL ? "" : keyname,
 		.params = days == 0 ? NULL : params,
-		.arg = &days };
+		.facts = &fact,
+		.nfacts = 1,
+		.arg = &s };
 
 	gate_param_number(params, "pendingWindowInDays", days);
 

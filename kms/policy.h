@@ -114,6 +114,19 @@ struct policy_fact {
 	size_t n;
 };
 
+/* A tag of the resource is a fact of this name with the tag's behind it. */
+#define FACT_TAG "aws:ResourceTag/"
+
+struct policy_facts {
+	const struct policy_fact *v;
+	size_t n;
+};
+/* A fact with the one value that the variable ${value} holds. */
+#define POLICY_FACT(name, value)                          \
+	{                                                 \
+		.key = (name), .values = &(value), .n = 1 \
+	}
+
 struct policy_request {
 	/* The operation under its AWS name, as "kms:GenerateDataKey".  A
 	 * re-encryption is two: kms:ReEncryptFrom, kms:ReEncryptTo.  A change
@@ -133,6 +146,7 @@ struct policy_request {
 	 * fields above, never from here. */
 	const struct policy_fact *facts;
 	size_t nfacts;
+	struct policy_facts more[2]; /* others, kept elsewhere */
 };
 
 /*

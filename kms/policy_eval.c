@@ -125,18 +125,23 @@ static bool
 next_other(const struct policy_request *req, const char *key, size_t *at,
     const char **ret)
 {
+	const struct policy_facts lists[] = { { req->facts, req->nfacts },
+		req->more[0], req->more[1] };
 	size_t i = 0;
 
-	for (size_t f = 0; f < req->nfacts; f++) {
-		if (strcasecmp(req->facts[f].key, key) != 0)
-			continue;
-		if (*at < i + req->facts[f].n) {
-			*ret = req->facts[f].values[*at - i];
-			(*at)++;
-			return true;
+	for (size_t l = 0; l < COUNTOF(lists); l++)
+		for (size_t f = 0; f < lists[l].n; f++) {
+			const struct policy_fact *v = &lists[l].v[f];
+
+			if (strcasecmp(v->key, key) != 0)
+				continue;
+			if (*at < i + v->n) {
+				*ret = v->values[*at - i];
+				(*at)++;
+				return true;
+			}
+			i += v->n;
 		}
-		i += req->facts[f].n;
-	}
 	return false;
 }
 

@@ -20,8 +20,9 @@ static bool
 fact_steady(const struct fact *f)
 {
 	static const char *const names[] = { "kms:KeySpec", "kms:KeyUsage",
-		"kms:KeyOrigin", "kms:ViaService", "kms:ResourceAliases",
-		"aws:RequestedRegion" };
+		"kms:KeyOrigin", "kms:MultiRegion", "kms:EncryptionAlgorithm",
+		"kms:ViaService", "kms:ResourceAliases", "aws:RequestedRegion",
+		"aws:ViaAWSService", "aws:PrincipalIsAWSService" };
 
 	switch (f->id) {
 	case FACT_USER:
@@ -43,7 +44,7 @@ fact_steady(const struct fact *f)
 	for (size_t i = 0; i < COUNTOF(names); i++)
 		if (strcasecmp(f->name, names[i]) == 0)
 			return true;
-	return false;
+	return strncasecmp(f->name, FACT_TAG, strlen(FACT_TAG)) == 0;
 }
 
 static bool

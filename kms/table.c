@@ -405,6 +405,7 @@ table_load(struct db *db, const char *region, struct people *people,
 	TRY(load_versions(db, t));
 	TRY(load_aliases(db, t));
 	TRY(table_load_grants(db, t));
+	TRY(table_load_tags(db, t));
 	TRY(index_aliases(t));
 	TRY(people_load(db, people, &t->people));
 	t->allowed = calloc(1, sizeof(*t->allowed));
@@ -443,6 +444,7 @@ table_free(struct table *t)
 			free(k->grants[j]);
 		free(k->grants);
 		free(k->allow);
+		table_free_tags(k);
 		policy_free(k->policy);
 		free(k->v);
 		free(k->description);

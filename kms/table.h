@@ -72,6 +72,10 @@ struct tkey {
 	struct tgrant **grants;
 	struct policy_grant *allow;
 	size_t ngrants;
+	/* Its tags by name, as policies see them, and what is behind that. */
+	struct policy_fact *tags;
+	struct ttag **tag;
+	size_t ntags;
 	struct policy *policy;  /* its own; NULL: the default */
 	size_t alias, naliases; /* where its aliases are in ${by_key} */
 	struct version *v;      /* version i stands at i - 1 */
@@ -138,6 +142,9 @@ table_cleanup(struct table **t)
 
 /* table_grants.c: read them; part of table_load(). */
 enum err table_load_grants(struct db *db, struct table *t) MUSTCHECK;
+/* table_tags.c: the same for tags. */
+enum err table_load_tags(struct db *db, struct table *t) MUSTCHECK;
+void table_free_tags(struct tkey *k);
 /* A copy of a grant with this id, on the key ${arn}, for the caller to
  * free(). */
 enum err tgrant_new(const struct kms_grant *g, const char *id, const char *arn,

@@ -1,6 +1,6 @@
 /*
- * Tags and descriptions: what people note on a key.  Nothing here depends on
- * them.
+ * Tags and descriptions: what people note on a key.  Policies may ask about
+ * tags.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +47,51 @@ tags_check(const struct kms_tag *tags, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		TRY(tag_check(&tags[i]));
+	return OK;
+}
+
+/* ---- Facts -------------------------------------------------------------- */
+
+#define FACT_REQUEST "aws:RequestTag/"
+
+/* "aws:RequestTag/NAME" for each, and the list of all names. */
+static size_t
+facts_size(const struct kms_tag *tags, size_t n)
+{
+	size_t size = (n + 1 + TAGS_FACTS_ROOM) * sizeof(struct policy_fact) +
+		      2 * n * sizeof(const char *);
+
+	for (size_t i = 0; tags != NULL && i < n; i++)
+		size += sizeof(FACT_REQUEST) + strlen(tags[i].name);
+	return size;
+}
+
+enum err
+tags_facts(const struct kms_tag *tags, const char *const *names, size_t n,
+    struct policy_fact **ret, size_t *ret_n)
+{
+	struct policy_fact *f = calloc(1, facts_size(tags, n));
+	const char **name, **value;
+	char *s;
+
+	*ret = f;
+	*ret_n = 0;
+	if (f == NULL)
+		return ERR_NOMEM;
+	name = (const char **)(void *)(f + n + 1 + TAGS_FACTS_ROOM);
+	value = name + n;
+	s = (char *)(void *)(value + n);
+	for (size_t i = 0; i < n; i++) {
+		name[i] = tags != NULL ? tags[i].name : names[i];
+		if (tags == NULL)
+			continue;
+		value[i] = tags[i].value;
+		f[(*ret_n)++] = (struct policy_fact)POLICY_FACT(s, value[i]);
+		s = stpcpy(stpcpy(s, FACT_REQUEST), name[i]) + 1;
+	}
+	f[(*ret_n)++] = (struct policy_fact){
+		.key = "aws:TagKeys", .values = name, .n = n
+	};
 	return OK;
 }
 
@@ -131,7 +176,8 @@ change_note(
 	TRY(state_managed(&c->key));
 	TRY(state_allows(&c->key, KEY_OP_CHANGE));
 	a->key = &c->key;
-	return kms_change(k, fn, a, false);
+	/* Rights may hang on a tag. */
+	return kms_change(k, fn, a, a->text == NULL);
 }
 
 static enum err
@@ -147,12 +193,15 @@ enum err
 kms_tag_set(struct kms *k, const struct kms_who *who, const char *keyname,
     const struct kms_tag *tags, size_t n)
 {
+	struct policy_fact *facts CLEANUP_FREE = NULL;
 	struct note a = { .tags = tags, .n = n };
 	struct call c = { .who = who,
 		.event = "TagResource",
 		.keyname = keyname == NULL ? "" : keyname,
 		.arg = &a };
 
+	TRY(tags_facts(tags, NULL, n, &facts, &c.nfacts));
+	c.facts = facts;
 	return gate_run(k, &c, op_tag_set);
 }
 
@@ -167,12 +216,15 @@ enum err
 kms_tag_remove(struct kms *k, const struct kms_who *who, const char *keyname,
     const char *const *names, size_t n)
 {
+	struct policy_fact *facts CLEANUP_FREE = NULL;
 	struct note a = { .names = names, .n = n };
 	struct call c = { .who = who,
 		.event = "UntagResource",
 		.keyname = keyname == NULL ? "" : keyname,
 		.arg = &a };
 
+	TRY(tags_facts(NULL, names, n, &facts, &c.nfacts));
+	c.facts = facts;
 	return gate_run(k, &c, op_tag_remove);
 }
 
