@@ -44,7 +44,7 @@ op_alias_create(struct kms *k, struct call *c)
 	TRY(state_allows(&c->key, KEY_OP_CHANGE));
 	a->tenant = c->tenant;
 	a->uuid = c->key.uuid;
-	return kms_change(k, alias_create_tx, a, false);
+	return kms_change(k, alias_create_tx, a, true);
 }
 
 enum err
@@ -90,7 +90,7 @@ op_alias_delete(struct kms *k, struct call *c)
 		return err_fail(ERR_NOENT, "no alias %.200s", a->name);
 	TRY(e);
 	a->tenant = c->tenant;
-	return kms_change(k, alias_delete_tx, a, false);
+	return kms_change(k, alias_delete_tx, a, true);
 }
 
 enum err
@@ -138,7 +138,7 @@ op_alias_update(struct kms *k, struct call *c)
 	TRY(state_allows(&c->key, KEY_OP_CHANGE));
 	a->tenant = c->tenant;
 	a->uuid = c->key.uuid;
-	return kms_change(k, alias_update_tx, a, false);
+	return kms_change(k, alias_update_tx, a, true);
 }
 
 enum err

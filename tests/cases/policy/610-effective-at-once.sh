@@ -102,6 +102,20 @@ os.close(fd)
 lose("a policy with conditions",
      [["policy", "detach", "all", "--user", "alice"]],
      [["policy", "attach", "all", "--user", "alice"]])
+# What a policy says of the key's tags and aliases.
+owned = T + "/owned"
+with open(owned, "w") as f:
+    f.write('{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
+            '"Action":"kms:*","Resource":"*","Condition":{"StringEquals":'
+            '{"aws:ResourceTag/owner":"alice"},"ForAnyValue:StringEquals":'
+            '{"kms:ResourceAliases":"alias/team"}}}]}')
+eq(ssefs("key", "tag", sys.argv[1], "owner=alice").returncode, 0, "a tag")
+eq(ssefs("key", "alias", "create", "team", sys.argv[1]).returncode, 0, "an alias")
+eq(ssefs("policy", "put", "all", owned).returncode, 0, "a policy on both")
+lose("a tag that is changed", [["key", "tag", sys.argv[1], "owner=bob"]],
+     [["key", "tag", sys.argv[1], "owner=alice"]])
+lose("an alias that is removed", [["key", "alias", "rm", "team"]],
+     [["key", "alias", "create", "team", sys.argv[1]]])
 ssefs("policy", "put", "all", T + "/all")
 lose("a tenant's role for SSE-KMS",
      [["tenant", "set", "sse-kms-role=tenant_admin"]],
