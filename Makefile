@@ -263,8 +263,8 @@ soak: deps-test all
 	CASE_TIMEOUT=36000 SSEFS='$(O)/ssefs' sh tests/load/soak.sh
 	CASE_TIMEOUT=3600 SSEFS='$(O)/ssefs' sh tests/load/postgres.sh
 
-# All sequences of two steps take half an hour; random ones of three follow until
-# it is stopped.
+# All sequences of two steps take an hour of a processor; random ones of three
+# follow until it is stopped.
 .PHONY: crash
 crash: deps-test crash-progs
 	@JOBS='$(JOBS)' $(O)/tests/crash/crash all

@@ -10,6 +10,7 @@
 #include "lib/base/sys.h"
 #include "store/store_internal.h"
 
+#include "tests/crash/alike.h"
 #include "tests/crash/seeded.h"
 #include "tests/crash/work.h"
 
@@ -146,6 +147,19 @@ start_model(struct session *s, enum config cfg)
 }
 
 static void
+note_keys(struct store *st)
+{
+	struct key *key CLEANUP_KEY = key_new();
+	struct seal *seal = NULL;
+
+	if (key == NULL)
+		abort();
+	fine(kms_metadata_key(st->kms, st->uuid, key), "metadata key");
+	fine(seal_new(key, st->uuid, &seal), "metadata key");
+	alike_keys(seal);
+}
+
+static void
 make(enum config cfg, struct base *b)
 {
 	const struct kms_root root = { KMS_ROOT_FILE, SIM_ROOT "/s.key", NULL };
@@ -178,6 +192,8 @@ make(enum config cfg, struct base *b)
 	}
 	grow_tree(&s, cfg);
 	tree_of_ref(&s.ref, s.st, &b->tree);
+	if (cfg == CFG_SEALED)
+		note_keys(s.st);
 	fine(store_close_dir(s.st), "close");
 	sim_unmount();
 	b->ref = s.ref;

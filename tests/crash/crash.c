@@ -6,7 +6,8 @@
  *	crash all		all of one step, of one with kills and failing
  *				syncs, of two steps, then random ones of three,
  *				for CRASH_SECONDS, or for ever without it
- *	crash three		only the last of these
+ *	crash two [FROM]	only these, from the FROMth
+ *	crash three		only these
  *	crash SEED [CUT]	that run; only that cut, in more states
  *
  * CRASH_SEED chooses the random sequences, and what is lost and torn in all;
@@ -36,6 +37,7 @@ enum part { PART_ONE, PART_HURT, PART_TWO, PART_THREE, PARTS };
 
 struct worker {
 	struct counts part[PARTS];
+	uint64_t two; /* the next sequence of two steps */
 	bool failed;
 	char why[WHY_MAX];
 };
@@ -44,9 +46,10 @@ static struct {
 	struct worker *w; /* shared with the processes */
 	unsigned jobs;
 	uint64_t seed;
+	uint64_t from;   /* with "two" */
 	uint64_t end_ns; /* 0: never */
 	unsigned stuck;  /* seconds */
-	bool all, three;
+	bool all, two, three;
 	char dir[200];
 } run;
 
@@ -113,10 +116,14 @@ one(struct worker *me, enum part part, uint64_t seed)
 static bool
 range(unsigned no, enum part part, uint64_t from, uint64_t to)
 {
-	for (uint64_t s = from + no; s < to && !late(); s += run.jobs)
-		if (!one(&run.w[no], part, s))
-			return (false);
-	return (true);
+	uint64_t s = from + no;
+	bool good = true;
+
+	for (; good && s < to && !late(); s += run.jobs)
+		good = one(&run.w[no], part, s);
+	if (part == PART_TWO)
+		run.w[no].two = s < to ? s : to;
+	return (good);
 }
 
 static uint64_t
@@ -154,8 +161,12 @@ work(unsigned no)
 
 	if (run.all)
 		good = range(no, PART_ONE, 0, work_ones()) &&
-		       range(no, PART_HURT, work_ones(), work_hurts()) &&
-		       range(no, PART_TWO, work_hurts(), work_twos());
+		       range(no, PART_HURT, work_ones(), work_hurts());
+	if (good && (run.all || run.two))
+		good =
+		    range(no, PART_TWO, work_hurts() + run.from, work_twos());
+	if (run.two)
+		return;
 	for (uint64_t i = 0; good && !late(); i++) {
 		const uint64_t seed = next_seed(i, &ones, &rnd, &part);
 
@@ -201,6 +212,19 @@ run_all(void)
 }
 
 static void
+say_next(void)
+{
+	uint64_t next = work_twos();
+
+	for (unsigned i = 0; i < run.jobs; i++)
+		if (run.w[i].two < next)
+			next = run.w[i].two;
+	(void)printf("# of %llu of two steps the first %llu are done\n",
+	    (unsigned long long)(work_twos() - work_hurts()),
+	    (unsigned long long)(next - work_hurts()));
+}
+
+static void
 sum_up(bool good)
 {
 	static const char *const names[PARTS] = { "one step", "two, hurt first",
@@ -213,19 +237,23 @@ sum_up(bool good)
 			const struct counts *w = &run.w[i].part[p];
 
 			c.works += w->works;
+			c.idle += w->idle;
 			c.cuts += w->cuts;
 			c.states += w->states;
 			c.unlike += w->unlike;
 			c.opened += w->opened;
 		}
 		(void)printf("%sok %u - sequences of %s: %llu runs, %llu "
-			     "cuts, %llu states, %llu of them different, %llu "
+			     "of them with a step that did nothing, %llu cuts, "
+			     "%llu states, %llu of them different, %llu "
 			     "opened\n",
 		    good ? "" : "# ", p + 1, names[p],
-		    (unsigned long long)c.works, (unsigned long long)c.cuts,
-		    (unsigned long long)c.states, (unsigned long long)c.unlike,
-		    (unsigned long long)c.opened);
+		    (unsigned long long)c.works, (unsigned long long)c.idle,
+		    (unsigned long long)c.cuts, (unsigned long long)c.states,
+		    (unsigned long long)c.unlike, (unsigned long long)c.opened);
 	}
+	if (good && run.two)
+		say_next();
 	/* One that died has said so itself. */
 	for (unsigned i = 0; i < run.jobs; i++)
 		if (run.w[i].failed)
@@ -283,6 +311,8 @@ main(int argc, char **argv)
 	int rc;
 
 	run.all = argc > 1 && strcmp(argv[1], "all") == 0;
+	run.two = argc > 1 && strcmp(argv[1], "two") == 0;
+	run.from = run.two && argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
 	run.three = argc > 1 && strcmp(argv[1], "three") == 0;
 	run.seed = number("CRASH_SEED", 1);
 	run.stuck = (unsigned)number("CRASH_STUCK", STUCK);
@@ -296,7 +326,7 @@ main(int argc, char **argv)
 		(void)fprintf(stderr, "%s: %s\n", run.dir, strerror(errno));
 		return (1);
 	}
-	if (argc > 1 && !run.all && !run.three) {
+	if (argc > 1 && !run.all && !run.two && !run.three) {
 		rc = repeat(strtoull(argv[1], NULL, 10),
 		    argc > 2 ? (size_t)strtoull(argv[2], NULL, 10) : NO_CUT);
 		clean_up();
@@ -306,7 +336,7 @@ main(int argc, char **argv)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (run.w == MAP_FAILED)
 		return (1);
-	seconds = number("CRASH_SECONDS", run.all ? 0 : 20);
+	seconds = number("CRASH_SECONDS", run.all || run.two ? 0 : 20);
 	run.end_ns =
 	    seconds == 0 ? 0 : clock_mono_ns() + seconds * UINT64_C(1000000000);
 	(void)printf("1..%d\n# random sequences by CRASH_SEED=%llu\n", PARTS,

@@ -417,10 +417,54 @@ list_changes(const struct record *rec)
 	}
 }
 
+/* Is what a cut here may leave known from the sequence of the first step alone? */
+static bool
+known_before(const struct look *l)
+{
+	return (l->w->begins_as_one && l->rec->nacks > 0 &&
+		l->cur.pos < l->rec->ack[0].pos);
+}
+
+static bool
+same_io(const struct io *a, const struct io *b)
+{
+	return (a->kind == b->kind && a->file == b->file && a->off == b->off &&
+		a->len == b->len && strcmp(a->path, b->path) == 0 &&
+		strcmp(a->to, b->to) == 0 &&
+		(a->kind != IO_WRITE ||
+		    memcmp(a->data, b->data, (size_t)a->len) == 0));
+}
+
+/* That is so, in one of SAMPLE runs asked. */
+static bool
+begins_as_said(const struct look *l)
+{
+	const struct record *const rec = l->rec;
+	struct record first;
+	struct work w;
+	bool good;
+
+	if (!l->w->begins_as_one || rec->nacks == 0 || l->w->seed % SAMPLE != 0)
+		return (true);
+	work_first(l->w, &w);
+	good = work_record(&w, &first, l->why);
+	if (good && (first.nacks == 0 || first.ack[0].pos != rec->ack[0].pos))
+		good = because(l->why, "it does not begin as seed %llu",
+		    (unsigned long long)w.seed);
+	for (size_t i = 0; good && i < rec->ack[0].pos; i++)
+		if (!same_io(&rec->log.v[i], &first.log.v[i]))
+			good = because(l->why,
+			    "change %zu is not the one of seed %llu", i,
+			    (unsigned long long)w.seed);
+	record_clear(&first);
+	return (good);
+}
+
 bool
 explore(const struct work *w, size_t only, struct counts *c, char *why)
 {
 	struct record rec;
+	struct work other;
 	struct look l = {
 		.w = w, .rec = &rec, .c = c, .only = only, .why = why
 	};
@@ -431,10 +475,17 @@ explore(const struct work *w, size_t only, struct counts *c, char *why)
 	c->works++;
 	why[0] = '\0';
 	good = work_record(w, &rec, why);
+	if (good && rec.idle > 0 && work_elsewhere(w, &other)) {
+		record_clear(&rec);
+		l.w = w = &other;
+		good = work_record(w, &rec, why);
+	}
+	good = good && begins_as_said(&l);
 	if (!good)
 		report(&l, "the run itself");
 	/* A step that did nothing makes it another, shorter sequence. */
 	if (!good || (rec.idle > 0 && w->n > 2 && only == NO_CUT)) {
+		c->idle += good;
 		record_clear(&rec);
 		return (good);
 	}
@@ -442,7 +493,7 @@ explore(const struct work *w, size_t only, struct counts *c, char *why)
 		list_changes(&rec);
 	cursor_start(&l.cur, rec.base->disk, &rec.log);
 	do {
-		if (only == NO_CUT || l.cur.pos == only)
+		if (only == NO_CUT ? !known_before(&l) : l.cur.pos == only)
 			good = cut_here(&l);
 	} while (good && cursor_step(&l.cur));
 	if (!good)

@@ -109,13 +109,55 @@ hurt_work(uint64_t i, struct work *w)
 	add(w, STEP_SYNC);
 }
 
+/* These runs are so short that else hardly one syncs an arena. */
+static bool
+no_redo(uint64_t seed)
+{
+	return (seed % 3 == 0);
+}
+
+/* The sequence of step ${i} alone, then a sync. */
+static uint64_t
+one_seed(uint64_t i, enum config cfg)
+{
+	return (1 + (uint64_t)cfg * letters() + i);
+}
+
+/* Of two steps, on the disk ${cfg}; ${i} from 0. */
+static void
+pair_work(uint64_t i, enum config cfg, struct work *w)
+{
+	const uint64_t n = letters(), first = i % n;
+
+	w->cfg = cfg;
+	w->n = 0;
+	w->step[w->n++] = letter(first);
+	w->begins_as_one = i / n / n != 0;
+	if (w->begins_as_one)
+		add(w, STEP_SYNC);
+	w->step[w->n++] = letter(i / n % n);
+	add(w, STEP_SYNC);
+	w->no_redo = no_redo(one_seed(first, cfg));
+}
+
+bool
+work_elsewhere(const struct work *w, struct work *ret)
+{
+	if (w->seed < work_hurts() || w->seed >= work_twos() ||
+	    w->cfg == CFG_KMS)
+		return (false);
+	*ret = (struct work){ .seed = w->seed };
+	pair_work(w->seed - work_hurts(), CFG_KMS, ret);
+	return (true);
+}
+
 void
 work_of_seed(uint64_t seed, struct work *w)
 {
 	const uint64_t n = letters();
 	uint64_t i = seed;
 
-	*w = (struct work){ .seed = seed };
+	*w = (struct work){ .seed = seed, .no_redo = no_redo(seed) };
 	if (seed >= work_twos()) {
 		random_work(seed, w);
 		return;
@@ -141,12 +183,18 @@ work_of_seed(uint64_t seed, struct work *w)
 		return;
 	}
 	i -= work_hurts();
-	w->cfg = (enum config)((i + i / n) % (CFG_COUNT - 1));
-	w->step[w->n++] = letter(i % n);
-	if (i / n / n != 0)
-		add(w, STEP_SYNC);
-	w->step[w->n++] = letter(i / n % n);
-	add(w, STEP_SYNC);
+	pair_work(i, (enum config)((i + i / n) % (CFG_COUNT - 1)), w);
+}
+
+void
+work_first(const struct work *w, struct work *ret)
+{
+	const struct step *s = &w->step[0];
+	const uint64_t i = s->kind == STEP_OP     ? s->op
+			   : s->kind == STEP_SYNC ? work_nops
+						  : work_nops + 1;
+
+	work_of_seed(one_seed(i, w->cfg), ret);
 }
 
 void
@@ -247,8 +295,7 @@ open_store(struct run *r)
 {
 	struct store_opts o = base_opts();
 
-	/* These runs are so short that else hardly one syncs an arena. */
-	o.no_redo = r->w->seed % 3 == 0;
+	o.no_redo = r->w->no_redo;
 	return (store_open_dir(&o, &r->s.st));
 }
 
@@ -471,12 +518,14 @@ bool
 work_record(const struct work *w, struct record *ret, char *why)
 {
 	struct run r = { .w = w, .rec = ret, .why = why, .now = 1000000000 };
+	const struct timespec t = { r.now, 0 };
 	struct disk *d;
 	bool good;
 
 	*ret = (struct record){ .base = base_get(w->cfg), .nstates = 1 };
 	d = disk_clone(ret->base->disk);
 	start_state(&r);
+	clock_freeze(&t);
 	seeded_start(RUN_STREAM);
 	sim_mount(d, &ret->log);
 	if (w->die_at != 0)

@@ -98,6 +98,10 @@ struct work {
 	enum config cfg;
 	struct step step[STEPS_MAX];
 	unsigned n;
+	bool no_redo; /* opened so */
+	/* Until its first step is synced it is a sequence of one step, byte for
+	 * byte. */
+	bool begins_as_one;
 	unsigned fail_sync; /* this sync of a file fails; 0: none */
 	size_t die_at;      /* the process dies at this change; 0: never */
 };
@@ -108,6 +112,11 @@ uint64_t work_ones(void);
 uint64_t work_hurts(void);
 uint64_t work_twos(void);
 void work_of_seed(uint64_t seed, struct work *ret);
+/* Where a step of ${w} does nothing: the same steps on another disk, of two only.
+ * False: there is none. */
+bool work_elsewhere(const struct work *w, struct work *ret);
+/* The sequence of the first step alone, of a pair that begins as one. */
+void work_first(const struct work *w, struct work *ret);
 void work_text(const struct work *w, char *ret, size_t size);
 
 struct state {
