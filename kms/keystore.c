@@ -316,6 +316,8 @@ unlock(struct kms *k, const struct kms_root *root)
 		e = unlock_kind(k, s, n, KMS_ROOT_FILE, NULL, none);
 		if (e == ERR_ROOTKEY || e == none)
 			e = unlock_kind(k, s, n, KMS_ROOT_CREDENTIAL, NULL, e);
+		if (e == ERR_ROOTKEY || e == none)
+			e = unlock_kind(k, s, n, KMS_ROOT_TOKEN, NULL, e);
 	}
 	/* A passphrase is the one root key that no slot says where to find. */
 	if (e == none && root == NULL)

@@ -118,13 +118,14 @@ const char *kms_state_name(enum kms_state s);
 enum kms_root_kind {
 	KMS_ROOT_FILE,       /* 0600 key file */
 	KMS_ROOT_PASSPHRASE, /* Argon2id */
-	KMS_ROOT_CREDENTIAL  /* $CREDENTIALS_DIRECTORY/NAME */
+	KMS_ROOT_CREDENTIAL, /* $CREDENTIALS_DIRECTORY/NAME */
+	KMS_ROOT_TOKEN       /* a key that is made in a PKCS#11 token */
 };
 
 /* Where the root key comes from. */
 struct kms_root {
 	enum kms_root_kind kind;
-	const char *path; /* key file; or the credential's NAME */
+	const char *path; /* key file; credential's NAME; URI of the token */
 	const char *pass; /* passphrase; NUL-terminated, never logged */
 };
 
@@ -146,7 +147,7 @@ enum err kms_create_sealing(const char *path, const struct kms_root *root,
 /*
  * kms_open(path, root, &ret):
  * Open and unlock.  ${root} NULL: try what the slots say (the recorded key
- * file's path, then the credential), in that order.  A key file that others
+ * file's path, then the credential, then the token), in that order.  A key file that others
  * than its owner can read is refused.  A keystore does not live through a
  * fork(): open it in the process that uses it.
  * Returns OK; ERR_NOENT; ERR_ROOTKEY (wrong, absent or readable by others;
@@ -185,6 +186,9 @@ enum err kms_slot_add(struct kms *k, const struct kms_who *who,
     const struct kms_root *root) MUSTCHECK;
 enum err kms_slot_remove(
     struct kms *k, const struct kms_who *who, unsigned n) MUSTCHECK;
+/* Let slot ${n} unlock by ${root} instead.  ERR_NOENT. */
+enum err kms_slot_change(struct kms *k, const struct kms_who *who, unsigned n,
+    const struct kms_root *root) MUSTCHECK;
 /* The slots as JSON-free lines: cb(arg, n, kind, path or "", created). */
 enum err kms_slot_list(struct kms *k,
     void (*cb)(void *arg, unsigned n, enum kms_root_kind kind, const char *path,

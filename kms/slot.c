@@ -11,13 +11,14 @@
  *	       zeros
  *	16 16  UUID of the keystore
  *	32  4  number of the slot
- *	36  4  kind (1 key file, 2 passphrase, 3 credential)
+ *	36  4  kind (1 key file, 2 passphrase, 3 credential, 4 token)
  *	40 32  salt
  *	72  4  Argon2id passes        76  4  memory in KiB     80  4  lanes
  *
  * The key it is sealed under: for a key file or credential, HKDF-SHA256 of the
  * content, salt as above, info "ssefs slot key v1"; for a passphrase, Argon2id
- * of it with the salt.
+ * of it with the salt.  With a token the message is made there, under the AES-256
+ * key whose CKA_ID is the first 16 bytes of the salt.
  */
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@
 
 #include "kms/secretfile.h"
 #include "kms/slot.h"
+#include "kms/slot_token.h"
 
 #define AD_LEN 84
 #define ROOT_MIN 16
@@ -84,6 +86,8 @@ kek(const struct slot *s, const struct kms_root *root,
 			return err_fail(ERR_ROOTKEY, "a passphrase is needed");
 		return argon2id(root->pass, strlen(root->pass), s->salt,
 		    sizeof(s->salt), s->t, s->m_kib, s->p, ret);
+	case KMS_ROOT_TOKEN:
+		break;
 	}
 	return ERR_INTERNAL;
 }
@@ -164,6 +168,12 @@ slot_make(const uint8_t uuid[static UUID_LEN], bool sealing, unsigned n,
 		ret->p = ARGON_P;
 	}
 	TRY(record_path(root, ret->path));
+	if (root->kind == KMS_ROOT_TOKEN) {
+		TRY(slot_token_make(ret->path, uuid, ret->salt));
+		slot_ad(uuid, sealing, ret, ad);
+		return slot_token_seal(
+		    ret->path, ret->salt, ad, sizeof(ad), kmk, ret->sealed);
+	}
 	TRY(kek(ret, root, key));
 	TRY(aead_new(key, &a));
 	slot_ad(uuid, sealing, ret, ad);
@@ -179,9 +189,12 @@ slot_open(const uint8_t uuid[static UUID_LEN], bool sealing,
 	uint8_t ad[AD_LEN];
 	enum err e;
 
+	slot_ad(uuid, sealing, s, ad);
+	if (s->kind == KMS_ROOT_TOKEN)
+		return slot_token_open(root == NULL ? s->path : root->path,
+		    root == NULL, s->salt, ad, sizeof(ad), s->sealed, ret_kmk);
 	TRY(kek(s, root, key));
 	TRY(aead_new(key, &a));
-	slot_ad(uuid, sealing, s, ad);
 	e = aead_open_msg(
 	    a, ad, sizeof(ad), s->sealed, sizeof(s->sealed), ret_kmk->b);
 	if (e == ERR_AUTH && s->kind == KMS_ROOT_PASSPHRASE)
@@ -206,6 +219,13 @@ slot_insert(struct db *db, const struct slot *s)
 	    sizeof(s->sealed), s->created);
 }
 
+enum err
+slot_delete(struct db *db, unsigned n)
+{
+
+	return kdb_run(db, "DELETE FROM slots WHERE n = ?", "i", (int64_t)n);
+}
+
 static enum err
 slot_row(sqlite3_stmt *st, struct slot *s)
 {
@@ -213,7 +233,7 @@ slot_row(sqlite3_stmt *st, struct slot *s)
 	bool pass;
 
 	TRY(kdb_col_int(st, 0, 0, SLOT_MAX - 1, &n));
-	TRY(kdb_col_int(st, 1, 1, 3, &kind));
+	TRY(kdb_col_int(st, 1, 1, KMS_ROOT_TOKEN + 1, &kind));
 	pass = kind == KMS_ROOT_PASSPHRASE + 1;
 	TRY(kdb_col_text(st, 2, s->path, sizeof(s->path)));
 	TRY(kdb_col_blob(st, 3, s->salt, sizeof(s->salt)));

@@ -21,7 +21,7 @@
 struct slot {
 	unsigned n;
 	enum kms_root_kind kind;
-	char path[PATH_MAX]; /* key file, credential's name, or "" */
+	char path[PATH_MAX]; /* key file, credential's name, token's URI, "" */
 	uint8_t salt[SLOT_SALT];
 	uint32_t t, m_kib, p; /* Argon2id; 0 for the other kinds */
 	uint8_t sealed[SLOT_SEALED];
@@ -40,6 +40,7 @@ enum err slot_open(const uint8_t uuid[static UUID_LEN], bool sealing,
     struct key *ret_kmk) MUSTCHECK;
 
 /* Rows. */
+enum err slot_delete(struct db *db, unsigned n) MUSTCHECK;
 enum err slot_insert(struct db *db, const struct slot *s) MUSTCHECK;
 /* All slots, by number, to ${ret}; *ret_n of them. */
 enum err slot_load(

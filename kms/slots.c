@@ -1,5 +1,5 @@
 /*
- * The calls on slots: adding, removing, listing ways to unlock.
+ * The calls on slots: adding, changing, removing, listing ways to unlock.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,9 @@
 #include "kms/slot.h"
 
 struct change {
-	struct slot *s; /* add */
-	unsigned n;     /* remove */
+	struct slot *s;              /* add, change */
+	unsigned n;                  /* remove, change */
+	const struct kms_root *root; /* change */
 };
 
 static enum err
@@ -43,7 +44,7 @@ static enum err
 op_add(struct kms *k, struct call *c)
 {
 	struct slot *s CLEANUP_FREE = calloc(1, sizeof(*s));
-	struct change a = { s, 0 };
+	struct change a = { .s = s };
 	unsigned n = 0;
 
 	if (s == NULL)
@@ -66,6 +67,45 @@ kms_slot_add(
 	return gate_run(k, &c, op_add);
 }
 
+/* In one transaction, so that there is always a way. */
+static enum err
+change_tx(struct kms *k, void *arg)
+{
+	const struct change *a = arg;
+
+	TRY(slot_delete(&k->db, a->n));
+	if (sqlite3_changes(k->db.h) == 0)
+		return err_fail(ERR_NOENT, "no slot %u", a->n);
+	return slot_insert(&k->db, a->s);
+}
+
+static enum err
+op_change(struct kms *k, struct call *c)
+{
+	struct slot *s CLEANUP_FREE = calloc(1, sizeof(*s));
+	struct change *a = c->arg;
+
+	if (s == NULL)
+		return ERR_NOMEM;
+	TRY(gate_policy(k, c, "kms:AddSlot", "*"));
+	TRY(gate_policy(k, c, "kms:RemoveSlot", "*"));
+	TRY(slot_make(k->uuid, k->sealing, a->n, a->root, k->kmk, s));
+	a->s = s;
+	return kms_change(k, change_tx, a, false);
+}
+
+enum err
+kms_slot_change(struct kms *k, const struct kms_who *who, unsigned n,
+    const struct kms_root *root)
+{
+	struct change a = { .n = n, .root = root };
+	struct call c = { .who = who, .event = "ChangeSlot", .arg = &a };
+
+	if (n >= SLOT_MAX)
+		return err_fail(ERR_NOENT, "no slot %u", n);
+	return gate_run(k, &c, op_change);
+}
+
 static enum err
 remove_tx(struct kms *k, void *arg)
 {
@@ -84,8 +124,7 @@ remove_tx(struct kms *k, void *arg)
 		return err_fail(ERR_PERM,
 		    "slot %u is the only way to the keys; add another first",
 		    a->n);
-	return kdb_run(
-	    &k->db, "DELETE FROM slots WHERE n = ?", "i", (int64_t)a->n);
+	return slot_delete(&k->db, a->n);
 }
 
 static enum err
@@ -99,7 +138,7 @@ op_remove(struct kms *k, struct call *c)
 enum err
 kms_slot_remove(struct kms *k, const struct kms_who *who, unsigned n)
 {
-	struct change a = { NULL, n };
+	struct change a = { .n = n };
 	struct call c = { .who = who, .event = "RemoveSlot", .arg = &a };
 
 	return gate_run(k, &c, op_remove);

@@ -260,6 +260,7 @@ int cmd_alias_update(const struct args *a);
 int cmd_alias_rm(const struct args *a);
 int cmd_alias_ls(const struct args *a);
 int cmd_slot_add(const struct args *a);
+int cmd_slot_change(const struct args *a);
 int cmd_slot_rm(const struct args *a);
 int cmd_slot_ls(const struct args *a);
 int cmd_stat(const struct args *a);

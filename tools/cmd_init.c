@@ -34,6 +34,13 @@ say_key(const struct root *root, const char *key_path)
 		    key_path);
 		return;
 	}
+	if (root->given && root->root.kind == KMS_ROOT_TOKEN) {
+		(void)printf("root key   made in the token %s\n"
+			     "Without that token, all is lost; ssefs key slot "
+			     "add adds another way.\n",
+		    key_path);
+		return;
+	}
 	(void)printf("root key   %s\n"
 		     "Copy the root key to a safe place apart from the store.  "
 		     "Whoever has both reads\n"
@@ -64,6 +71,7 @@ say_json(const char *dir, const char *region, const struct root *root,
 		[KMS_ROOT_FILE] = "file",
 		[KMS_ROOT_PASSPHRASE] = "passphrase",
 		[KMS_ROOT_CREDENTIAL] = "credential",
+		[KMS_ROOT_TOKEN] = "token",
 	};
 	const enum kms_root_kind kind =
 	    root->given ? root->root.kind : KMS_ROOT_FILE;

@@ -381,8 +381,11 @@ cmd_alias_ls(const struct args *a)
 	    "aliases", each_alias));
 }
 
-int
-cmd_slot_add(const struct args *a)
+/* The new root key goes to slot ${n}, or to a free one (${n} SLOT_NEW). */
+#define SLOT_NEW UINT32_MAX
+
+static int
+slot_put(const struct args *a, uint32_t n)
 {
 	struct root add CLEANUP_ROOT = { .given = false };
 	struct kms *k CLEANUP_KMS = NULL;
@@ -396,9 +399,30 @@ cmd_slot_add(const struct args *a)
 					  "--new-root-key, --new-passphrase, "
 					  "--new-passphrase-file or "
 					  "--new-credential"));
-	if (e == OK)
+	if (e == OK && n == SLOT_NEW)
 		e = kms_slot_add(k, &cmd_who, &add.root);
-	return (e == OK ? EXIT_DONE : cmd_fail(e, "slot: cannot be added"));
+	else if (e == OK)
+		e = kms_slot_change(k, &cmd_who, n, &add.root);
+	return (e == OK ? EXIT_DONE
+			: cmd_fail(e, "slot: cannot be %s",
+			      n == SLOT_NEW ? "added" : "changed"));
+}
+
+int
+cmd_slot_add(const struct args *a)
+{
+	return (slot_put(a, SLOT_NEW));
+}
+
+int
+cmd_slot_change(const struct args *a)
+{
+	uint64_t n;
+
+	if (args_number(a->pos[0], &n) != OK || n >= SLOT_NEW)
+		return (cmd_usage(
+		    a->cmd, "\"%s\" is not a slot's number", a->pos[0]));
+	return (slot_put(a, (uint32_t)n));
 }
 
 int
@@ -429,6 +453,7 @@ show_slot(void *arg, unsigned n, enum kms_root_kind kind, const char *path,
 		[KMS_ROOT_FILE] = "file",
 		[KMS_ROOT_PASSPHRASE] = "passphrase",
 		[KMS_ROOT_CREDENTIAL] = "credential",
+		[KMS_ROOT_TOKEN] = "token",
 	};
 	const struct listing *l = arg;
 	char made[CLOCK_ISO_LEN + 1];

@@ -147,7 +147,15 @@ static const struct cmd cmds[] = {
 	{ "key slot add", "", 0, 0,
 	    STORE | B(NEW_ROOT_KEY) | B(NEW_PASSPHRASE) |
 		B(NEW_PASSPHRASE_FILE) | B(NEW_CREDENTIAL),
-	    "add a way to open the store", NULL, cmd_slot_add },
+	    "add a way to open the store",
+	    "--new-root-key pkcs11:token=NAME?module-path=FILE&pin-source=FILE "
+	    "makes a key in a\ntoken that never leaves it.",
+	    cmd_slot_add },
+	{ "key slot change", "SLOT", 1, 1,
+	    STORE | B(NEW_ROOT_KEY) | B(NEW_PASSPHRASE) |
+		B(NEW_PASSPHRASE_FILE) | B(NEW_CREDENTIAL),
+	    "let a slot open by another passphrase or root key", NULL,
+	    cmd_slot_change },
 	{ "key slot rm", "SLOT", 1, 1, STORE, "remove a way to open the store",
 	    NULL, cmd_slot_rm },
 	{ "key slot ls", "", 0, 0, STORE, "list the ways to open the store",

@@ -198,6 +198,9 @@ try_again(struct own *o)
 		return;
 	}
 	o->next_try = clock_mono_ns() + FAILED_MS * MS_NS;
+	/* Tokens lock themselves after a few wrong PINs. */
+	if (e == ERR_ROOTKEY)
+		o->next_try = UINT64_MAX;
 	if (e != ERR_LOCKED && !o->told) {
 		log_error("serve: %s cannot be taken over: %s; its keys are "
 			  "served on",

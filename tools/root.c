@@ -149,7 +149,9 @@ get(const char *file, const char *tty, const char *pass_file,
 		    "give one of --root-key, --passphrase, --passphrase-file "
 		    "and --credential"));
 	if (file != NULL) {
-		ret->root.kind = KMS_ROOT_FILE;
+		ret->root.kind = strncmp(file, "pkcs11:", 7) == 0
+				     ? KMS_ROOT_TOKEN
+				     : KMS_ROOT_FILE;
 		ret->root.path = file;
 	} else if (credential != NULL) {
 		ret->root.kind = KMS_ROOT_CREDENTIAL;

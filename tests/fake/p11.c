@@ -338,6 +338,19 @@ begin(ck_session_handle_t s, struct ck_mechanism *mech, ck_object_handle_t key)
 	return leave(s, CKR_OK);
 }
 
+static ck_rv_t
+f_encrypt_init(
+    ck_session_handle_t s, struct ck_mechanism *mech, ck_object_handle_t key)
+{
+	static const unsigned char zero[12];
+	const struct ck_gcm_params *g = mech->parameter;
+
+	if (atomic_load(&fake.no_iv) &&
+	    memcmp(g->iv_ptr, zero, sizeof(zero)) != 0)
+		return CKR_MECHANISM_PARAM_INVALID;
+	return begin(s, mech, key);
+}
+
 static void
 tag_of(ck_session_handle_t s, const unsigned char *ct, unsigned long len,
     unsigned char ret[TAG])
@@ -425,7 +438,7 @@ C_GetFunctionList(struct ck_function_list **ret)
 		.C_FindObjects = f_find,
 		.C_FindObjectsFinal = f_find_final,
 		.C_GetAttributeValue = f_attributes,
-		.C_EncryptInit = begin,
+		.C_EncryptInit = f_encrypt_init,
 		.C_Encrypt = f_encrypt,
 		.C_DecryptInit = begin,
 		.C_Decrypt = f_decrypt };

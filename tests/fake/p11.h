@@ -16,6 +16,7 @@ struct fake {
 	atomic_bool gone;      /* the token is away */
 	atomic_bool sticky;    /* it is seen again after C_Initialize only */
 	atomic_bool makes_iv;  /* the token makes nonces */
+	atomic_bool no_iv;     /* it takes none from outside */
 	atomic_bool can_leave; /* keys say they are extractable */
 	_Atomic unsigned logins, wrong_pins, inits;
 	_Atomic unsigned shared; /* times a session was two threads' */

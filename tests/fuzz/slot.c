@@ -98,8 +98,8 @@ sound(const struct slot *s)
 	const bool pass = s->kind == KMS_ROOT_PASSPHRASE;
 
 	HOLDS(s->n < SLOT_MAX);
-	HOLDS(
-	    s->kind == KMS_ROOT_FILE || s->kind == KMS_ROOT_CREDENTIAL || pass);
+	HOLDS(s->kind == KMS_ROOT_FILE || s->kind == KMS_ROOT_CREDENTIAL ||
+	      s->kind == KMS_ROOT_TOKEN || pass);
 	HOLDS(strnlen(s->path, sizeof(s->path)) < sizeof(s->path));
 	HOLDS(pass ? s->t >= 1 && s->t <= 16 : s->t == 0);
 	HOLDS(pass ? s->m_kib <= 1048576 : s->m_kib == 0);

@@ -86,7 +86,7 @@ test_slots(void **state)
 	const struct kms_root cred = { .kind = KMS_ROOT_CREDENTIAL,
 		.path = "root.key" };
 	struct kms *k = place_open(p);
-	unsigned kinds[3] = { 0 };
+	unsigned kinds[4] = { 0 };
 
 	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", p->dir, 1), 0);
 	assert_int_equal(kms_slot_remove(k, &root_user, 0), ERR_PERM);

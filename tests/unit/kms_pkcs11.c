@@ -470,6 +470,46 @@ test_limit(void **state)
 	kms_close(k);
 }
 
+/* The keystore master key under a key in the token, in a slot. */
+static void
+test_slot(void **state)
+{
+	struct token *t = *state;
+	char uri[2 * PATH_MAX];
+	const struct kms_root root = { .kind = KMS_ROOT_TOKEN, .path = uri };
+	struct kms *k = place_open(t->p);
+	const unsigned before = t->f->keys;
+
+	(void)snprintf(uri, sizeof(uri),
+	    "pkcs11:token=fake?module-path=%s&pin-source=%s", t->module,
+	    t->pin);
+	/* As in FIPS mode: it makes nonces, and takes none. */
+	t->f->makes_iv = t->f->no_iv = true;
+	assert_ok(kms_slot_add(k, &root_user, &root));
+	assert_int_equal(t->f->keys, before + 1);
+	t->f->makes_iv = t->f->no_iv = false;
+	assert_ok(kms_slot_change(k, &root_user, 1, &root));
+	assert_int_equal(t->f->keys, before + 2);
+	/* One that fails leaves nothing. */
+	t->f->no_iv = true;
+	assert_int_equal(kms_slot_change(k, &root_user, 1, &root), ERR_CRYPTO);
+	t->f->no_iv = false;
+	assert_int_equal(t->f->keys, before + 2);
+	assert_ok(kms_slot_remove(k, &root_user, 0));
+	kms_close(k);
+	assert_ok(kms_open(t->p->path, &root, &k));
+	kms_close(k);
+	t->f->gone = true;
+	assert_int_equal(kms_open(t->p->path, &root, &k), ERR_ROOTKEY);
+	t->f->gone = false;
+	put_pin(t, "4321\n");
+	assert_int_equal(kms_open(t->p->path, &root, &k), ERR_ROOTKEY);
+	put_pin(t, "1234\n");
+	assert_ok(kms_open(t->p->path, &root, &k));
+	kms_close(k);
+	assert_int_equal(t->f->open, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, token_setup, token_teardown)
 
 int
@@ -485,6 +525,7 @@ main(void)
 		TEST(test_loose_keys),
 		TEST(test_keystore),
 		TEST(test_limit),
+		TEST(test_slot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

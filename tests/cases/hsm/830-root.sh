@@ -1,0 +1,108 @@
+#!/bin/sh
+# The root key in a token: a store made with one, slots added, changed and
+# removed, the token away, its PIN wrong, and a slot that somebody edited.
+# Serves: R12 R25
+. "$(dirname "$0")/../../lib.sh"
+. "$TESTS/hsm.sh"
+require_fuse
+require jq sqlite3 pkcs11-tool
+new_token
+slot() { "$SSEFS" key slot "$@"; }
+kinds() { slot ls --json "$@" | jq -r '.[] | "\(.slot) \(.kind)"' | tr '\n' ,; }
+root_keys() {
+	pkcs11-tool --module $module --token-label tok --login --pin 1234 \
+	    --list-objects --type secrkey 2>&1
+}
+
+# ---- A store made with it ---------------------------------------------------
+
+fails "a PIN in the URI" "$SSEFS" init --root-key \
+    "pkcs11:token=tok?module-path=$module&pin-value=1234"
+fails "no such token" "$SSEFS" init --root-key \
+    "pkcs11:token=other?module-path=$module&pin-source=$T/pin"
+fails "no store was made" test -e "$S/meta.db"
+new_store --root-key "$HSM"
+like "init says where it is" "$(cat "$T/init.out")" 'made in the token pkcs11:'
+fails "no key file" test -e "$S.key"
+is "one slot" "$(kinds)" "0 token,"
+like "a key for it in the token" "$(root_keys)" 'ssefs root:'
+like "that cannot leave it" "$(root_keys)" 'never extractable, local'
+is "the PIN is nowhere" "$(grep -rl 1234 "$S")" ""
+bucket docs
+start_mount docs
+echo text >"$M/f"
+remount
+is "a mount finds the token by itself" "$(cat "$M/f")" text
+stop_mount
+ok "told where it is" "$SSEFS" key ls --root-key "$HSM"
+
+# ---- Without it -------------------------------------------------------------
+
+token_gone
+fails "the token is away: no mount" "$SSEFS" mount docs "$M"
+is "exit 4" "$fails_rc" 4
+like "says why" "$(cat "$T/out")" 'root key is in a token: .*(there is no token|cannot be initialised)'
+token_back
+echo 9999 >"$T/pin"
+fails "a wrong PIN" "$SSEFS" key ls
+like "says so" "$(cat "$T/out")" 'does not take the PIN'
+echo 1234 >"$T/pin"
+chmod 644 "$T/pin"
+fails "a PIN that others can read" "$SSEFS" key ls
+chmod 600 "$T/pin"
+ok "nothing was lost" "$SSEFS" key ls
+
+# ---- More ways --------------------------------------------------------------
+
+fails "the last way stays" slot rm 0
+(umask 077 && echo first >"$T/pass" && echo second >"$T/pass2")
+ok "add a passphrase" slot add --new-passphrase-file "$T/pass"
+is "two slots" "$(kinds)" "0 token,1 passphrase,"
+token_gone
+ok "it opens without the token" "$SSEFS" key ls --passphrase-file "$T/pass"
+ok "change the passphrase" slot change 1 --passphrase-file "$T/pass" \
+    --new-passphrase-file "$T/pass2"
+fails "the old one is none any more" "$SSEFS" key ls --passphrase-file "$T/pass"
+ok "the new one is" "$SSEFS" key ls --passphrase-file "$T/pass2"
+is "still two slots" "$(kinds --passphrase-file "$T/pass2")" \
+    "0 token,1 passphrase,"
+fails "a slot that is not there" slot change 7 --passphrase-file "$T/pass2" \
+    --new-passphrase-file "$T/pass"
+fails "a change to a token that is away" slot change 1 \
+    --passphrase-file "$T/pass2" --new-root-key "$HSM"
+ok "changes nothing" "$SSEFS" key ls --passphrase-file "$T/pass2"
+token_back
+ok "a key file" slot add --new-root-key "$T/root"
+ok "the token's slot goes" slot rm 0
+is "what is left" "$(kinds)" "1 passphrase,2 file,"
+fails "the token alone opens nothing now" "$SSEFS" key ls --root-key "$HSM"
+ok "it comes back, in the place of the passphrase" slot change 1 \
+    --new-root-key "$HSM"
+ok "the key file goes" slot rm 2
+is "the token again" "$(kinds)" "1 token,"
+
+# ---- A keystore that somebody edited ----------------------------------------
+
+cp "$S/keys.db" "$T/good.db"
+sqlite3 "$S/keys.db" "UPDATE slots SET salt = randomblob(32)"
+fails "another key's name" "$SSEFS" key ls
+cp "$T/good.db" "$S/keys.db"
+sqlite3 "$S/keys.db" "UPDATE slots SET sealed = zeroblob(60)"
+fails "another message" "$SSEFS" key ls
+like "says so" "$(cat "$T/out")" 'not the one this slot was made with'
+cp $module "$T/evil.so"
+sqlite3 "$S/keys.db" "UPDATE slots SET
+    path = replace(path, '$module', '$T/evil.so')"
+chmod 777 "$T"
+fails "a library where others could put one" "$SSEFS" key ls
+like "is not loaded" "$(cat "$T/out")" 'others than root could have put'
+chmod 755 "$T"
+cp "$T/good.db" "$S/keys.db"
+rm -f "$S/keys.db-wal" "$S/keys.db-shm"
+ok "as it was" "$SSEFS" key ls
+ok "a backup" "$SSEFS" backup "$T/b"
+ok "restored" "$SSEFS" restore "$T/b" --store "$T/r"
+ok "opens with the token" "$SSEFS" key ls --store "$T/r"
+ok "the log is whole" "$SSEFS" audit verify
+like "and names what was done" "$(cat "$S/keys.db-audit.log")" ChangeSlot
+done_testing
