@@ -4,10 +4,8 @@
 #include <string.h>
 
 #include "gateway/req.h"
-#include "lib/base/clock.h"
 
 #define LIMIT_DEFAULT 100
-#define DAY 86400
 
 static void
 metadata(struct req *r, const struct kms_desc *d)
@@ -159,24 +157,18 @@ op_disable_key(struct req *r)
 enum err
 op_schedule_deletion(struct req *r)
 {
-	unsigned days = (unsigned)req_int(r, "PendingWindowInDays", 0);
+	const unsigned days = (unsigned)req_int(r, "PendingWindowInDays", 0);
 	char arn[KMS_ARN_MAX];
-	struct kms_window w;
+	struct kms_deletion d;
 	const char *key = NULL;
-	int64_t now = 0;
 
 	TRY(req_key(r, "KeyId", false, &key));
-	if (days == 0) {
-		TRY(kms_window_get(r->api->kms, &w));
-		days = w.days;
-	}
-	now = (int64_t)clock_wall().tv_sec;
-	TRY(kms_key_delete(r->api->kms, r->who, key, days));
+	TRY(kms_key_delete(r->api->kms, r->who, key, days, &d));
 	TRY(kms_key_resolve(r->api->kms, r->tenant, key, arn));
 	jout_str(&r->out, "KeyId", arn);
-	jout_i64(&r->out, "DeletionDate", now + (int64_t)days * DAY);
+	jout_i64(&r->out, "DeletionDate", d.at);
 	jout_str(&r->out, "KeyState", kms_state_name(KMS_PENDING_DELETION));
-	jout_u64(&r->out, "PendingWindowInDays", days);
+	jout_u64(&r->out, "PendingWindowInDays", d.days);
 	return (OK);
 }
 

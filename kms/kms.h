@@ -334,16 +334,20 @@ void kms_set_uses(struct kms *k, kms_uses_fn *fn, void *arg);
 enum err kms_key_uses(struct kms *k, const struct kms_who *who,
     const char *keyname, struct kms_uses *ret) MUSTCHECK;
 
+struct kms_deletion {
+	int64_t at;    /* when, seconds since 1970: kms_desc's delete_at */
+	unsigned days; /* from the call on */
+};
 /*
- * kms_key_delete(k, who, keyname, days):
+ * kms_key_delete(k, who, keyname, days, ret):
  * Take a key out of use as kms_key_disable() does, and delete it after ${days}
  * (0: the store's default), if it is not in use then.  Its wrapped data keys can
- * never be opened again after that.
+ * never be opened again after that.  ${ret} may be NULL.
  * Returns OK; ERR_KEYINUSE; ERR_KEYDELETION; ERR_PERM (default and service
  * keys); ERR_INVAL (${days} out of bounds); ERR_NOTSUP.
  */
 enum err kms_key_delete(struct kms *k, const struct kms_who *who,
-    const char *keyname, unsigned days) MUSTCHECK;
+    const char *keyname, unsigned days, struct kms_deletion *ret) MUSTCHECK;
 /* It stays, disabled.  ERR_KEYSTATE: it is not pending deletion. */
 enum err kms_key_cancel_deletion(
     struct kms *k, const struct kms_who *who, const char *keyname) MUSTCHECK;

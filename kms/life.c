@@ -212,7 +212,7 @@ op_delete(struct kms *k, struct call *c)
 
 enum err
 kms_key_delete(struct kms *k, const struct kms_who *who, const char *keyname,
-    unsigned days)
+    unsigned days, struct kms_deletion *ret)
 {
 	struct schedule s = { .days = days };
 	const char *text = s.text;
@@ -229,7 +229,10 @@ kms_key_delete(struct kms *k, const struct kms_who *who, const char *keyname,
 
 	gate_param_number(params, "pendingWindowInDays", days);
 
-	return gate_run(k, &c, op_delete);
+	TRY(gate_run(k, &c, op_delete));
+	if (ret != NULL)
+		*ret = (struct kms_deletion){ .at = s.at, .days = s.days };
+	return OK;
 }
 
 /* Without material, which may go by its own time meanwhile, it waits for it

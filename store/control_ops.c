@@ -163,7 +163,7 @@ key_delete(const struct control_on *on, const struct control_req *r)
 
 	TRY(keys_of(on, &k));
 	return (kms_key_delete(k, on->who, r->name,
-	    r->rate > UINT32_MAX ? UINT32_MAX : (unsigned)r->rate));
+	    r->rate > UINT32_MAX ? UINT32_MAX : (unsigned)r->rate, NULL));
 }
 
 enum err

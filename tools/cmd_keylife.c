@@ -35,7 +35,7 @@ delete_key(struct reach *re, const char *key, uint64_t days)
 		return (reach_ask(re, &req, NULL, NULL));
 	}
 	TRY(keys_of(re, &k));
-	return (kms_key_delete(k, &cmd_who, key, (unsigned)days));
+	return (kms_key_delete(k, &cmd_who, key, (unsigned)days, NULL));
 }
 
 int

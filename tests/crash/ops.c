@@ -468,7 +468,7 @@ op_life(struct session *s, const struct op *op)
 	t.tv_sec += 3 * DAY_S;
 	clock_freeze(&t);
 	TRY(kms_timer(k));
-	TRY(kms_key_delete(k, &crash_who, d.id, 7));
+	TRY(kms_key_delete(k, &crash_who, d.id, 7, NULL));
 	t.tv_sec += 8 * DAY_S;
 	clock_freeze(&t);
 	TRY(kms_timer(k));

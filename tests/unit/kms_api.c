@@ -294,7 +294,7 @@ test_new(void **state)
 	assert_string_equal(d.material, "");
 	/* It waits again after a deletion that was cancelled. */
 	kms_set_uses(k, no_uses, NULL);
-	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0, NULL));
 	assert_ok(kms_key_cancel_deletion(k, &root_user, d.id));
 	assert_ok(kms_key_describe(k, &root_user, d.id, &d));
 	assert_int_equal(d.state, KMS_PENDING_IMPORT);

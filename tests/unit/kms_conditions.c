@@ -161,14 +161,14 @@ static enum err
 do_delete(struct kms *k)
 {
 
-	return kms_key_delete(k, &alice, other, 0);
+	return kms_key_delete(k, &alice, other, 0, NULL);
 }
 
 static enum err
 do_delete_soon(struct kms *k)
 {
 
-	return kms_key_delete(k, &alice, other, 7);
+	return kms_key_delete(k, &alice, other, 7, NULL);
 }
 
 static enum err

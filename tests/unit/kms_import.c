@@ -247,12 +247,12 @@ test_pending(void **state)
 	parameters(k, d.id);
 	n = wrap(KMS_WRAP_OAEP_SHA256, material, sizeof(material));
 	assert_ok(import(k, d.id, n, at.tv_sec + 1000));
-	assert_ok(kms_key_delete(k, &root_user, d.id, 7));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 7, NULL));
 	assert_int_equal(import(k, d.id, n, 0), ERR_KEYDELETION);
 	assert_ok(kms_import_delete(k, &root_user, d.id));
 	assert_ok(kms_key_cancel_deletion(k, &root_user, d.id));
 	assert_int_equal(state_of(k, d.id), KMS_DISABLED);
-	assert_ok(kms_key_delete(k, &root_user, d.id, 7));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 7, NULL));
 	at.tv_sec += 1001;
 	clock_freeze(&at);
 	assert_ok(kms_timer(k));

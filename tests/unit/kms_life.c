@@ -137,7 +137,7 @@ do_no_period(struct kms *k, const char *id)
 static enum err
 do_delete(struct kms *k, const char *id)
 {
-	return kms_key_delete(k, &root_user, id, 0);
+	return kms_key_delete(k, &root_user, id, 0, NULL);
 }
 
 static enum err
@@ -413,7 +413,7 @@ test_deletion(void **state)
 	assert_ok(kms_alias_create(k, &root_user, "mine", d.id));
 	sample_make(k, d.id, &s);
 	material_of(p, sealed);
-	assert_ok(kms_key_delete(k, &root_user, d.id, 7));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 7, NULL));
 	assert_ok(kms_key_describe(k, &root_user, d.id, &d));
 	assert_int_equal(d.state, KMS_PENDING_DELETION);
 	assert_in_range(d.delete_at, clock_wall().tv_sec + 7 * DAY - 60,
@@ -449,7 +449,7 @@ test_deletion(void **state)
 	assert_ok(kms_key_create(k, &root_user, "short", &d));
 	material_of(p, sealed);
 	assert_true(stands_in(p->path, "-wal", sealed, sizeof(sealed)));
-	assert_ok(kms_key_delete(k, &root_user, d.id, 7));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 7, NULL));
 	t.tv_sec += 7 * DAY;
 	clock_freeze(&t);
 	assert_ok(kms_timer(k));
@@ -471,7 +471,7 @@ test_cancelled(void **state)
 
 	assert_ok(kms_key_create(k, &root_user, "mine", &d));
 	sample_make(k, d.id, &s);
-	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0, NULL));
 	assert_ok(kms_key_cancel_deletion(k, &root_user, d.id));
 	assert_ok(kms_key_describe(k, &root_user, d.id, &d));
 	assert_int_equal(d.state, KMS_DISABLED);
@@ -499,13 +499,15 @@ test_in_use(void **state)
 	uses.objects = 3;
 	assert_ok(kms_key_uses(k, &root_user, d.id, &u));
 	assert_int_equal(u.objects, 3);
-	assert_int_equal(kms_key_delete(k, &root_user, d.id, 0), ERR_KEYINUSE);
+	assert_int_equal(
+	    kms_key_delete(k, &root_user, d.id, 0, NULL), ERR_KEYINUSE);
 	assert_non_null(strstr(
 	    err_detail(ERR_KEYINUSE), "in use by 3 objects and 0 defaults"));
 	uses = (struct kms_uses){ .defaults = 1 };
-	assert_int_equal(kms_key_delete(k, &root_user, d.id, 0), ERR_KEYINUSE);
+	assert_int_equal(
+	    kms_key_delete(k, &root_user, d.id, 0, NULL), ERR_KEYINUSE);
 	uses.defaults = 0;
-	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0, NULL));
 	clock_freeze(&t);
 	uses.objects = 1;
 	log_set_level(LOG_LVL_ERROR);
@@ -521,7 +523,8 @@ test_in_use(void **state)
 	/* Nobody to ask: nothing is deleted. */
 	assert_ok(kms_key_create(k, &root_user, "other", &d));
 	kms_set_uses(k, NULL, NULL);
-	assert_int_equal(kms_key_delete(k, &root_user, d.id, 0), ERR_NOTSUP);
+	assert_int_equal(
+	    kms_key_delete(k, &root_user, d.id, 0, NULL), ERR_NOTSUP);
 	kms_close(k);
 }
 
@@ -540,7 +543,7 @@ test_late(void **state)
 	assert_ok(uuid_parse(d.id, 36, due.uuid));
 	strcpy(due.tenant, d.tenant);
 	strcpy(due.arn, d.arn);
-	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0, NULL));
 	assert_ok(kms_key_cancel_deletion(k, &root_user, d.id));
 	assert_ok(keys_delete_due(k, &due));
 	assert_ok(kms_key_enable(k, &root_user, d.id));
@@ -548,7 +551,7 @@ test_late(void **state)
 	assert_int_equal(log_lines(k, "\"DeleteKey\"", d.arn), 2);
 	assert_int_equal(
 	    log_lines(k, "\"DeleteKey\"", "KMSInvalidStateException"), 1);
-	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0, NULL));
 	assert_ok(keys_delete_due(k, &due));
 	assert_ok(keys_delete_due(k, &due));
 	assert_int_equal(log_lines(k, "\"DeleteKey\"", d.arn), 3);
@@ -562,12 +565,14 @@ test_windows(void **state)
 {
 	const struct place *p = *state;
 	struct kms *k = place_store(p);
+	struct kms_deletion when;
 	struct kms_window w;
 	struct kms_desc d;
 
 	assert_ok(kms_key_create(k, &root_user, "mine", &d));
 	for (unsigned days = 1; days < 40; days++) {
-		const enum err e = kms_key_delete(k, &root_user, d.id, days);
+		const enum err e =
+		    kms_key_delete(k, &root_user, d.id, days, NULL);
 
 		assert_int_equal(e, days < 7 || days > 30 ? ERR_INVAL : OK);
 		if (e == OK)
@@ -581,13 +586,17 @@ test_windows(void **state)
 	assert_ok(kms_window_set(k, &root_user, &w));
 	kms_close(k);
 	k = place_store(p);
-	assert_ok(kms_key_delete(k, &root_user, d.id, 2));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 2, &when));
+	assert_int_equal(when.days, 2);
+	assert_ok(kms_key_describe(k, &root_user, d.id, &d));
+	assert_int_equal(d.delete_at, when.at);
 	assert_ok(kms_key_cancel_deletion(k, &root_user, d.id));
-	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0, &when));
+	assert_int_equal(when.days, 14);
 	assert_ok(kms_key_describe(k, &root_user, d.id, &d));
 	assert_in_range(d.delete_at, clock_wall().tv_sec + 14 * DAY - 60,
 	    clock_wall().tv_sec + 14 * DAY);
-	assert_int_equal(kms_key_delete(k, &root_user, d.id, 1), DEL);
+	assert_int_equal(kms_key_delete(k, &root_user, d.id, 1, NULL), DEL);
 	w = (struct kms_window){ 0, 30, 7 };
 	assert_int_equal(kms_window_set(k, &root_user, &w), ERR_INVAL);
 	w = (struct kms_window){ 8, 30, 7 };
@@ -606,8 +615,10 @@ test_kept_keys(void **state)
 
 	sample_make(k, NULL, &s);
 	sample_make(k, KMS_SERVICE_KEY, &t);
-	assert_int_equal(kms_key_delete(k, &root_user, s.arn, 0), ERR_PERM);
-	assert_int_equal(kms_key_delete(k, &root_user, t.arn, 0), ERR_PERM);
+	assert_int_equal(
+	    kms_key_delete(k, &root_user, s.arn, 0, NULL), ERR_PERM);
+	assert_int_equal(
+	    kms_key_delete(k, &root_user, t.arn, 0, NULL), ERR_PERM);
 	assert_int_equal(kms_key_rotation(k, &root_user, t.arn, 90), ERR_PERM);
 	assert_int_equal(
 	    kms_key_set_description(k, &root_user, t.arn, "x"), ERR_PERM);
@@ -632,7 +643,7 @@ test_watcher(void **state)
 	enum err e = OK;
 
 	assert_ok(kms_key_create(k, &root_user, "mine", &d));
-	assert_ok(kms_key_delete(k, &root_user, d.id, 0));
+	assert_ok(kms_key_delete(k, &root_user, d.id, 0, NULL));
 	kms_close(k);
 	sql(p, "UPDATE keys SET delete_at = 1");
 	k = place_store(p);

@@ -304,8 +304,7 @@ eq((s["KeyId"], s["KeyState"], s["PendingWindowInDays"]),
    (arn, "PendingDeletion", 7), "ScheduleKeyDeletion")
 d = kms.describe_key(KeyId=key)["KeyMetadata"]
 eq(d["KeyState"], "PendingDeletion", "the key's state")
-ok(abs((d["DeletionDate"] - s["DeletionDate"]).total_seconds()) <= 1,
-   "DeletionDate")
+eq(d["DeletionDate"], s["DeletionDate"], "DeletionDate")
 code("KMSInvalidStateException", "Encrypt under it", kms.encrypt,
      like="%s is pending deletion." % arn, KeyId=key, Plaintext=b"x")
 eq(kms.cancel_key_deletion(KeyId=key)["KeyId"], arn, "CancelKeyDeletion")
