@@ -17,6 +17,24 @@ struct alias {
 	const uint8_t *uuid;
 };
 
+/* A key has so many names that policies can look at all of them. */
+static enum err
+aliases_count(struct kms *k, const struct alias *a)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	int64_t n = 0;
+	bool row = false;
+
+	TRY(kdb_query(&k->db, &st, "SELECT count(*) FROM aliases WHERE key = ?",
+	    "b", (const void *)a->uuid, (size_t)UUID_LEN));
+	TRY(kdb_step(&k->db, st, &row));
+	TRY(kdb_col_int(st, 0, 0, INT64_MAX, &n));
+	if (n > KMS_ALIASES_MAX)
+		return err_fail(
+		    ERR_LIMIT, "a key has %d aliases at most", KMS_ALIASES_MAX);
+	return OK;
+}
+
 static enum err
 alias_create_tx(struct kms *k, void *arg)
 {
@@ -29,7 +47,8 @@ alias_create_tx(struct kms *k, void *arg)
 	    (int64_t)clock_wall().tv_sec);
 	if (e == ERR_EXIST)
 		return err_fail(e, "%.200s exists already", a->name);
-	return e;
+	TRY(e);
+	return aliases_count(k, a);
 }
 
 static enum err
@@ -116,7 +135,7 @@ alias_update_tx(struct kms *k, void *arg)
 	    (int64_t)clock_wall().tv_sec, a->tenant, a->name));
 	if (sqlite3_changes(k->db.h) == 0)
 		return err_fail(ERR_NOENT, "no alias %.200s", a->name);
-	return OK;
+	return aliases_count(k, a);
 }
 
 /* Who changes it must be allowed to on both keys. */

@@ -182,13 +182,14 @@ enum err kms_key_policy_put(struct kms *k, const struct kms_who *who,
 
 /* ---- Grants --------------------------------------------------------------- */
 
-#define KMS_GRANTS_MAX 1000     /* of one key */
+#define KMS_GRANTS_MAX 50000    /* of one key */
 #define KMS_GRANT_ID_MAX 65     /* 64 hexadecimal digits and a NUL */
 #define KMS_GRANT_TOKEN_MAX 109 /* with its NUL */
 #define KMS_GRANT_NAME_MAX 257  /* with its NUL */
 #define KMS_PRINCIPAL_MAX 257   /* an ARN, with its NUL */
 #define KMS_GRANT_OPS 9         /* operations that can be granted */
-#define KMS_GRANT_PAIRS_MAX 64  /* of a constraint */
+#define KMS_GRANT_PAIRS_MAX 8   /* of a new grant's constraint */
+#define KMS_GRANT_VALUE_MAX 384 /* characters of a value in it */
 
 /* What can be granted: bits of kms_grant.operations. */
 enum kms_grant_op {

@@ -42,8 +42,14 @@ grant_check(const struct kms_grant *g)
 	    (g->operations & ~(uint32_t)KMS_GRANT_ALL) != 0)
 		return err_fail(ERR_INVAL, "a grant allows some operations");
 	if (g->npairs > KMS_GRANT_PAIRS_MAX)
-		return err_fail(ERR_LIMIT, "a constraint has %d pairs at most",
+		return err_fail(ERR_INVAL, "a constraint has %d pairs at most",
 		    KMS_GRANT_PAIRS_MAX);
+	for (size_t i = 0; i < g->npairs; i++)
+		if (!name_text_ok(g->pairs[i].value, 0, KMS_GRANT_VALUE_MAX))
+			return err_fail(ERR_INVAL,
+			    "a value in a constraint is UTF-8 of %d characters "
+			    "at most",
+			    KMS_GRANT_VALUE_MAX);
 	if ((g->constraint == KMS_CONSTRAINT_NONE) != (g->npairs == 0))
 		return err_fail(ERR_INVAL,
 		    "a constraint has pairs, and pairs are a constraint");

@@ -28,16 +28,20 @@
 #include "crypto/secret.h"
 #include "lib/base/err.h"
 
-#define KMS_ID_MAX 37         /* UUID text with its NUL */
-#define KMS_ARN_MAX 320       /* any ARN with its NUL */
-#define KMS_ALIAS_MAX 257     /* "alias/…" with its NUL */
-#define KMS_NAME_MAX 65       /* tenant or user name with its NUL */
-#define KMS_BLOB_MAX 512      /* wrapped data key of any provider here */
-#define KMS_CONTEXT_MAX 8192  /* canonical encryption context */
-#define KMS_DESC_MAX 1025     /* description with its NUL */
-#define KMS_TAGS_MAX 50       /* of a key */
-#define KMS_TAG_NAME_MAX 129  /* a tag's name with its NUL */
-#define KMS_TAG_MAX 257       /* a tag's value with its NUL */
+#define KMS_ID_MAX 37        /* UUID text with its NUL */
+#define KMS_ARN_MAX 320      /* any ARN with its NUL */
+#define KMS_ALIAS_MAX 257    /* "alias/…" with its NUL */
+#define KMS_NAME_MAX 65      /* tenant or user name with its NUL */
+#define KMS_BLOB_MAX 512     /* wrapped data key of any provider here */
+#define KMS_CONTEXT_MAX 8192 /* canonical encryption context */
+#define KMS_DESC_CHARS 8192  /* characters of a description */
+#define KMS_DESC_MAX (4 * KMS_DESC_CHARS + 1) /* its bytes with the NUL */
+#define KMS_TAGS_MAX 50                       /* of a key */
+#define KMS_TAG_NAME_CHARS 128                /* characters of a tag's name */
+#define KMS_TAG_CHARS 256                     /* and of its value */
+#define KMS_TAG_NAME_MAX (4 * KMS_TAG_NAME_CHARS + 1) /* bytes with the NUL */
+#define KMS_TAG_MAX (4 * KMS_TAG_CHARS + 1)
+#define KMS_ALIASES_MAX 50    /* of a key */
 #define KMS_MATERIAL_MAX 65   /* id of a key's material with its NUL */
 #define KMS_PERIOD_MAX 3650   /* days between two rotations */
 #define KMS_WINDOW_LIMIT 1096 /* days, of any store's waiting time */

@@ -100,6 +100,18 @@ name_utf8_ok(const char *s)
 }
 
 bool
+name_text_ok(const char *s, size_t min, size_t max)
+{
+	size_t n = 0;
+
+	if (strnlen(s, 4 * max + 1) > 4 * max || !name_utf8_ok(s))
+		return false;
+	for (const char *p = s; *p != '\0'; p++)
+		n += ((unsigned char)*p & 0xc0) != 0x80;
+	return n >= min && n <= max;
+}
+
+bool
 name_user_ok(const char *s)
 {
 	const size_t len = strnlen(s, KMS_NAME_MAX);

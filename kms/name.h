@@ -54,5 +54,7 @@ bool name_region_ok(const char *s);
 
 /* Is ${s} UTF-8 (no surrogates, no overlong forms)? */
 bool name_utf8_ok(const char *s);
+/* Is it UTF-8 of so many characters? */
+bool name_text_ok(const char *s, size_t min, size_t max);
 
 #endif

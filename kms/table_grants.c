@@ -125,6 +125,8 @@ as_allowed(const struct tgrant *t, struct policy_grant *ret)
 
 /* ---- All ---------------------------------------------------------------- */
 
+#define PAIRS_MAX 64 /* that grants once had */
+
 /* What a row is read into. */
 struct row {
 	uint8_t key[UUID_LEN];
@@ -133,7 +135,7 @@ struct row {
 	char grantee[KMS_PRINCIPAL_MAX];
 	char retiring[KMS_PRINCIPAL_MAX];
 	char issuer[KMS_PRINCIPAL_MAX];
-	struct kms_pair pairs[KMS_GRANT_PAIRS_MAX];
+	struct kms_pair pairs[PAIRS_MAX];
 	char room[KMS_CONTEXT_MAX];
 };
 

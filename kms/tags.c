@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
@@ -14,30 +15,28 @@ enum err
 description_check(const char *s)
 {
 
-	if (strnlen(s, KMS_DESC_MAX) == KMS_DESC_MAX || !name_utf8_ok(s))
+	if (!name_text_ok(s, 0, KMS_DESC_CHARS))
 		return err_fail(ERR_INVAL,
-		    "a description is UTF-8 of %d bytes at most",
-		    KMS_DESC_MAX - 1);
+		    "a description is UTF-8 of %d characters at most",
+		    KMS_DESC_CHARS);
 	return OK;
 }
 
 static enum err
 tag_check(const struct kms_tag *t)
 {
-	const size_t len = strnlen(t->name, KMS_TAG_NAME_MAX);
 
-	if (len == 0 || len == KMS_TAG_NAME_MAX || !name_utf8_ok(t->name))
+	if (!name_text_ok(t->name, 1, KMS_TAG_NAME_CHARS))
 		return err_fail(ERR_INVAL,
-		    "a tag's name is UTF-8 of 1 to %d bytes",
-		    KMS_TAG_NAME_MAX - 1);
-	if (strncmp(t->name, "aws:", 4) == 0)
+		    "a tag's name is UTF-8 of 1 to %d characters",
+		    KMS_TAG_NAME_CHARS);
+	if (strncasecmp(t->name, "aws:", 4) == 0)
 		return err_fail(
-		    ERR_INVAL, "tags beginning with \"aws:\" are reserved");
-	if (strnlen(t->value, KMS_TAG_MAX) == KMS_TAG_MAX ||
-	    !name_utf8_ok(t->value))
+		    ERR_INVAL, "Tags beginning with aws: are reserved");
+	if (!name_text_ok(t->value, 0, KMS_TAG_CHARS))
 		return err_fail(ERR_INVAL,
-		    "a tag's value is UTF-8 of %d bytes at most",
-		    KMS_TAG_MAX - 1);
+		    "a tag's value is UTF-8 of %d characters at most",
+		    KMS_TAG_CHARS);
 	return OK;
 }
 
@@ -45,8 +44,16 @@ enum err
 tags_check(const struct kms_tag *tags, size_t n)
 {
 
-	for (size_t i = 0; i < n; i++)
+	if (n > KMS_TAGS_MAX)
+		return err_fail(
+		    ERR_INVAL, "Too many tags: a key has %d", KMS_TAGS_MAX);
+	for (size_t i = 0; i < n; i++) {
 		TRY(tag_check(&tags[i]));
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(tags[i].name, tags[j].name) == 0)
+				return err_fail(
+				    ERR_INVAL, "Duplicate tag keys");
+	}
 	return OK;
 }
 

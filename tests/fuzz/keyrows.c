@@ -156,7 +156,7 @@ sound_key(const struct table *t, const struct tkey *k)
 	for (size_t i = 0; i < k->ngrants; i++) {
 		HOLDS(k->grants[i]->g.operations != 0);
 		HOLDS(k->allow[i].noperations > 0);
-		HOLDS(k->grants[i]->g.npairs <= KMS_GRANT_PAIRS_MAX);
+		HOLDS(k->grants[i]->g.npairs <= 64);
 	}
 	for (uint32_t i = 0; i < k->nv; i++) {
 		const struct version *v = &k->v[i];

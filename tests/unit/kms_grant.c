@@ -2,6 +2,8 @@
  * Grants: R18, R25.  Made once, found, given back by those who may, gone with
  * their key.
  */
+#include <sqlite3.h>
+
 #include "tests/unit/kms_common.h"
 
 #include "kms/api.h"
@@ -128,6 +130,7 @@ static void
 test_bad(void **state)
 {
 	char id[KMS_GRANT_ID_MAX], token[KMS_GRANT_TOKEN_MAX];
+	char long_value[KMS_GRANT_VALUE_MAX + 2] = "";
 	struct kms_grant g = plain_grant;
 	struct kms *k = place_open(*state);
 	struct kms_desc d;
@@ -155,7 +158,11 @@ test_bad(void **state)
 	g.pairs = hr;
 	g.npairs = KMS_GRANT_PAIRS_MAX + 1;
 	g.constraint = KMS_CONSTRAINT_EQUALS;
-	BAD(ERR_LIMIT);
+	BAD(ERR_INVAL);
+	memset(long_value, 'v', sizeof(long_value) - 1);
+	g.pairs = &(const struct kms_pair){ "k", long_value };
+	g.npairs = 1;
+	BAD(ERR_INVAL);
 	assert_ok(kms_key_disable(k, &root_user, d.id));
 	BAD(ERR_KEYREVOKED);
 	assert_int_equal(count(k, d.id, NULL, NULL), 0);
@@ -288,6 +295,48 @@ test_token(void **state)
 	assert_int_equal(place_teardown(&second), 0);
 }
 
+static void
+sql(const struct place *p, const char *text)
+{
+	sqlite3 *h = NULL;
+	char *msg = NULL;
+
+	assert_int_equal(sqlite3_open(p->path, &h), SQLITE_OK);
+	if (sqlite3_exec(h, text, NULL, NULL, &msg) != SQLITE_OK)
+		fail_msg("%s: %s", text, msg);
+	assert_int_equal(sqlite3_close(h), SQLITE_OK);
+}
+
+/* As many as AWS allows on a key, and not one more. */
+static void
+test_full(void **state)
+{
+	char id[KMS_GRANT_ID_MAX], token[KMS_GRANT_TOKEN_MAX];
+	struct kms *k = place_open(*state);
+	struct kms_desc d;
+
+	people(k, true);
+	assert_ok(kms_key_create(k, &root_user, "", &d));
+	assert_ok(
+	    kms_grant_create(k, &root_user, d.id, &plain_grant, id, token));
+	kms_close(k);
+	sql(*state,
+	    "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n "
+	    "WHERE i < 49998) INSERT INTO grants SELECT "
+	    "printf('%064x', i), key, name, grantee, retiring, issuer, "
+	    "operations, constrained, context, created FROM grants, n");
+	k = place_open(*state);
+	assert_ok(
+	    kms_grant_create(k, &root_user, d.id, &plain_grant, id, token));
+	assert_int_equal(
+	    kms_grant_create(k, &root_user, d.id, &plain_grant, id, token),
+	    ERR_LIMIT);
+	assert_ok(kms_grant_revoke(k, &root_user, d.id, id));
+	assert_ok(
+	    kms_grant_create(k, &root_user, d.id, &plain_grant, id, token));
+	kms_close(k);
+}
+
 static enum err
 decrypt(struct kms *k, const struct kms_who *who, const uint8_t *blob,
     size_t bloblen, size_t nctx)
@@ -398,6 +447,7 @@ main(void)
 		TEST(test_bad),
 		TEST(test_pages),
 		TEST(test_end),
+		TEST(test_full),
 		TEST(test_token),
 		TEST(test_by_grant),
 		TEST(test_allowed),

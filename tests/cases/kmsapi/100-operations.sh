@@ -71,10 +71,52 @@ code("NotFoundException", "EnableKey by alias", kms.enable_key,
 kms.update_key_description(KeyId=key, Description="new")
 eq(kms.describe_key(KeyId=key)["KeyMetadata"]["Description"], "new",
    "UpdateKeyDescription")
+for text in "x" * 8192, "\u00e9" * 8192, "\U0001f511" * 8192:
+    kms.update_key_description(KeyId=key, Description=text)
+    ok(kms.describe_key(KeyId=key)["KeyMetadata"]["Description"] == text,
+       "UpdateKeyDescription, 8192 characters of %d bytes" %
+       len(text[0].encode()))
+kms.update_key_description(KeyId=key, Description="")
+eq(kms.describe_key(KeyId=key)["KeyMetadata"]["Description"], "",
+   "UpdateKeyDescription, none")
+r = kms.create_key(Description="y" * 8192, Tags=[
+    {"TagKey": "\u00e9" * 128, "TagValue": "\u00e9" * 256}])["KeyMetadata"]
+eq(r["Description"], "y" * 8192, "CreateKey, a long description")
+eq(kms.list_resource_tags(KeyId=r["KeyId"])["Tags"],
+   [{"TagKey": "\u00e9" * 128, "TagValue": "\u00e9" * 256}],
+   "a tag of 128 and 256 characters")
+kms.schedule_key_deletion(KeyId=r["KeyId"])
+code("ValidationException", "CreateKey, a tag's long name", kms.create_key,
+     like="at 'tags.1.member.tagKey' failed to satisfy constraint: Member "
+     "must have length less than or equal to 128",
+     Tags=[{"TagKey": "a" * 129, "TagValue": ""}])
+code("ValidationException", "CreateKey, a tag's long value", kms.create_key,
+     like="at 'tags.1.member.tagValue'",
+     Tags=[{"TagKey": "a", "TagValue": "a" * 257}])
+code("TagException", "CreateKey, a tag AWS:", kms.create_key,
+     like="reserved", Tags=[{"TagKey": "AWS:x", "TagValue": ""}])
+code("TagException", "CreateKey, too many tags", kms.create_key,
+     like="Too many tags",
+     Tags=[{"TagKey": "t%d" % i, "TagValue": ""} for i in range(51)])
+for op, kw in (kms.create_key, {}), (kms.tag_resource, {"KeyId": key}):
+    code("TagException", "a tag given twice", op, like="Duplicate tag keys",
+         Tags=[{"TagKey": "a", "TagValue": "1"},
+               {"TagKey": "a", "TagValue": "2"}], **kw)
 code("ValidationException", "UpdateKeyDescription, too long",
      kms.update_key_description, KeyId=key, Description="x" * 8193)
 
 # ---- Aliases
+many = kms.create_key()["KeyMetadata"]["KeyId"]
+for i in range(50):
+    kms.create_alias(AliasName="alias/many/%d" % i, TargetKeyId=many)
+code("LimitExceededException", "CreateAlias, the 51st of a key",
+     kms.create_alias, AliasName="alias/many/x", TargetKeyId=many)
+kms.create_alias(AliasName="alias/many/x", TargetKeyId=key)
+code("LimitExceededException", "UpdateAlias, the same", kms.update_alias,
+     AliasName="alias/many/x", TargetKeyId=many)
+for n in ["x"] + list(range(50)):
+    kms.delete_alias(AliasName="alias/many/%s" % n)
+kms.schedule_key_deletion(KeyId=many)
 kms.create_alias(AliasName="alias/one", TargetKeyId=key)
 code("AlreadyExistsException", "CreateAlias again", kms.create_alias,
      like="alias/one already exists", AliasName="alias/one", TargetKeyId=key)
