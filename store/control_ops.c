@@ -143,27 +143,45 @@ keys_of(const struct control_on *on, struct kms **ret)
 		    : err_fail(ERR_NOTSUP, "the store has no key service"));
 }
 
+/* Who asks may be anybody: the socket is for who has the store. */
+static struct kms_who
+asker(const struct control_on *on, const struct control_req *r)
+{
+	struct kms_who who = *on->who;
+
+	if (r->has_who) {
+		who.tenant = r->tenant;
+		who.user = r->user;
+	}
+	return (who);
+}
+
 static enum err
 key_usage(
     const struct control_on *on, const struct control_req *r, struct buf *out)
 {
+	const struct kms_who who = asker(on, r);
 	struct kms_uses u = { 0 };
 	struct kms *k;
 
 	TRY(keys_of(on, &k));
-	TRY(kms_key_uses(k, on->who, r->name, &u));
+	TRY(kms_key_uses(k, &who, r->name, &u));
 	return (buf_printf(out, "row %llu %llu\n",
 	    (unsigned long long)u.objects, (unsigned long long)u.defaults));
 }
 
 static enum err
-key_delete(const struct control_on *on, const struct control_req *r)
+key_delete(
+    const struct control_on *on, const struct control_req *r, struct buf *out)
 {
+	const struct kms_who who = asker(on, r);
+	struct kms_deletion d = { .at = 0 };
 	struct kms *k;
 
 	TRY(keys_of(on, &k));
-	return (kms_key_delete(k, on->who, r->name,
-	    r->rate > UINT32_MAX ? UINT32_MAX : (unsigned)r->rate, NULL));
+	TRY(kms_key_delete(k, &who, r->name,
+	    r->rate > UINT32_MAX ? UINT32_MAX : (unsigned)r->rate, &d));
+	return (buf_printf(out, "row %lld\n", (long long)d.at));
 }
 
 enum err
@@ -188,7 +206,7 @@ control_do(
 	case CONTROL_KEY_USAGE:
 		return (key_usage(on, req, out));
 	case CONTROL_KEY_DELETE:
-		return (key_delete(on, req));
+		return (key_delete(on, req, out));
 	case CONTROL_YIELD:
 		return (on->face->yield != NULL
 			    ? on->face->yield(on->face->arg)

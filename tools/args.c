@@ -129,6 +129,8 @@ static const struct opt_row opts[OPT_COUNT_] = {
 	[OPT_ADMIN] = { "admin", 0, NULL, "the user may do everything" },
 	[OPT_TENANT] = { "tenant", 0, "TENANT",
 	    "of this tenant (" KMS_TENANT_DEFAULT ")" },
+	[OPT_AS] = { "as", 0, "USER",
+	    "ask as this user, by its rights (else as the tenant)" },
 	[OPT_USER] = { "user", 0, "USER", "attached to this user" },
 	[OPT_ROLE] = { "role", 0, "ROLE",
 	    "attached to whoever holds this role" },

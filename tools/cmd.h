@@ -78,6 +78,7 @@ enum opt {
 	OPT_FILES_RATE,
 	OPT_ADMIN,
 	OPT_TENANT,
+	OPT_AS,
 	OPT_USER,
 	OPT_ROLE,
 	OPT_BY_USER,
@@ -163,8 +164,11 @@ void cmd_put_name(FILE *f, const char *s);
 /* The store's directory, or NULL after saying that none was named. */
 const char *cmd_store_dir(const struct args *a);
 
-/* The principal of commands typed by the store's operator. */
-extern const struct kms_who cmd_who;
+/* Who a command asks as: the default tenant's account, unless --tenant or --as
+ * name others.  It does not change while a command is at work. */
+extern struct kms_who cmd_who;
+/* What --tenant and --as say, if they do. */
+void cmd_who_set(const struct args *a);
 /* The same of the tenant that --tenant names (cmd_user.c). */
 struct kms_who cmd_tenant_who(const struct args *a);
 

@@ -24,18 +24,41 @@ keys_of(const struct reach *re, struct kms **ret)
 		    : err_fail(ERR_NOTSUP, "the store has no key service"));
 }
 
+/* A request about a key, by who asks here. */
 static enum err
-delete_key(struct reach *re, const char *key, uint64_t days)
+ask_about(struct control_req *req, const char *key)
+{
+	TRY(control_set(req->name, key));
+	req->has_who =
+	    cmd_who.tenant != NULL || strcmp(cmd_who.user, KMS_ROOT_USER) != 0;
+	TRY(control_set(req->tenant,
+	    cmd_who.tenant != NULL ? cmd_who.tenant : KMS_TENANT_DEFAULT));
+	return (control_set(req->user, cmd_who.user));
+}
+
+static void
+hear_deletion(void *arg, const struct control_answer *a)
+{
+	uint64_t at = 0;
+
+	if (a->kind == CONTROL_ROW && a->n == 1 &&
+	    args_number(a->field[0], &at) == OK && at <= INT64_MAX)
+		((struct kms_deletion *)arg)->at = (int64_t)at;
+}
+
+static enum err
+delete_key(
+    struct reach *re, const char *key, uint64_t days, struct kms_deletion *ret)
 {
 	struct control_req req = { .op = CONTROL_KEY_DELETE, .rate = days };
 	struct kms *k;
 
 	if (re->st == NULL) {
-		TRY(control_set(req.name, key));
-		return (reach_ask(re, &req, NULL, NULL));
+		TRY(ask_about(&req, key));
+		return (reach_ask(re, &req, hear_deletion, ret));
 	}
 	TRY(keys_of(re, &k));
-	return (kms_key_delete(k, &cmd_who, key, (unsigned)days, NULL));
+	return (kms_key_delete(k, &cmd_who, key, (unsigned)days, ret));
 }
 
 int
@@ -44,6 +67,7 @@ cmd_key_delete(const struct args *a)
 	struct kms *k CLEANUP_KMS = NULL;
 	uint64_t days = 0;
 	char when[CLOCK_ISO_LEN + 1];
+	struct kms_deletion at = { .at = 0 };
 	struct reach re;
 	struct kms_desc d;
 	enum err e;
@@ -55,22 +79,23 @@ cmd_key_delete(const struct args *a)
 		    a->opt[OPT_DAYS], KMS_WINDOW_LIMIT));
 	if (!reach_open(a, NULL, &re, NULL))
 		return (EXIT_FAILED);
-	e = delete_key(&re, a->pos[0], days);
+	e = delete_key(&re, a->pos[0], days, &at);
 	if (e != OK)
 		return (reach_close(&re,
 		    cmd_fail(e, "key \"%s\": cannot be deleted", a->pos[0])));
 	if (reach_close(&re, EXIT_DONE) != EXIT_DONE || !cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
 	e = kms_key_describe(k, &cmd_who, a->pos[0], &d);
-	if (e != OK)
-		return (
-		    cmd_fail(e, "key \"%s\": cannot be described", a->pos[0]));
+	if (e != OK && (a->opt[OPT_JSON] != NULL || e != ERR_ACCESS))
+		return (cmd_fail(e,
+		    "key \"%s\": will be deleted, but cannot be described",
+		    a->pos[0]));
 	if (a->opt[OPT_JSON] != NULL)
 		return (key_json(k, &d));
-	clock_iso((time_t)d.delete_at, when);
+	clock_iso((time_t)at.at, when);
 	(void)printf("%s is deleted on %s, unless it is in use then or ssefs "
 		     "key cancel-deletion is called before\n",
-	    d.id, when);
+	    e == OK ? d.id : a->pos[0], when);
 	return (EXIT_DONE);
 }
 
@@ -98,7 +123,7 @@ usage(struct reach *re, const char *key, struct kms_uses *ret)
 	struct kms *k;
 
 	if (re->st == NULL) {
-		TRY(control_set(req.name, key));
+		TRY(ask_about(&req, key));
 		ret->objects = UINT64_MAX;
 		TRY(reach_ask(re, &req, hear_usage, ret));
 		return (ret->objects == UINT64_MAX ? ERR_PARSE : OK);

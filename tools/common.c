@@ -9,7 +9,15 @@
 
 #include "tools/cmd.h"
 
-const struct kms_who cmd_who = { .user = "root", .agent = "cli" };
+struct kms_who cmd_who = { .user = KMS_ROOT_USER, .agent = "cli" };
+
+void
+cmd_who_set(const struct args *a)
+{
+	cmd_who.tenant = a->opt[OPT_TENANT];
+	if (a->opt[OPT_AS] != NULL)
+		cmd_who.user = a->opt[OPT_AS];
+}
 
 /*
  * What a person can do about an error; NULL when the reason says it all.  The

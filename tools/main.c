@@ -12,6 +12,7 @@
 #define B(o) OPT_BIT(OPT_##o)
 /* Commands on a store that exists. */
 #define STORE (B(STORE) | OPTS_ROOT)
+#define KEYS (STORE | B(TENANT) | B(AS))
 
 static int cmd_help(const struct args *a);
 static int cmd_version(const struct args *a);
@@ -55,108 +56,107 @@ static const struct cmd cmds[] = {
 	    "MODE DIR.",
 	    cmd_bucket_encryption_set },
 	{ "key create", "", 0, 0,
-	    STORE | B(DESCRIPTION) | B(ALIAS) | B(TAG) | B(ORIGIN) |
-		B(PROVIDER),
+	    KEYS | B(DESCRIPTION) | B(ALIAS) | B(TAG) | B(ORIGIN) | B(PROVIDER),
 	    "make a master key and print its id", NULL, cmd_key_create },
-	{ "key ls", "", 0, 0, STORE, "list master keys", NULL, cmd_key_ls },
-	{ "key describe", "KEY", 1, 1, STORE, "show one master key",
+	{ "key ls", "", 0, 0, KEYS, "list master keys", NULL, cmd_key_ls },
+	{ "key describe", "KEY", 1, 1, KEYS, "show one master key",
 	    "KEY is an id, an ARN or an alias.", cmd_key_describe },
-	{ "key enable", "KEY", 1, 1, STORE, "bring a disabled key back", NULL,
+	{ "key enable", "KEY", 1, 1, KEYS, "bring a disabled key back", NULL,
 	    cmd_key_enable },
-	{ "key disable", "KEY", 1, 1, STORE,
+	{ "key disable", "KEY", 1, 1, KEYS,
 	    "take a key out of use, at once, on every mount", NULL,
 	    cmd_key_disable },
-	{ "key rotate", "KEY", 1, 1, STORE,
+	{ "key rotate", "KEY", 1, 1, KEYS,
 	    "new material for new files; the old still decrypts", NULL,
 	    cmd_key_rotate },
-	{ "key rotation", "KEY", 1, 1, STORE | B(PERIOD),
+	{ "key rotation", "KEY", 1, 1, KEYS | B(PERIOD),
 	    "rotate a key by itself, every so many days",
 	    "It happens while the store is mounted, or at the next mount.",
 	    cmd_key_rotation },
-	{ "key rotations", "KEY", 1, 1, STORE,
+	{ "key rotations", "KEY", 1, 1, KEYS,
 	    "list when a key got new material, and why", NULL,
 	    cmd_key_rotations },
 	{ "key import parameters", "KEY PUBLIC-FILE TOKEN-FILE", 3, 3,
-	    STORE | B(WRAPPING), "get ready for importing a key's material",
+	    KEYS | B(WRAPPING), "get ready for importing a key's material",
 	    "Writes a public key (DER) and an import token, which are good "
 	    "for a day.  The 32\nbytes of material are wrapped with the one "
 	    "and imported with the other.",
 	    cmd_key_import_parameters },
 	{ "key import material", "KEY TOKEN-FILE WRAPPED-FILE", 3, 3,
-	    STORE | B(EXPIRES), "import a key's material",
+	    KEYS | B(EXPIRES), "import a key's material",
 	    "A key that had material before takes only the same again.",
 	    cmd_key_import_material },
-	{ "key import delete", "KEY", 1, 1, STORE,
+	{ "key import delete", "KEY", 1, 1, KEYS,
 	    "wipe imported material, until it is imported again", NULL,
 	    cmd_key_import_delete },
-	{ "key policy get", "KEY", 1, 1, STORE, "print a key's own policy",
-	    NULL, cmd_key_policy_get },
-	{ "key policy set", "KEY FILE", 2, 2, STORE,
+	{ "key policy get", "KEY", 1, 1, KEYS, "print a key's own policy", NULL,
+	    cmd_key_policy_get },
+	{ "key policy set", "KEY FILE", 2, 2, KEYS,
 	    "give a key a policy of its own",
 	    "FILE is a policy that names principals, - standard input; see "
 	    "ssefs policy check\n--resource.",
 	    cmd_key_policy_set },
-	{ "key policy reset", "KEY", 1, 1, STORE,
+	{ "key policy reset", "KEY", 1, 1, KEYS,
 	    "leave a key to its tenant's policies again", NULL,
 	    cmd_key_policy_reset },
 	{ "key grant create", "KEY GRANTEE OPERATION...", 3, INT32_MAX,
-	    STORE | B(RETIRING) | B(EQUALS) | B(SUBSET),
+	    KEYS | B(RETIRING) | B(EQUALS) | B(SUBSET),
 	    "give somebody rights on one key, and print the grant's id",
 	    "GRANTEE is the ARN of a user, a role or an account.  "
 	    "Operations: Decrypt, Encrypt,\nGenerateDataKey, "
 	    "GenerateDataKeyWithoutPlaintext, ReEncryptFrom, ReEncryptTo,\n"
 	    "CreateGrant, RetireGrant, DescribeKey.",
 	    cmd_grant_create },
-	{ "key grant ls", "KEY", 1, 1, STORE, "list a key's grants", NULL,
+	{ "key grant ls", "KEY", 1, 1, KEYS, "list a key's grants", NULL,
 	    cmd_grant_ls },
-	{ "key grant revoke", "KEY GRANT", 2, 2, STORE, "take a grant back",
+	{ "key grant revoke", "KEY GRANT", 2, 2, KEYS, "take a grant back",
 	    NULL, cmd_grant_revoke },
-	{ "key grant retire", "KEY GRANT", 2, 2, STORE, "give a grant up", NULL,
+	{ "key grant retire", "KEY GRANT", 2, 2, KEYS, "give a grant up", NULL,
 	    cmd_grant_retire },
-	{ "key usage", "KEY", 1, 1, STORE,
+	{ "key usage", "KEY", 1, 1, KEYS,
 	    "count what uses a key, and the calls made under it", NULL,
 	    cmd_key_usage },
-	{ "key delete", "KEY", 1, 1, STORE | B(DAYS),
+	{ "key delete", "KEY", 1, 1, KEYS | B(DAYS),
 	    "take a key out of use and delete it later",
 	    "A key that files or defaults are under is not deleted: now, or "
 	    "when its time has\ncome.  Until then ssefs key cancel-deletion "
 	    "keeps it.  AFTERWARDS NOTHING BRINGS IT\nBACK, nor what is under "
 	    "it in a backup.",
 	    cmd_key_delete },
-	{ "key cancel-deletion", "KEY", 1, 1, STORE,
+	{ "key cancel-deletion", "KEY", 1, 1, KEYS,
 	    "keep a key that was to be deleted; it stays disabled", NULL,
 	    cmd_key_cancel_deletion },
-	{ "key window", "[MIN MAX]", 0, 2, STORE | B(DAYS),
+	{ "key window", "[MIN MAX]", 0, 2, KEYS | B(DAYS),
 	    "show or set how many days keys wait for deletion",
 	    "--days is what holds when key delete is not told; MAX when not "
 	    "given.",
 	    cmd_key_window },
-	{ "key tag", "KEY NAME=VALUE...", 2, INT32_MAX, STORE,
+	{ "key tag", "KEY NAME=VALUE...", 2, INT32_MAX, KEYS,
 	    "note something on a key", NULL, cmd_key_tag },
-	{ "key untag", "KEY NAME...", 2, INT32_MAX, STORE, "remove tags", NULL,
+	{ "key untag", "KEY NAME...", 2, INT32_MAX, KEYS, "remove tags", NULL,
 	    cmd_key_untag },
-	{ "key description", "KEY TEXT", 2, 2, STORE,
+	{ "key description", "KEY TEXT", 2, 2, KEYS,
 	    "say anew what a key is for", NULL, cmd_key_description },
-	{ "key alias create", "ALIAS KEY", 2, 2, STORE,
+	{ "key alias create", "ALIAS KEY", 2, 2, KEYS,
 	    "give a key another name", NULL, cmd_alias_create },
-	{ "key alias update", "ALIAS KEY", 2, 2, STORE,
+	{ "key alias update", "ALIAS KEY", 2, 2, KEYS,
 	    "let an alias name another key", NULL, cmd_alias_update },
-	{ "key alias rm", "ALIAS", 1, 1, STORE, "remove an alias", NULL,
+	{ "key alias rm", "ALIAS", 1, 1, KEYS, "remove an alias", NULL,
 	    cmd_alias_rm },
-	{ "key alias ls", "", 0, 0, STORE, "list aliases", NULL, cmd_alias_ls },
+	{ "key alias ls", "", 0, 0, KEYS, "list aliases", NULL, cmd_alias_ls },
 	{ "key slot add", "", 0, 0,
-	    STORE | B(NEW_ROOT_KEY) | B(NEW_PASSPHRASE) |
+	    KEYS | B(NEW_ROOT_KEY) | B(NEW_PASSPHRASE) |
 		B(NEW_PASSPHRASE_FILE) | B(NEW_CREDENTIAL),
 	    "add a way to open the store",
 	    "--new-root-key pkcs11:token=NAME?module-path=FILE&pin-source=FILE "
 	    "makes a key in a\ntoken that never leaves it.",
 	    cmd_slot_add },
 	{ "key slot change", "SLOT", 1, 1,
-	    STORE | B(NEW_ROOT_KEY) | B(NEW_PASSPHRASE) |
+	    KEYS | B(NEW_ROOT_KEY) | B(NEW_PASSPHRASE) |
 		B(NEW_PASSPHRASE_FILE) | B(NEW_CREDENTIAL),
 	    "let a slot open by another passphrase or root key", NULL,
 	    cmd_slot_change },
-	{ "key slot rm", "SLOT", 1, 1, STORE, "remove a way to open the store",
+	{ "key slot rm", "SLOT", 1, 1, KEYS, "remove a way to open the store",
 	    NULL, cmd_slot_rm },
 	{ "key slot ls", "", 0, 0, STORE, "list the ways to open the store",
 	    NULL, cmd_slot_ls },
@@ -441,6 +441,7 @@ run(struct args *a, int argc, char **argv)
 	    a->cmd->run != cmd_backup && a->opt[OPT_PUBLIC_KEY] == NULL &&
 	    cmd_store_dir(a) == NULL)
 		return (EXIT_USAGE);
+	cmd_who_set(a);
 	/* Before anything else touches the cryptographic library. */
 	e = secret_init();
 	if (e != OK)

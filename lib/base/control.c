@@ -9,7 +9,8 @@ enum args {
 	ARGS_NAME,
 	ARGS_NAME_MAYBE_TEXT,
 	ARGS_NAME_TEXT,
-	ARGS_NAME_NUMBER,
+	ARGS_KEY,        /* name, perhaps who */
+	ARGS_KEY_NUMBER, /* name, number, perhaps who */
 	ARGS_SCRUB,
 	ARGS_BACKUP
 };
@@ -27,8 +28,8 @@ static const struct {
 	[CONTROL_ENCRYPTION_SET] = { "encryption-set", ARGS_NAME_TEXT },
 	[CONTROL_SCRUB] = { "scrub", ARGS_SCRUB },
 	[CONTROL_BACKUP] = { "backup", ARGS_BACKUP },
-	[CONTROL_KEY_USAGE] = { "key-usage", ARGS_NAME },
-	[CONTROL_KEY_DELETE] = { "key-delete", ARGS_NAME_NUMBER },
+	[CONTROL_KEY_USAGE] = { "key-usage", ARGS_KEY },
+	[CONTROL_KEY_DELETE] = { "key-delete", ARGS_KEY_NUMBER },
 	[CONTROL_REKEY] = { "rekey", ARGS_BACKUP },
 	[CONTROL_YIELD] = { "yield", ARGS_NONE },
 };
@@ -147,6 +148,19 @@ take(char dst[static CONTROL_FIELD + 1], char *field)
 	return (control_set(dst, field) == OK ? OK : ERR_LIMIT);
 }
 
+/* Nothing, or a tenant and a user. */
+static enum err
+take_who(struct control_req *r, char **field, size_t n)
+{
+	r->has_who = n == 2;
+	if (n != 0 && n != 2)
+		return (ERR_PARSE);
+	if (n == 0)
+		return (OK);
+	TRY(take(r->tenant, field[0]));
+	return (take(r->user, field[1]));
+}
+
 static enum err
 parse_args(struct control_req *r, char **field, size_t n)
 {
@@ -166,11 +180,17 @@ parse_args(struct control_req *r, char **field, size_t n)
 			return (ERR_PARSE);
 		TRY(take(r->name, field[0]));
 		return (r->has_text ? take(r->text, field[1]) : OK);
-	case ARGS_NAME_NUMBER:
-		if (n != 2)
+	case ARGS_KEY:
+		if (n < 1)
 			return (ERR_PARSE);
 		TRY(take(r->name, field[0]));
-		return (number(field[1], &r->rate));
+		return (take_who(r, field + 1, n - 1));
+	case ARGS_KEY_NUMBER:
+		if (n < 2)
+			return (ERR_PARSE);
+		TRY(take(r->name, field[0]));
+		TRY(number(field[1], &r->rate));
+		return (take_who(r, field + 2, n - 2));
 	case ARGS_SCRUB:
 		if (n != 2 || number(field[0], &keys) != OK || keys > 1)
 			return (ERR_PARSE);
@@ -189,7 +209,7 @@ enum err
 control_parse(const uint8_t *p, size_t len, struct control_req *ret)
 {
 	char line[CONTROL_LINE];
-	char *field[4];
+	char *field[6];
 	struct control_req r = { .has_text = false };
 	size_t n;
 
@@ -225,8 +245,12 @@ control_print(struct buf *b, const struct control_req *req)
 		TRY(buf_printf(b, " %llu", (unsigned long long)req->rate));
 	if (args != ARGS_SCRUB && args != ARGS_NONE)
 		TRY(control_field(b, req->name, false));
-	if (args == ARGS_NAME_NUMBER)
+	if (args == ARGS_KEY_NUMBER)
 		TRY(buf_printf(b, " %llu", (unsigned long long)req->rate));
+	if ((args == ARGS_KEY || args == ARGS_KEY_NUMBER) && req->has_who) {
+		TRY(control_field(b, req->tenant, false));
+		TRY(control_field(b, req->user, false));
+	}
 	if (args == ARGS_NAME_TEXT ||
 	    (args == ARGS_NAME_MAYBE_TEXT && req->has_text))
 		TRY(control_field(b, req->text, false));

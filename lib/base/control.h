@@ -25,9 +25,13 @@
  *	                               blocks, copied, bytes, damaged, same (0,
  *	                               1), digest
  *
- *	key-usage KEY                  a row: objects and defaults under it
- *	key-delete KEY DAYS            schedule its deletion, unless it is in
- *	                               use; DAYS 0: the store's usual time
+ *	key-usage KEY [TENANT USER]    a row: objects and defaults under it
+ *	key-delete KEY DAYS [TENANT USER]
+ *	                               schedule its deletion, unless it is in
+ *	                               use; DAYS 0: the store's usual time.  A
+ *	                               row: when, seconds since 1970.  Both ask
+ *	                               as that user of the tenant; without one
+ *	                               as the owner's tenant itself
  *	rekey RATE KEY                 wrap data keys anew, RATE files a second
  *	                               (0: no limit); KEY may be empty: all.  At
  *	                               the end a row: files, re-wrapped, skipped,
@@ -88,10 +92,12 @@ enum control_op {
 struct control_req {
 	enum control_op op;
 	bool has_text; /* bucket-create: a default was given */
+	bool has_who;  /* a tenant and a user were given */
 	bool keys;
 	uint64_t rate; /* key-delete: days */
 	char name[CONTROL_FIELD + 1];
 	char text[CONTROL_FIELD + 1];
+	char tenant[CONTROL_FIELD + 1], user[CONTROL_FIELD + 1];
 };
 
 enum control_kind {

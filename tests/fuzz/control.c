@@ -26,6 +26,9 @@ request(const struct feed *f)
 	HOLDS(memchr(b.p, '\n', b.len) == b.p + b.len - 1);
 	HOLDS(control_parse(b.p, b.len - 1, &again) == OK);
 	HOLDS(again.op == r.op && again.has_text == r.has_text);
+	HOLDS(again.has_who == r.has_who);
+	HOLDS(strcmp(again.tenant, r.tenant) == 0);
+	HOLDS(strcmp(again.user, r.user) == 0);
 	HOLDS(again.keys == r.keys && again.rate == r.rate);
 	HOLDS(strcmp(again.name, r.name) == 0);
 	HOLDS(strcmp(again.text, r.text) == 0);

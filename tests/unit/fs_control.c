@@ -51,8 +51,17 @@ test_requests(void **state UNUSED)
 	assert_int_equal(r.op, CONTROL_KEY_DELETE);
 	assert_string_equal(r.name, "alias/a");
 	assert_int_equal(r.rate, 7);
+	assert_false(r.has_who);
+	assert_int_equal(parse("key-delete k 0 t a%20b", &r), OK);
+	assert_true(r.has_who);
+	assert_string_equal(r.tenant, "t");
+	assert_string_equal(r.user, "a b");
 	assert_int_equal(parse("key-usage k", &r), OK);
 	assert_int_equal(r.op, CONTROL_KEY_USAGE);
+	assert_false(r.has_who);
+	assert_int_equal(parse("key-usage k t u", &r), OK);
+	assert_true(r.has_who);
+	assert_string_equal(r.user, "u");
 	assert_int_equal(parse("rekey 9 ", &r), OK);
 	assert_int_equal(r.op, CONTROL_REKEY);
 	assert_int_equal(r.rate, 9);
@@ -73,11 +82,13 @@ test_refused(void **state UNUSED)
 		"bucket-rm a b", "bucket-create", "bucket-create a b c",
 		"bucket-create a b c d e", "encryption-set a", "encryption-get",
 		"key-usage", "key-delete k", "key-delete k x",
-		"key-delete k 1 2", "rekey", "rekey 1", "rekey k 1", "backup",
-		"backup 1", "backup x /d", "backup 1 /a /b", "scrub", "scrub 1",
-		"scrub 2 0", "scrub 1 ", "scrub  1", "scrub 1 -1", "scrub 1 1K",
-		"scrub 1 0x10", "scrub 1 18446744073709551616", "scrub 1 0 0",
-		"bucket-rm %", "bucket-rm %2", "bucket-rm %00", "bucket-rm %zz",
+		"key-delete k 1 2", "key-delete k 1 t u v", "key-usage k t",
+		"key-usage k t u v", "key-usage k t u v w x", "rekey",
+		"rekey 1", "rekey k 1", "backup", "backup 1", "backup x /d",
+		"backup 1 /a /b", "scrub", "scrub 1", "scrub 2 0", "scrub 1 ",
+		"scrub  1", "scrub 1 -1", "scrub 1 1K", "scrub 1 0x10",
+		"scrub 1 18446744073709551616", "scrub 1 0 0", "bucket-rm %",
+		"bucket-rm %2", "bucket-rm %00", "bucket-rm %zz",
 		"bucket-rm a\tb", "bucket-rm a\x7f" };
 	static const char *const unknown[] = { "Sync", "syncs", "sy", " sync",
 		"shutdown", "%73ync" };
@@ -131,6 +142,9 @@ same(const struct control_req *in)
 	assert_string_equal(out.name, in->name);
 	assert_string_equal(out.text, in->text);
 	assert_int_equal(out.has_text, in->has_text);
+	assert_int_equal(out.has_who, in->has_who);
+	assert_string_equal(out.tenant, in->tenant);
+	assert_string_equal(out.user, in->user);
 	assert_int_equal(out.keys, in->keys);
 	assert_true(out.rate == in->rate);
 }
@@ -153,6 +167,16 @@ test_round(void **state UNUSED)
 	memset(r.text, ' ', CONTROL_FIELD);
 	same(&r);
 	r.op = CONTROL_ENCRYPTION_SET;
+	same(&r);
+	r = (struct control_req){ .op = CONTROL_KEY_DELETE,
+		.rate = 9,
+		.name = "alias/a",
+		.has_who = true,
+		.tenant = "t",
+		.user = "a b%" };
+	same(&r);
+	r.op = CONTROL_KEY_USAGE;
+	r.rate = 0;
 	same(&r);
 }
 
