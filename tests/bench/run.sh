@@ -24,8 +24,9 @@
 # Environment
 #	BENCH_SCALE	divides all counts and sizes (default 1)
 #	BENCH_FS	which filesystems, of: ssefs-kms ssefs-aes256 ssefs-none
-#			gocryptfs securefs passthrough raw (default: all but
-#			ssefs-aes256 and raw)
+#			gocryptfs securefs passthrough null raw (default: all
+#			but ssefs-aes256 and raw).  null is a FUSE filesystem
+#			that keeps no bytes: what any could reach here
 #	BENCH_ON	tmpfs, disk or both (default both)
 #	BENCH_COLUMNS	columns of fsbench.sh (default all)
 #	BENCH_ROUNDS	how often each section is run (default 2 for columns,
@@ -46,7 +47,7 @@ scale=${BENCH_SCALE:-1}
 sections=${*:-columns untar git make small tree fsync million kms
     policy}
 # A ratio needs ssefs-kms, which therefore comes first.
-filesystems=${BENCH_FS:-ssefs-kms ssefs-none gocryptfs securefs passthrough}
+filesystems=${BENCH_FS:-ssefs-kms ssefs-none gocryptfs securefs passthrough null}
 places=${BENCH_ON:-tmpfs disk}
 tmpfs=${BENCH_TMPFS:-/dev/shm}
 disk=${BENCH_DISK:-${TMPDIR:-/var/tmp}}
@@ -166,6 +167,10 @@ mount_fs() {
 		mkdir -p "$back"
 		"$scratch/passthrough" -o "source=$back,writeback,cache=always" \
 		    "$mnt"
+		;;
+	null)
+		[ -x "$O/tests/bench/nullfs" ] || return 1
+		"$O/tests/bench/nullfs" "$mnt"
 		;;
 	raw)
 		mnt=$work/raw
