@@ -11,8 +11,14 @@
 
 #include "fs/affine.h"
 
-#define LOOK_EVERY 16u    /* quick requests between looks at the client */
-#define OTHERS_MAX 4u     /* more changes of client: let the kernel choose */
+/* Quick requests between looks at the client.  A look costs as much as a few
+ * requests, so it comes later while nothing changes and requests are served
+ * fast. */
+#define LOOK_MIN 16u
+#define LOOK_MAX 256u
+#define LOOK_NS (10ull * 1000 * 1000)
+/* More changes of client than this part of them: let the kernel choose. */
+#define OTHERS_PART 4u
 #define STAT_PROCESSOR 39 /* field of /proc/PID/stat, proc(5) */
 /* Mean wait to run, per request, that shows a rival for the processor.  The
  * client's own time between two requests is in it, too. */
@@ -124,7 +130,7 @@ yield_look(struct affine *a)
 		return;
 	}
 	/* Once, it may be what the client did between two bursts. */
-	if (a->delay - before <= (uint64_t)DELAY_MAX_NS * LOOK_EVERY) {
+	if (a->delay - before <= (uint64_t)DELAY_MAX_NS * a->seen) {
 		a->resent = RESENT_MIN_NS;
 		a->slow = false;
 		return;
@@ -167,6 +173,7 @@ affine_start(struct affine *a)
 	*a = (struct affine){ .self = gettid(),
 		.placed = true,
 		.yielding = may_yield,
+		.every = LOOK_MIN,
 		.resent = RESENT_MIN_NS };
 	affine_long(a);
 }
@@ -179,16 +186,29 @@ affine_quick(struct affine *a, pid_t tid)
 	if (tid != a->last)
 		a->others++;
 	a->last = tid;
-	if (++a->seen < LOOK_EVERY)
+	if (++a->seen < LOOK_MIN)
 		return;
+	const uint64_t now = clock_mono_ns();
+
+	if (a->seen < a->every && now - a->looked < LOOK_NS)
+		return;
+	a->looked = now;
 	if (atomic_exchange(&a->freed, false)) {
 		a->placed = a->yielding = false;
-		a->until = clock_mono_ns() + a->resent;
+		a->until = now + a->resent;
 	}
-	if (a->others > OTHERS_MAX)
+	const bool placed = a->placed;
+	const bool yielding = a->yielding;
+	const int cpu = a->cpu;
+
+	if (a->others > a->seen / OTHERS_PART)
 		affine_long(a);
 	else
 		place(a, processor_of(tid));
+	if (placed && a->placed && a->cpu == cpu && a->yielding == yielding)
+		a->every = a->every < LOOK_MAX ? a->every * 2 : LOOK_MAX;
+	else
+		a->every = LOOK_MIN;
 	a->seen = a->others = 0;
 }
 
@@ -196,6 +216,7 @@ void
 affine_long(struct affine *a)
 {
 	a->seen = a->others = 0;
+	a->every = LOOK_MIN;
 	unyield(a);
 	if (a->placed)
 		a->placed = sched_setaffinity(0, sizeof(all), &all) != 0;

@@ -32,6 +32,8 @@ struct affine {
 	pid_t last;        /* client of the last request */
 	unsigned seen;     /* quick requests since the last look */
 	unsigned others;   /* of these, from another client than before */
+	unsigned every;    /* so many until the next look */
+	uint64_t looked;   /* when that was; monotonic ns */
 	bool placed;       /* this thread is bound to ${cpu} */
 	bool yielding;     /* it has SCHED_IDLE */
 	bool slow;         /* and was kept waiting, at the last look */
