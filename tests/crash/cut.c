@@ -160,25 +160,33 @@ replay(const struct cursor *c, int file, struct image **im,
 	*im = to;
 }
 
+struct sync {
+	const struct cursor *c;
+	uint64_t end; /* changes before that one are vouched for */
+};
+
 static void
 not_doomed(void *arg, size_t i, struct survive *ret)
 {
-	const struct cursor *c = arg;
+	const struct sync *s = arg;
+	const struct pend *p = &s->c->pend[i];
 
-	ret->fate = c->pend[i].doomed ? GONE : WHOLE;
+	ret->fate = p->doomed || p->io >= s->end ? GONE : WHOLE;
 }
 
 static void
-sync_file(struct cursor *c, int file)
+sync_file(struct cursor *c, int file, uint64_t end)
 {
-	bool doomed = false;
+	struct sync s = { c, end };
+	bool all = true;
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->npend; i++)
-		doomed = doomed || (c->pend[i].doomed &&
-				       c->log->v[c->pend[i].io].file == file);
-	if (doomed) {
-		replay(c, file, &c->safe->file[file], not_doomed, c);
+		if ((c->pend[i].doomed || c->pend[i].io >= end) &&
+		    c->log->v[c->pend[i].io].file == file)
+			all = false;
+	if (!all) {
+		replay(c, file, &c->safe->file[file], not_doomed, &s);
 	} else {
 		image_free(c->safe->file[file]);
 		c->safe->file[file] = image_clone(c->now->file[file]);
@@ -186,7 +194,7 @@ sync_file(struct cursor *c, int file)
 	for (size_t i = 0; i < c->npend; i++) {
 		const struct io *io = &c->log->v[c->pend[i].io];
 
-		if (is_name(io) || io->file != file)
+		if (is_name(io) || io->file != file || c->pend[i].io >= end)
 			c->pend[n++] = c->pend[i];
 	}
 	c->npend = n;
@@ -224,14 +232,15 @@ cursor_step(struct cursor *c)
 	io_apply(c->now, io);
 	switch (io->kind) {
 	case IO_SYNC:
-		sync_file(c, io->file);
+		sync_file(c, io->file, io->len);
 		break;
 	case IO_SYNC_DIR:
 		sync_dir(c, io->path);
 		break;
 	case IO_SYNC_FAIL:
 		for (size_t i = 0; i < c->npend; i++)
-			if (c->log->v[c->pend[i].io].file == io->file)
+			if (c->log->v[c->pend[i].io].file == io->file &&
+			    c->pend[i].io < io->len)
 				c->pend[i].doomed = true;
 		break;
 	case IO_LINK:

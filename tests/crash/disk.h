@@ -77,11 +77,11 @@ bool disk_in_dir(const char *path, const char *dir);
 /* ---- What was done to it ----------------------------------------------------- */
 
 enum io_kind {
-	IO_WRITE,     /* file, off, len, data */
-	IO_SIZE,      /* file; len: the new size */
-	IO_PUNCH,     /* file, off, len */
-	IO_SYNC,      /* file */
-	IO_SYNC_FAIL, /* file */
+	IO_WRITE, /* file, off, len, data */
+	IO_SIZE,  /* file; len: the new size */
+	IO_PUNCH, /* file, off, len */
+	IO_SYNC,  /* file; len: the changes before that one, SIZE_MAX: all */
+	IO_SYNC_FAIL, /* file, len as well */
 	IO_LINK,      /* path, file */
 	IO_UNLINK,    /* path */
 	IO_RENAME,    /* path, to */
@@ -132,5 +132,12 @@ bool sim_dead(void);
  * with EIO, and what it should have written never is.  0: none. */
 void sim_fail_sync(unsigned n);
 bool sim_failed(void);
+/*
+ * Several threads work from now on, until the unmounting.  Calls pause now and
+ * then; a sync takes time, in which others write what it does not vouch for.
+ */
+void sim_crowd(void);
+/* Entries in the log. */
+size_t sim_changes(void);
 
 #endif

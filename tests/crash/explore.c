@@ -11,14 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kms/audit.h"
-#include "lib/base/clock.h"
-
 #include "tests/crash/alike.h"
 #include "tests/crash/explore.h"
-#include "tests/crash/seeded.h"
+#include "tests/crash/state.h"
 
-#define LOOK_STREAM 2000
 #define KNOWN_MAX ((size_t)1 << 22)
 #define SAMPLE 16u
 
@@ -28,80 +24,6 @@ const char *
 explore_where(void)
 {
 	return (where);
-}
-
-/* ---- One state ------------------------------------------------------------------------ */
-
-struct problems {
-	char *text;
-	size_t size;
-};
-
-static void
-problem(void *arg, const struct store_problem *p)
-{
-	struct problems *ps = arg;
-	const size_t at = strlen(ps->text);
-
-	(void)snprintf(ps->text + at, ps->size - at, "\n#   %s inode %llu: %s",
-	    p->invariant, (unsigned long long)p->ino, p->what);
-}
-
-static void
-bad_block(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
-{
-	struct problems *ps = arg;
-	const size_t at = strlen(ps->text);
-
-	(void)snprintf(ps->text + at, ps->size - at,
-	    "\n#   scrub: inode %llu at %llu: %s: %s", (unsigned long long)ino,
-	    (unsigned long long)off, err_name(e), what);
-}
-
-/* Segments that lie under others hold blocks that no file shows any more. */
-static bool
-scrubbed(struct store *st, char *why)
-{
-	char text[WHY_MAX / 2] = "";
-	struct problems ps = { text, sizeof(text) };
-	const struct store_scrub_opts o = {
-		.keys = true, .who = &crash_who, .bad = bad_block, .arg = &ps
-	};
-	struct store_scrub_result res;
-	const enum err e = store_scrub(st, &o, &res);
-
-	if (e != OK)
-		return (
-		    because(why, "scrub: %s (%s)", err_name(e), err_detail(e)));
-	return (
-	    res.bad == 0 || because(why, "not all blocks are good:%s", text));
-}
-
-static bool
-checked(struct store *st, char *why)
-{
-	char text[WHY_MAX / 2] = "";
-	struct problems ps = { text, sizeof(text) };
-	struct store_check_result res;
-	const enum err e = store_check(st, false, problem, &ps, &res);
-
-	if (e != OK)
-		return (
-		    because(why, "check: %s (%s)", err_name(e), err_detail(e)));
-	return (res.problems == 0 || because(why, "fsck:%s", text));
-}
-
-static bool
-audited(struct store *st, char *why)
-{
-	struct audit_verdict v = { .bad_seq = 0 };
-
-	if (store_kms(st) == NULL)
-		return (true);
-	if (audit_verify(store_kms(st), NULL, NULL, &v) != OK)
-		return (because(why, "the audit log cannot be read"));
-	return (v.bad_seq == 0 || because(why, "audit record %llu: %s",
-				      (unsigned long long)v.bad_seq, v.what));
 }
 
 /* ---- States that were seen -------------------------------------------------------------- */
@@ -186,34 +108,18 @@ set_put(struct set *s, uint64_t disk, uint64_t tree)
 static bool
 verdict(struct disk *d, bool whole, struct tree *ret, char *why)
 {
-	const struct timespec t = { 1500000000, 0 };
-	const struct store_opts o = base_opts();
 	struct store *st = NULL;
 	uint64_t after = 0;
-	bool good;
-	enum err e;
+	bool good = state_open(d, &st, why);
 
-	clock_freeze(&t);
-	seeded_start(LOOK_STREAM);
-	sim_mount(d, NULL);
 	*ret = (struct tree){ .digest = 0 };
-	e = store_open_dir(&o, &st);
-	good = e == OK ||
-	       because(why, "open: %s (%s)", err_name(e), err_detail(e));
 	if (good) {
 		after = disk_alike(d);
 		ret->digest = whole ? 0 : set_get(&seen.opened, after);
 	}
 	if (good && ret->digest == 0)
-		good = audited(st, why) && tree_of_store(st, ret, why) &&
-		       scrubbed(st, why) && checked(st, why);
-	if (st != NULL) {
-		e = store_close_dir(st);
-		if (good && e != OK)
-			good = because(why, "close: %s", err_name(e));
-	}
-	sim_unmount();
-	disk_free(d);
+		good = tree_of_store(st, ret, why) && state_whole(st, why);
+	good = state_close(d, st, good, why);
 	if (good)
 		set_put(&seen.opened, after, ret->digest);
 	else

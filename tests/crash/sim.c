@@ -9,11 +9,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/base/sys.h"
 
+#include "tests/crash/cut.h"
 #include "tests/crash/disk.h"
 
 #define FD_FIRST 1000000
@@ -35,6 +39,7 @@ static struct {
 	bool dead;
 	unsigned fail_sync;
 	bool failed;
+	atomic_bool crowd;
 	uid_t uid;
 	gid_t gid;
 } sim = { .lock = PTHREAD_MUTEX_INITIALIZER, .die_at = SIZE_MAX };
@@ -131,6 +136,42 @@ change_name(enum io_kind kind, int file, const char *path, const char *to)
 	if (to != NULL)
 		(void)snprintf(io.to, sizeof(io.to), "%s", to);
 	return (change(&io) ? 0 : -1);
+}
+
+/* Others go on, now and then. */
+static void
+pause_a_little(void)
+{
+	static _Thread_local uint64_t rnd;
+	const struct timespec t = { 0, 20000 };
+
+	if (!sim.crowd)
+		return;
+	if (rnd == 0)
+		rnd = (uint64_t)(uintptr_t)&rnd;
+	switch (rnd_next(&rnd, 8)) {
+	case 0:
+		(void)nanosleep(&t, NULL);
+		break;
+	case 1:
+	case 2:
+		(void)sched_yield();
+		break;
+	default:
+		break;
+	}
+}
+
+/* How far a sync that begins now will reach. */
+static size_t
+sync_begin(void)
+{
+	const size_t n = sim_changes();
+
+	if (!sim.crowd)
+		return (SIZE_MAX);
+	pause_a_little();
+	return (n);
 }
 
 /* ---- The calls ---------------------------------------------------------------- */
@@ -230,6 +271,7 @@ sim_pwrite(int fd, const void *buf, size_t len, off_t off)
 {
 	struct io io = { .kind = IO_WRITE, .off = (uint64_t)off, .len = len };
 
+	pause_a_little();
 	SIM_SCOPE;
 	if (image_of(fd) == NULL)
 		return (fails(EBADF));
@@ -262,9 +304,9 @@ of_keystore(const struct fd *f)
 }
 
 static int
-sync_file(const struct fd *f)
+sync_file(const struct fd *f, size_t begin)
 {
-	struct io io = { .kind = IO_SYNC, .file = f->file };
+	struct io io = { .kind = IO_SYNC, .file = f->file, .len = begin };
 
 	if (sim.fail_sync > 0 && !of_keystore(f) && --sim.fail_sync == 0) {
 		io.kind = IO_SYNC_FAIL;
@@ -278,16 +320,18 @@ sync_file(const struct fd *f)
 static int
 sim_fdatasync(int fd)
 {
+	const size_t begin = sync_begin();
 	const struct fd *f;
 
 	SIM_SCOPE;
 	f = get(fd);
-	return (f == NULL || f->file < 0 ? fails(EBADF) : sync_file(f));
+	return (f == NULL || f->file < 0 ? fails(EBADF) : sync_file(f, begin));
 }
 
 static int
 sim_fsync(int fd)
 {
+	const size_t begin = sync_begin();
 	const struct fd *f;
 
 	SIM_SCOPE;
@@ -295,7 +339,7 @@ sim_fsync(int fd)
 	if (f == NULL)
 		return (fails(EBADF));
 	if (f->file >= 0)
-		return (sync_file(f));
+		return (sync_file(f, begin));
 	return (change_name(IO_SYNC_DIR, DISK_DIR, f->path, NULL));
 }
 
@@ -478,6 +522,7 @@ sim_mount(struct disk *d, struct iolog *log)
 	sim.log = log;
 	sim.die_at = SIZE_MAX;
 	sim.dead = sim.failed = false;
+	sim.crowd = false;
 	sim.fail_sync = 0;
 }
 
@@ -521,4 +566,17 @@ sim_failed(void)
 {
 	SIM_SCOPE;
 	return (sim.failed);
+}
+
+void
+sim_crowd(void)
+{
+	sim.crowd = true;
+}
+
+size_t
+sim_changes(void)
+{
+	SIM_SCOPE;
+	return (sim.log != NULL ? sim.log->n : 0);
 }

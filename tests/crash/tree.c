@@ -196,7 +196,7 @@ static bool
 put_content(
     struct reading *r, FILE *f, const char *path, const struct store_attr *a)
 {
-	static uint8_t buf[CHUNK];
+	static _Thread_local uint8_t buf[CHUNK];
 	struct store_file *file;
 	uint64_t h = 0, off = 0;
 	size_t n = 0;
@@ -224,7 +224,7 @@ put_content(
 static bool
 put_xattrs(struct reading *r, FILE *f, const char *path, uint64_t ino)
 {
-	static uint8_t buf[STORE_XATTR_MAX];
+	static _Thread_local uint8_t buf[STORE_XATTR_MAX];
 	size_t len = 0;
 
 	for (unsigned i = 0; i < XATTRS; i++) {
@@ -311,9 +311,15 @@ read_dir(struct reading *r, const char *path, uint64_t ino, unsigned depth)
 bool
 tree_of_store(struct store *st, struct tree *ret, char *why)
 {
+	return (tree_of_dir(st, STORE_ROOT, ret, why));
+}
+
+bool
+tree_of_dir(struct store *st, uint64_t dir, struct tree *ret, char *why)
+{
 	struct reading r = { .st = st, .why = why };
 
-	if (!read_dir(&r, "", STORE_ROOT, 0)) {
+	if (!read_dir(&r, "", dir, 0)) {
 		lines_clear(&r.lines);
 		return (false);
 	}

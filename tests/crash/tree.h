@@ -30,6 +30,8 @@ extern const struct kms_who crash_who;
 
 /* Read all of a store.  False, and why, when something cannot be read. */
 bool tree_of_store(struct store *st, struct tree *ret, char *why);
+/* All that is below the directory ${dir}. */
+bool tree_of_dir(struct store *st, uint64_t dir, struct tree *ret, char *why);
 /* The same from the model; times and blocks, which the model does not have, are
  * ${st}'s. */
 void tree_of_ref(const struct ref *r, struct store *st, struct tree *ret);
