@@ -48,6 +48,16 @@ head_tag(const struct hmac_key *key, const uint8_t *uuid, const uint8_t *raw,
 	hmac_end(&c, ret);
 }
 
+static bool
+head_good(const struct hmac_key *key, const uint8_t *uuid,
+    const uint8_t raw[static AUDIT_HEAD_LEN])
+{
+	uint8_t tag[SHA256_LEN];
+
+	head_tag(key, uuid, raw, tag);
+	return secret_cmp(tag, raw + HEAD_TAGGED, SHA256_LEN) == 0;
+}
+
 static enum err
 head_write(struct db *db, const struct hmac_key *key, const uint8_t *uuid,
     const struct audit_head *h)
@@ -138,7 +148,7 @@ head_mend(struct db *db, struct audit_head *h)
 enum err
 audit_head_load(struct kms *k, struct audit_head *ret)
 {
-	uint8_t raw[AUDIT_HEAD_LEN], tag[SHA256_LEN];
+	uint8_t raw[AUDIT_HEAD_LEN];
 	size_t len = 0;
 
 	TRY(head_row(&k->db, raw, &len));
@@ -147,10 +157,8 @@ audit_head_load(struct kms *k, struct audit_head *ret)
 		return head_mend(&k->db, ret);
 	}
 	head_read(raw, ret);
-	head_tag(k->audit.head, k->uuid, raw, tag);
-	if (secret_cmp(tag, raw + HEAD_TAGGED, SHA256_LEN) != 0)
-		return head_mend(&k->db, ret);
-	return OK;
+	return head_good(k->audit.head, k->uuid, raw) ? OK
+						      : head_mend(&k->db, ret);
 }
 
 enum err
@@ -181,31 +189,64 @@ audit_head_span(struct db *db, uint64_t *ret_oldest, uint64_t *ret_n)
 
 /* ---- Making ----------------------------------------------------------------- */
 
+static enum err
+head_key(const struct key *kmk, const char *label, struct hmac_key *ret)
+{
+	WIPED(uint8_t, raw, KEY_LEN);
+
+	TRY(hkdf_label(kmk->b, label, NULL, 0, raw, sizeof(raw)));
+	hmac_key_set(ret, raw, sizeof(raw));
+	return OK;
+}
+
 enum err
 audit_head_make(struct db *db, const struct key *kmk, const uint8_t *uuid,
     const uint8_t *old, int64_t now)
 {
 	struct audit_head h = { .n = 1, .first = 1, .oldest = 1, .from = 1 };
 	WIPED(struct hmac_key, key, 1);
-	WIPED(uint8_t, raw, KEY_LEN);
 	struct audit_key first;
 
 	if (old != NULL)
 		head_read_old(old, &h);
 	h.marked_at = now;
-	TRY(hkdf_label(kmk->b, AUDIT_HEAD_LABEL, NULL, 0, raw, sizeof(raw)));
-	hmac_key_set(key, raw, sizeof(raw));
+	TRY(head_key(kmk, AUDIT_HEAD_LABEL, key));
 	TRY(audit_key_insert(db, kmk, uuid, NULL, NULL, 1, 1, now, &first));
 	return head_write(db, key, uuid, &h);
 }
 
+/* Each format's head has a key of its own, so that none is taken for an older
+ * one. */
+static enum err
+upgrade_head(struct kms *k, const uint8_t raw[static AUDIT_HEAD_LEN],
+    size_t len, bool *ret_ours)
+{
+	WIPED(struct hmac_key, before, 1);
+	WIPED(struct hmac_key, now, 1);
+	struct audit_head h;
+
+	TRY(head_key(k->kmk, AUDIT_HEAD_LABEL_5, before));
+	TRY(head_key(k->kmk, AUDIT_HEAD_LABEL, now));
+	*ret_ours = len == AUDIT_HEAD_LEN && head_good(before, k->uuid, raw);
+	if (len == HEAD_OLD)
+		head_read_old(raw, &h);
+	else
+		head_read(raw, &h);
+	if (!*ret_ours && (len == HEAD_OLD || !head_good(now, k->uuid, raw)))
+		TRY(head_mend(&k->db, &h));
+	return head_write(&k->db, now, k->uuid, &h);
+}
+
 enum err
-audit_upgrade(struct kms *k)
+audit_upgrade(struct kms *k, int64_t format, bool *ret_ours)
 {
 	uint8_t raw[AUDIT_HEAD_LEN];
 	size_t len = 0;
 
 	TRY(head_row(&k->db, raw, &len));
+	if (format >= 5)
+		return upgrade_head(k, raw, len, ret_ours);
+	*ret_ours = true;
 	return audit_head_make(&k->db, k->kmk, k->uuid,
 	    len == HEAD_OLD ? raw : NULL, clock_wall().tv_sec);
 }

@@ -139,15 +139,18 @@ enum err audit_recover(struct kms *k) MUSTCHECK;
 /* ---- The head (audit_head.c) -------------------------------------------- */
 
 #define AUDIT_HEAD_LEN 168
-#define AUDIT_HEAD_LABEL "ssefs audit head v1"
+/* The first one is of formats before 7. */
+#define AUDIT_HEAD_LABEL_5 "ssefs audit head v1"
+#define AUDIT_HEAD_LABEL "ssefs audit head v2"
 
 /* The head of a keystore that is being made, and of one that was made by an
  * older program (${old}: its 48 bytes); inside the transaction. */
 enum err audit_head_make(struct db *db, const struct key *kmk,
     const uint8_t *uuid, const uint8_t *old, int64_t now) MUSTCHECK;
 /* Bring the log of a keystore of an older program up to date; inside its
- * transaction. */
-enum err audit_upgrade(struct kms *k) MUSTCHECK;
+ * transaction.  ${format} is that of the keystore.  *${ret_ours} is false when
+ * the head shows that it was edited, or was of today's format before. */
+enum err audit_upgrade(struct kms *k, int64_t format, bool *ret_ours) MUSTCHECK;
 enum err audit_head_load(struct kms *k, struct audit_head *ret) MUSTCHECK;
 enum err audit_head_store(struct kms *k, const struct audit_head *h) MUSTCHECK;
 /* The first and the last segment, without any check: for a copy. */

@@ -26,6 +26,7 @@ authz_begin(struct kms *k, struct call *c)
 	c->root = strcmp(c->who->user, KMS_ROOT_USER) == 0;
 	if (c->root)
 		return OK;
+	TRY(people_sound(k->tab->people));
 	u = people_user(k->tab->people, c->tenant, c->who->user);
 	if (u == NULL)
 		return err_fail(ERR_ACCESS,
@@ -416,6 +417,7 @@ still_there(const struct asking *a)
 
 	if (a->user != NULL || a->c->root)
 		return OK;
+	TRY(people_sound(a->k->tab->people));
 	return err_fail(
 	    ERR_ACCESS, "the user \"%s\" was removed", a->c->who->user);
 }

@@ -36,6 +36,7 @@
 #include "kms/reserve.h"
 #include "kms/schema.h"
 #include "kms/slot.h"
+#include "kms/who_mac.h"
 
 #define SEAL_LABEL "ssefs keystore material v1"
 #define METADATA_LABEL "ssefs metadata v1"
@@ -43,7 +44,7 @@
 
 static char vfs_name[VFS_MAX];
 
-static const char schema[] = SCHEMA_1 SCHEMA_3 SCHEMA_5;
+static const char schema[] = SCHEMA_1 SCHEMA_3 SCHEMA_5 SCHEMA_7;
 
 const char *
 kms_state_name(enum kms_state s)
@@ -89,6 +90,16 @@ db_cleanup(struct db *db)
 /* ---- Making ------------------------------------------------------------- */
 
 static enum err
+first_macs(
+    struct db *db, const struct key *kmk, const uint8_t uuid[static UUID_LEN])
+{
+	WIPED(struct hmac_key, key, 1);
+
+	TRY(who_mac_key(kmk, uuid, key));
+	return who_mac_write(db, key);
+}
+
+static enum err
 fill(struct db *db, bool sealing, const struct kms_root *root,
     const char *region)
 {
@@ -111,6 +122,7 @@ fill(struct db *db, bool sealing, const struct kms_root *root,
 	    "itb", (int64_t)(sealing ? FORMAT_SEALING : FORMAT), region,
 	    (const void *)uuid, sizeof(uuid)));
 	TRY(audit_head_make(db, kmk, uuid, NULL, clock_wall().tv_sec));
+	TRY(first_macs(db, kmk, uuid));
 	TRY(slot_insert(db, s));
 	return kdb_commit(&tx);
 }
@@ -256,6 +268,7 @@ upgrade(struct kms *k)
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	const int64_t now = k->sealing ? FORMAT_SEALING : FORMAT;
 	int64_t v = 0;
+	bool ours = false;
 
 	if (k->format == now)
 		return OK;
@@ -271,8 +284,14 @@ upgrade(struct kms *k)
 		return err_fail(ERR_CORRUPT, "keystore: its format changed");
 	if (v < 3)
 		TRY(kdb_exec(&k->db, SCHEMA_3));
-	TRY(kdb_exec(&k->db, SCHEMA_5));
-	TRY(audit_upgrade(k));
+	if (v < 5)
+		TRY(kdb_exec(&k->db, SCHEMA_5));
+	TRY(kdb_exec(&k->db, SCHEMA_7));
+	TRY(audit_upgrade(k, v, &ours));
+	/* One that was of this format before has rows that somebody else
+	 * made: they get no MAC. */
+	if (ours)
+		TRY(who_mac_write(&k->db, k->who));
 	TRY(kdb_run(
 	    &k->db, "UPDATE meta SET v = ? WHERE k = 'format'", "i", now));
 	return kdb_commit(&tx);
@@ -373,6 +392,7 @@ kms_free(struct kms *k)
 	table_free(k->tab);
 	epoch_close(k->epoch);
 	aead_free(k->seal);
+	secret_free(k->who);
 	key_free(k->kmk);
 	kdb_close(&k->db);
 	rwlock_destroy(&k->tab_lock);
@@ -406,6 +426,10 @@ open_once(const char *path, const struct kms_root *root, struct kms **ret)
 	TRY(kdb_open(&k->db, path, kms_vfs()));
 	TRY(load_meta(k));
 	TRY(unlock(k, root));
+	k->who = secret_alloc(sizeof(*k->who));
+	if (k->who == NULL)
+		return ERR_NOMEM;
+	TRY(who_mac_key(k->kmk, k->uuid, k->who));
 	TRY(upgrade(k));
 	TRY(prepare(k));
 	*ret = steal(k);
@@ -463,7 +487,7 @@ reload(struct kms *k)
 	epoch = epoch_get(k->epoch);
 	e = audit_settings_load(k);
 	if (e == OK)
-		e = table_load(&k->db, k->region, people, &t);
+		e = table_load(&k->db, k->region, k->who, people, &t);
 	if (e == OK) {
 		t->serial = ++k->tab_serial;
 		t->epoch = epoch;

@@ -34,10 +34,11 @@ struct kms {
 	char region[REGION_MAX];
 	char via[REGION_MAX + 20]; /* kms_via_storage() */
 	uint8_t uuid[UUID_LEN];
-	bool sealing;      /* of a store with sealed metadata */
-	int64_t format;    /* as it was found */
-	struct key *kmk;   /* keystore master key */
-	struct aead *seal; /* seals material of master keys */
+	bool sealing;         /* of a store with sealed metadata */
+	int64_t format;       /* as it was found */
+	struct key *kmk;      /* keystore master key */
+	struct aead *seal;    /* seals material of master keys */
+	struct hmac_key *who; /* MACs of identities (who_mac.h) */
 
 	struct lock conn;
 	struct db db;                   /* conn */

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "lib/base/attrs.h"
+#include "lib/base/log.h"
 
 #include "kms/people.h"
+#include "kms/who_mac.h"
 
 static const char full_access[] =
     "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\","
@@ -377,13 +379,15 @@ load(struct db *db, struct people *p)
 }
 
 enum err
-people_load(struct db *db, struct people *old, struct people **ret)
+people_load(struct db *db, const struct hmac_key *who, struct people *old,
+    struct people **ret)
 {
 	struct people *p CLEANUP_PEOPLE = NULL;
 	uint64_t serial = 0;
+	bool good = true;
 
 	TRY(load_serial(db, &serial));
-	if (old != NULL && old->serial == serial) {
+	if (old != NULL && old->serial == serial && !old->altered) {
 		*ret = people_ref(old);
 		return OK;
 	}
@@ -392,9 +396,22 @@ people_load(struct db *db, struct people *old, struct people **ret)
 		return ERR_NOMEM;
 	p->refs = 1;
 	p->serial = serial;
-	TRY(load(db, p));
+	if (who != NULL)
+		TRY(who_mac_check(db, who, NULL, NULL, &good));
+	p->altered = !good;
+	if (!good && (old == NULL || !old->altered))
+		log_error(WHO_MAC_ALTERED);
+	if (good)
+		TRY(load(db, p));
 	*ret = steal(p);
 	return OK;
+}
+
+enum err
+people_sound(const struct people *p)
+{
+
+	return p->altered ? err_fail(ERR_CORRUPT, WHO_MAC_ALTERED) : OK;
 }
 
 struct people *

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "crypto/aead.h"
+#include "crypto/digest.h"
 #include "kms/db.h"
 #include "kms/policy.h"
 #include "kms/name.h"
@@ -72,13 +73,17 @@ struct people {
 	size_t ntenants;
 	struct document full; /* what users with the admin flag may: all */
 	uint64_t serial;      /* counts the changes of identities */
+	bool altered;         /* outside of here: there are none then */
 	_Atomic uint32_t refs;
 };
 
 /* Read all of them, inside the caller's transaction; ${old} (NULL: none) again
- * when nothing was changed since. */
-enum err people_load(
-    struct db *db, struct people *old, struct people **ret) MUSTCHECK;
+ * when nothing was changed since.  ${who} (NULL: none) is the key of their MACs;
+ * when one of these is bad, nothing is read, and ${ret} says so. */
+enum err people_load(struct db *db, const struct hmac_key *who,
+    struct people *old, struct people **ret) MUSTCHECK;
+/* ERR_CORRUPT: they were altered, nobody has rights by them. */
+enum err people_sound(const struct people *p) MUSTCHECK;
 /* One reference more, or less; NULL is fine. */
 struct people *people_ref(struct people *p);
 void people_unref(struct people *p);

@@ -9,8 +9,8 @@
 #ifndef KMS_SCHEMA_H
 #define KMS_SCHEMA_H
 
-#define FORMAT 5
-#define FORMAT_SEALING 6
+#define FORMAT 7
+#define FORMAT_SEALING 8
 
 #define SCHEMA_1                                                              \
 	"CREATE TABLE meta(k TEXT PRIMARY KEY, v NOT NULL) WITHOUT ROWID;"    \
@@ -98,6 +98,15 @@
 	"  ended INTEGER NOT NULL, size INTEGER NOT NULL,"    \
 	"  kept INTEGER NOT NULL, public BLOB NOT NULL,"      \
 	"  signature BLOB NOT NULL, sealed BLOB NOT NULL) STRICT;"
+
+/* MACs of identities (kms/who_mac.h). */
+#define SCHEMA_7                                                            \
+	"ALTER TABLE tenants ADD COLUMN mac BLOB NOT NULL DEFAULT x'';"     \
+	"ALTER TABLE users ADD COLUMN mac BLOB NOT NULL DEFAULT x'';"       \
+	"ALTER TABLE access_keys ADD COLUMN mac BLOB NOT NULL DEFAULT x'';" \
+	"ALTER TABLE user_roles ADD COLUMN mac BLOB NOT NULL DEFAULT x'';"  \
+	"ALTER TABLE policies ADD COLUMN mac BLOB NOT NULL DEFAULT x'';"    \
+	"ALTER TABLE attachments ADD COLUMN mac BLOB NOT NULL DEFAULT x'';"
 
 #define SCHEMA_5 SCHEMA_5_KEYS SCHEMA_5_PROVIDERS SCHEMA_5_WHO SCHEMA_5_AUDIT
 

@@ -390,8 +390,8 @@ index_arns(struct table *t)
 }
 
 enum err
-table_load(struct db *db, const char *region, struct people *people,
-    struct table **ret)
+table_load(struct db *db, const char *region, const struct hmac_key *who,
+    struct people *people, struct table **ret)
 {
 	struct table *t CLEANUP(table_cleanup) = calloc(1, sizeof(*t));
 	struct kdb_tx tx CLEANUP_TX = { NULL };
@@ -407,7 +407,7 @@ table_load(struct db *db, const char *region, struct people *people,
 	TRY(table_load_grants(db, t));
 	TRY(table_load_tags(db, t));
 	TRY(index_aliases(t));
-	TRY(people_load(db, people, &t->people));
+	TRY(people_load(db, who, people, &t->people));
 	t->allowed = calloc(1, sizeof(*t->allowed));
 	if (t->allowed == NULL)
 		return ERR_NOMEM;

@@ -130,8 +130,9 @@ struct table {
 };
 
 /* Read the whole keystore, save for the identities ${people} (NULL: none) when
- * these were not changed since. */
-enum err table_load(struct db *db, const char *region, struct people *people,
+ * these were not changed since.  ${who} is their key (NULL: not looked at). */
+enum err table_load(struct db *db, const char *region,
+    const struct hmac_key *who, struct people *people,
     struct table **ret) MUSTCHECK;
 void table_free(struct table *t);
 static inline void

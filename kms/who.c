@@ -10,6 +10,7 @@
 
 #include "kms/authz.h"
 #include "kms/who_internal.h"
+#include "kms/who_mac.h"
 
 /* ---- What the calls share ----------------------------------------------- */
 
@@ -18,9 +19,23 @@ counted(struct kms *k, void *arg)
 {
 	const struct who_change *w = arg;
 
+	bool good = false;
+
+	/* What somebody else made is not taken in with it. */
+	TRY(who_mac_check(&k->db, k->who, NULL, NULL, &good));
+	if (!good)
+		return err_fail(ERR_CORRUPT, WHO_MAC_ALTERED);
 	TRY(w->fn(k, w->arg));
-	return kdb_exec(&k->db, "INSERT INTO meta(k, v) VALUES('who', 1) "
-				"ON CONFLICT(k) DO UPDATE SET v = v + 1");
+	return who_counted(k);
+}
+
+enum err
+who_counted(struct kms *k)
+{
+
+	TRY(kdb_exec(&k->db, "INSERT INTO meta(k, v) VALUES('who', 1) "
+			     "ON CONFLICT(k) DO UPDATE SET v = v + 1"));
+	return who_mac_write(&k->db, k->who);
 }
 
 enum err
@@ -38,7 +53,9 @@ who_read(struct kms *k, const struct call *c)
 	bool changed;
 
 	TRY(authz_identities(c));
-	return kms_fresh_db(k, &changed);
+	TRY(kms_fresh_db(k, &changed));
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	return people_sound(k->tab->people);
 }
 
 enum err

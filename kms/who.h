@@ -171,4 +171,16 @@ enum err kms_tenant_get(
 enum err kms_tenant_set(struct kms *k, const struct kms_who *who,
     const struct kms_tenant *t) MUSTCHECK;
 
+/* ---- Altered identities ---------------------------------------------------- */
+
+/* Are they those that were made by these calls (kms/who_mac.h)?  Otherwise all
+ * calls of users, and changes, give ERR_CORRUPT.  ${bad} is called for each
+ * finding, with a lock held; it must not call back. */
+enum err kms_identities_check(struct kms *k,
+    void (*bad)(void *arg, const char *what), void *arg,
+    bool *ret_good) MUSTCHECK;
+/* Remove those that are not, and take the rest for what there is. */
+enum err kms_identities_repair(
+    struct kms *k, const struct kms_who *who) MUSTCHECK;
+
 #endif

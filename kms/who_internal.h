@@ -21,6 +21,8 @@ struct who_change {
  */
 enum err who_change(struct kms *k, const struct call *c, kms_change_fn *fn,
     void *arg) MUSTCHECK;
+/* Inside a change: count it, and make the MACs anew. */
+enum err who_counted(struct kms *k) MUSTCHECK;
 /* For a call that reads: may the asker; and is the table up to date with the
  * keystore? */
 enum err who_read(struct kms *k, const struct call *c) MUSTCHECK;

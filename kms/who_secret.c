@@ -249,6 +249,7 @@ kms_access_key(struct kms *k, const char *id, struct who_cred *ret)
 	memset(ret, 0, sizeof(*ret));
 	TRY(kms_fresh(k));
 	RWLOCK_READ_SCOPE(&k->tab_lock);
+	TRY(people_sound(k->tab->people));
 	s = people_secret(k->tab->people, id);
 	if (s == NULL)
 		return err_fail(ERR_NOENT, "there is no such access key");

@@ -283,6 +283,7 @@ store_check(struct store *st, bool repair,
 		    ERR_INVAL, "the store was not opened to be checked"));
 	TRY(settle(st));
 	TRY(check_all(&ck));
+	TRY(check_kms(&ck));
 	if (!repair)
 		return (OK);
 	TRY(epoch_commit(st));

@@ -107,6 +107,9 @@ struct owner *check_owner(struct walk *w, uint64_t no);
 enum err check_dead(struct check *ck, struct walk *w) MUSTCHECK;
 enum err check_bases(struct check *ck, struct walk *w) MUSTCHECK;
 
+/* check_kms.c: K1, K2. */
+enum err check_kms(struct check *ck) MUSTCHECK;
+
 /* check_key.c: is the inode's keyref that of its wrapped data key? */
 enum err check_key(struct check *ck, uint64_t ino, uint32_t keyref,
     const struct obj *o) MUSTCHECK;

@@ -413,6 +413,7 @@ struct store_problem {
 };
 struct store_check_result {
 	uint64_t inodes, names, blocks, problems, repaired;
+	uint64_t audit; /* findings in the audit log, no problems of these */
 };
 /*
  * store_check(st, repair, cb, arg, ret):

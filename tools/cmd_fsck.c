@@ -59,18 +59,21 @@ show_problem(void *arg, const struct store_problem *p)
 static int
 fsck_code(const struct store_check_result *r)
 {
+	const int audit = r->audit > 0 ? EXIT_AUDIT : 0;
+
 	if (r->problems > r->repaired)
-		return (EXIT_LEFT);
-	return (r->repaired > 0 ? EXIT_REPAIRED : EXIT_DONE);
+		return (audit | EXIT_LEFT);
+	return (audit | (r->repaired > 0 ? EXIT_REPAIRED : EXIT_DONE));
 }
 
 static void
 fsck_json(struct json *j, const struct store_check_result *r)
 {
 	json_close(j, ']');
-	json_bool(j, "clean", r->problems == 0);
+	json_bool(j, "clean", r->problems == 0 && r->audit == 0);
 	json_u64(j, "problems", r->problems);
 	json_u64(j, "repaired", r->repaired);
+	json_u64(j, "auditFindings", r->audit);
 	json_u64(j, "inodes", r->inodes);
 	json_u64(j, "names", r->names);
 	json_u64(j, "blocks", r->blocks);
@@ -105,12 +108,13 @@ cmd_fsck(const struct args *a)
 		(void)printf("%" PRIu64 " inodes, %" PRIu64 " names, %" PRIu64
 			     " blocks: ",
 		    r.inodes, r.names, r.blocks);
-		if (r.problems == 0)
+		if (r.problems == 0 && r.audit == 0)
 			(void)printf("clean\n");
 		else
 			(void)printf("%" PRIu64 " problems, %" PRIu64
-				     " repaired\n",
-			    r.problems, r.repaired);
+				     " repaired, %" PRIu64
+				     " findings in the audit log\n",
+			    r.problems, r.repaired, r.audit);
 	}
 	if (e != OK) {
 		(void)cmd_fail(e, "store: could not be checked to the end");

@@ -7,6 +7,7 @@
  *	2	used wrongly: unknown command, option or argument
  *	4	fsck, scrub: problems are left; backup: damage was found;
  *		rekey: files were left
+ *	16	fsck, added to the others: the audit log was altered
  *	8	fsck, scrub, audit verify, backup --verify: could not be checked
  *		at all
  *
@@ -27,7 +28,8 @@ enum exit_code {
 	EXIT_USAGE = 2,
 	EXIT_LEFT = 4,
 	EXIT_UNCHECKED = 8,
-	EXIT_LISTEN = 9
+	EXIT_LISTEN = 9,
+	EXIT_AUDIT = 16
 };
 
 #endif

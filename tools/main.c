@@ -278,7 +278,8 @@ static const struct cmd cmds[] = {
 	    "one begins after so many bytes.",
 	    cmd_audit_keep },
 	{ "fsck", "", 0, 0, STORE | B(REPAIR), "check the store's structure",
-	    "Exit 0: clean; 1: repaired; 4: problems left; 8: not checked.",
+	    "Exit 0: clean; 1: repaired; 4: problems left; 8: not checked; "
+	    "16 more: the audit log\nwas altered.",
 	    cmd_fsck },
 	{ "scrub", "", 0, 0, STORE | B(KEYS) | B(RATE),
 	    "read every block and verify it",

@@ -132,6 +132,7 @@ class Attempt:
         self.fatal = False      # it need not be
         self.damaged = False    # tools may tell of damage beyond the files
         self.told = False       # scrub or fsck must tell of something
+        self.audit = False      # fsck must tell of the audit log
         self.stores = []
         self.more = []          # checks on the mount: fn(attempt)
         self.notes = []
@@ -196,6 +197,10 @@ class Attempt:
         named, said = set(), 0
         for argv in (("scrub", "--keys", "--json"), ("fsck", "--json")):
             rc, out = call(*argv)
+            if self.audit and argv[0] == "fsck":
+                self.expect(rc is not None and rc & 16,
+                            "fsck does not see the audit log: exit %s" % rc)
+                rc = rc and rc & ~16
             self.expect(rc in (0, 4) or not self.mounts and rc == 8 or
                         self.fatal and rc == 8,
                         "%s: exit %s: %s" % (argv[0], rc, out))

@@ -4,6 +4,8 @@
 # mount of it shows, NAME.list.  Run once for each format that is released, with
 # the program of that release (SSEFS, default build/ssefs); never again.
 #
+# NAME.who is what its keystore says of identities.
+#
 # It holds every kind of row and record: inline and embedded maps, a node, shared
 # segments, all three methods, two versions of a key, and, as the mount is killed
 # at the end, a log to be brought home and an inode without a name.
@@ -21,6 +23,16 @@ umask 022
 "$SSEFS" bucket create docs
 "$SSEFS" bucket create open --sse None
 key=$("$SSEFS" key create --alias made | head -n 1)
+"$SSEFS" user create alice --admin >/dev/null
+"$SSEFS" user create bob >/dev/null
+"$SSEFS" user role add bob writers
+"$SSEFS" tenant set sse-kms-role=writers
+cat >"$W/policy" <<'END'
+{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+"Action":"kms:*","Resource":"*"}]}
+END
+"$SSEFS" policy put use "$W/policy"
+"$SSEFS" policy attach use --role writers
 mkdir "$W/m"
 "$SSEFS" mount / "$W/m"
 cd "$W/m"
@@ -66,11 +78,12 @@ os.kill(int(open(os.environ["SSEFS_STORE"] + "/lock").read()), 9)
 PY
 sleep 0.5
 umount -l "$W/m"
-rm -f "$W/s/control" "$W/s/lock" "$W/s/mount.log" "$W/s/keys.db-epoch" \
+rm -f "$W/s/control" "$W/s/kms.sock" "$W/s/lock" "$W/s/mount.log" "$W/s/keys.db-epoch" \
     "$W/s/keys.db-shm"
 tar -C "$W" -S --sort=name --owner=0 --group=0 --numeric-owner -cf - s s.key |
     gzip -9n >"$here/$name.tar.gz"
 "$SSEFS" mount / "$W/m"
 sh "$here/list.sh" "$W/m" >"$here/$name.list"
+sh "$here/who.sh" "$SSEFS" >"$here/$name.who"
 "$SSEFS" umount "$W/m"
 ls -l "$here/$name.tar.gz"

@@ -184,7 +184,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct table *t = NULL;
 
 	fill(&f, db.h);
-	const enum err e = table_load(&db, REGION, NULL, &t);
+	const enum err e = table_load(&db, REGION, NULL, NULL, &t);
 
 	HOLDS(e == OK || e == ERR_CORRUPT);
 	HOLDS((e == OK) == (t != NULL));

@@ -36,7 +36,9 @@ test_bound_to_the_root_key(void **state)
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_ROOTKEY);
 	set_format(p->path, 6);
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_ROOTKEY);
-	set_format(p->path, 7);
+	set_format(p->path, 8);
+	assert_int_equal(kms_open(p->path, NULL, &k), ERR_ROOTKEY);
+	set_format(p->path, 9);
 	assert_int_equal(kms_open(p->path, NULL, &k), ERR_VERSION);
 
 	(void)snprintf(path, sizeof(path), "%s/sealing.db", p->dir);
@@ -50,7 +52,9 @@ test_bound_to_the_root_key(void **state)
 	assert_int_equal(kms_open(path, NULL, &k), ERR_ROOTKEY);
 	set_format(path, 5);
 	assert_int_equal(kms_open(path, NULL, &k), ERR_ROOTKEY);
-	set_format(path, 6);
+	set_format(path, 7);
+	assert_int_equal(kms_open(path, NULL, &k), ERR_ROOTKEY);
+	set_format(path, 8);
 	assert_ok(kms_open(path, NULL, &k));
 	kms_close(k);
 }

@@ -184,4 +184,7 @@ first=$(find "$S" -name '*audit.log*' | sort -V | head -n 1)
 rm "$first"
 "$SSEFS" audit verify >/dev/null 2>&1
 is "who removes one more is found out" $? 1
+tampered
+"$SSEFS" fsck >/dev/null 2>&1
+is "by fsck, too" $? 16
 done_testing

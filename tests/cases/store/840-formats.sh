@@ -18,6 +18,11 @@ for tar in "$TESTS"/compat/*.tar.gz; do
 	# shellcheck disable=SC2086
 	{
 		ok "$v: fsck, after a crash" "$SSEFS" fsck $K
+		if [ -f "$TESTS/compat/$v.who" ]; then
+			is "$v: its identities" "$(sh "$TESTS/compat/who.sh" \
+			    "$SSEFS" $K | diff - "$TESTS/compat/$v.who")" ""
+			ok "$v: are its own now" "$SSEFS" user create $K carol
+		fi
 		start_mount / $K
 		is "$v: it shows what it held" "$(sh "$TESTS/compat/list.sh" \
 		    "$M" | diff - "$TESTS/compat/$v.list")" ""

@@ -1,0 +1,61 @@
+/*
+ * check_kms: fsck of the keystore: identities (K1), the audit log (K2).
+ */
+#include <stdio.h>
+
+#include "kms/audit.h"
+#include "kms/who.h"
+#include "store/check_internal.h"
+
+static void
+bad_identity(void *arg, const char *what)
+{
+	struct check *ck = arg;
+
+	check_say(ck, "K1", 0, ck->repair, "%s", what);
+}
+
+static enum err
+check_identities(struct check *ck)
+{
+	const struct kms_who root = { .user = KMS_ROOT_USER, .agent = "fsck" };
+	bool good = false;
+
+	TRY(kms_identities_check(ck->st->kms, bad_identity, ck, &good));
+	if (good || !ck->repair)
+		return (OK);
+	return (kms_identities_repair(ck->st->kms, &root));
+}
+
+/* Not among the problems: what was recorded cannot be made anew. */
+static void
+bad_record(void *arg, uint64_t seq, const char *file, const char *what)
+{
+	struct check *ck = arg;
+	char text[512];
+	const struct store_problem p = { .invariant = "K2", .what = text };
+
+	(void)snprintf(text, sizeof(text),
+	    "audit log, record %llu (%.200s): %.200s", (unsigned long long)seq,
+	    file, what);
+	ck->ret->audit++;
+	if (ck->cb != NULL)
+		ck->cb(ck->arg, &p);
+}
+
+static enum err
+check_audit(struct check *ck)
+{
+	struct audit_verdict v;
+
+	return (audit_verify(ck->st->kms, bad_record, ck, &v));
+}
+
+enum err
+check_kms(struct check *ck)
+{
+	if (ck->st->kms == NULL)
+		return (OK);
+	TRY(check_identities(ck));
+	return (check_audit(ck));
+}

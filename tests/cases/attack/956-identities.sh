@@ -1,0 +1,113 @@
+#!/bin/sh
+# Who can write the keystore's file cannot give rights to users: edited, removed
+# and foreign rows of identities are refused, recorded, named by fsck and taken
+# out by it; and fsck looks at the audit log.
+# Serves: R13 R18 R24
+. "$(dirname "$0")/../../lib.sh"
+require_fuse
+require jq sqlite3
+edit() { sqlite3 "$S/keys.db" "$1" >/dev/null; }
+check() {
+	"$SSEFS" fsck "$@" >"$T/fsck" 2>&1
+	rc=$?
+}
+keep() {
+	rm -rf "$T/kept"
+	mkdir "$T/kept"
+	cp -a "$S"/keys.db* "$T/kept"
+}
+back() {
+	rm -f "$S"/keys.db*
+	cp -a "$T"/kept/* "$S"
+}
+
+new_store
+bucket docs
+"$SSEFS" user create alice >/dev/null
+"$SSEFS" user create bob >/dev/null
+echo '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+"Action":"kms:*","Resource":"*"}]}' >"$T/policy"
+"$SSEFS" policy put all "$T/policy"
+"$SSEFS" policy attach all --user alice
+start_mount docs
+echo text >"$M/f"
+stop_mount
+start_mount docs -o user=alice
+is "alice may" "$(cat "$M/f")" text
+stop_mount
+check
+is "a sound store" "$rc" 0
+keep
+
+# ---- Rights that somebody wrote into the file -------------------------------
+
+edit "UPDATE users SET admin = 1 WHERE name = 'bob'"
+fails "bob made himself an administrator" "$SSEFS" mount docs "$M" -o user=bob
+like "and is told that it shows" "$(cat "$T/out")" 'identities were altered'
+check
+is "fsck: exit 4" "$rc" 4
+like "which row" "$(cat "$T/fsck")" '^K1: .*users \(000000000000, bob\)'
+unlike "and no other" "$(cat "$T/fsck")" 'alice'
+start_mount docs
+is "the account itself goes on" "$(cat "$M/f")" text
+fails "no user is made beside it" "$SSEFS" user create carol
+stop_mount
+like "the refusal is on record" "$(cat "$S/keys.db-audit.log")" \
+    '"eventName":"CreateUser".*"errorCode".*altered'
+check --repair
+is "repaired: exit 1" "$rc" 1
+check
+is "clean afterwards" "$rc" 0
+like "on record" "$(cat "$S/keys.db-audit.log")" RepairIdentities
+is "bob is gone, alice not" \
+    "$("$SSEFS" user ls --json | jq -r '.[].user' | tr '\n' ,)" "alice,"
+back
+
+# A process that runs sees it with the next change.
+start_mount docs -o user=alice
+edit "UPDATE policies SET text = replace(text, 'kms', 'obs');
+    UPDATE meta SET v = v + 1 WHERE k IN ('who', 'epoch')"
+for i in 1 2 3 4 5 6 7 8 9 10; do
+	cat "$M/f" >/dev/null 2>&1 || break
+	sleep 0.5
+done
+errno "a policy edited under a mount: its user has no rights" EUCLEAN \
+    cat "$M/f"
+stop_mount
+back
+
+# Another keystore's row, with its MAC.
+"$SSEFS" init --store "$T/other" >/dev/null
+"$SSEFS" user create --store "$T/other" mallory --admin >/dev/null
+edit "ATTACH '$T/other/keys.db' AS o; INSERT INTO users SELECT * FROM o.users"
+check
+is "another store's row: exit 4" "$rc" 4
+like "named" "$(cat "$T/fsck")" 'users \(000000000000, mallory\)'
+back
+edit "DELETE FROM users WHERE name = 'bob'"
+check
+is "a row removed: exit 4" "$rc" 4
+like "told" "$(cat "$T/fsck")" '^K1: .*removed, or older ones put back'
+back
+check
+is "as it was" "$rc" 0
+
+# ---- The audit log ----------------------------------------------------------
+
+sed -i '3s/"eventName":"[A-Za-z]*"/"eventName":"Nothing"/' "$S/keys.db-audit.log"
+check
+is "a record altered: exit 16" "$rc" 16
+like "which" "$(cat "$T/fsck")" '^K2: audit log, record 3 '
+unlike "it is not called clean" "$(cat "$T/fsck")" clean
+is "in JSON" "$("$SSEFS" fsck --json |
+    jq -r '"\(.clean) \(.problems) \(.auditFindings > 0) \(.list[0].invariant)"')" \
+    "false 0 true K2"
+edit "UPDATE users SET admin = 1 WHERE name = 'bob'"
+check
+is "both: exit 20" "$rc" 20
+check --repair
+is "what can be repaired is: exit 17" "$rc" 17
+back
+check
+is "as it was again" "$rc" 0
+done_testing

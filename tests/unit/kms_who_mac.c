@@ -1,0 +1,205 @@
+/*
+ * Identities that somebody edited in the keystore (kms/who_mac.h).
+ */
+#include <sqlite3.h>
+
+#include "kms/who.h"
+#include "tests/unit/kms_common.h"
+
+static const struct kms_who alice = { .user = "alice", .agent = "test" };
+static const struct kms_who bob = { .user = "bob", .agent = "test" };
+
+static void
+add(struct kms *k, const char *name)
+{
+	struct kms_user u;
+
+	assert_ok(kms_user_create(k, &root_user, name, false, &u, NULL));
+	assert_string_equal(u.name, name);
+}
+
+static void
+put(struct kms *k, const char *name, const char *text)
+{
+	assert_ok(kms_policy_put(k, &root_user, name, text, strlen(text)));
+}
+
+#define AWS(effect, action)                                                \
+	"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"" effect \
+	"\",\"Action\":" action ",\"Resource\":\"*\"}]}"
+
+static enum err
+decrypt(struct kms *k, const struct kms_who *who, const struct sample *s)
+{
+	struct key *dek = key_new();
+	const enum err e =
+	    kms_unwrap(k, who, s->blob, s->len, some_ctx, 2, dek);
+
+	key_free(dek);
+	return e;
+}
+
+static void
+sql(const struct place *p, const char *text)
+{
+	sqlite3 *h = NULL;
+	char *msg = NULL;
+
+	assert_int_equal(sqlite3_open(p->path, &h), SQLITE_OK);
+	if (sqlite3_exec(h, text, NULL, NULL, &msg) != SQLITE_OK)
+		fail_msg("%s: %s", text, msg);
+	assert_int_equal(sqlite3_close(h), SQLITE_OK);
+}
+
+static void
+count_finding(void *arg, const char *what)
+{
+	(void)what;
+	++*(unsigned *)arg;
+}
+
+/* How many findings there are. */
+static unsigned
+findings(const struct place *p)
+{
+	struct kms *k = place_open(p);
+	unsigned n = 0;
+	bool good = false;
+
+	assert_ok(kms_identities_check(k, count_finding, &n, &good));
+	assert_true(good == (n == 0));
+	kms_close(k);
+	return n;
+}
+
+static void
+furnish(const struct place *p, struct sample *ret)
+{
+	struct kms *k = place_open(p);
+	const struct kms_tenant t = { .sse_kms_role = "r",
+		.customer_keys = true };
+	struct kms_user u;
+	struct kms_secret s;
+
+	sample_make(k, NULL, ret);
+	assert_ok(kms_user_create(k, &root_user, "alice", false, &u, &s));
+	kms_secret_release(&s);
+	add(k, "bob");
+	put(k, "p", AWS("Allow", "\"kms:Decrypt\""));
+	put(k, "no", AWS("Deny", "\"kms:Decrypt\""));
+	assert_ok(kms_policy_attach(k, &root_user, "p", false, "bob"));
+	assert_ok(kms_policy_attach(k, &root_user, "no", true, "r"));
+	assert_ok(kms_role_add(k, &root_user, "alice", "r"));
+	assert_ok(kms_tenant_set(k, &root_user, &t));
+	assert_ok(kms_role_add(k, &root_user, "bob", "r"));
+	assert_ok(kms_policy_detach(k, &root_user, "no", true, "r"));
+	assert_ok(decrypt(k, &bob, ret));
+	kms_close(k);
+}
+
+static void
+test_altered(void **state)
+{
+	static const char *const edits[] = {
+		"UPDATE users SET admin = 1 WHERE name = 'alice'",
+		"UPDATE users SET created = created + 1 WHERE name = 'bob'",
+		"UPDATE access_keys SET active = 0",
+		"UPDATE access_keys SET sealed = zeroblob(68)",
+		"UPDATE policies SET text = (SELECT text FROM policies "
+		"WHERE name = 'p') WHERE name = 'no'",
+		"UPDATE policies SET mac = (SELECT mac FROM users LIMIT 1)",
+		"UPDATE policies SET mac = x''",
+		"UPDATE tenants SET sse_kms_role = ''",
+		"UPDATE user_roles SET role = 'admin' WHERE user = 'alice'",
+		"INSERT INTO attachments SELECT tenant, to_role, 'alice', "
+		"policy, mac FROM attachments",
+		"INSERT INTO users SELECT 't2', name, 'AIDAX', 1, 0, mac "
+		"FROM users WHERE name = 'alice'",
+		"DELETE FROM user_roles WHERE user = 'alice'",
+		"DELETE FROM users WHERE name = 'alice'",
+		"DELETE FROM tenants",
+		"UPDATE meta SET v = v - 1 WHERE k = 'who'",
+		"DELETE FROM meta WHERE k = 'who_mac'",
+		"UPDATE meta SET v = zeroblob(32) WHERE k = 'who_mac'",
+		/* An older program's, they say. */
+		"UPDATE users SET admin = 1;"
+		"ALTER TABLE users DROP COLUMN mac;"
+		"ALTER TABLE tenants DROP COLUMN mac;"
+		"ALTER TABLE access_keys DROP COLUMN mac;"
+		"ALTER TABLE user_roles DROP COLUMN mac;"
+		"ALTER TABLE policies DROP COLUMN mac;"
+		"ALTER TABLE attachments DROP COLUMN mac;"
+		"UPDATE meta SET v = 5 WHERE k = 'format'",
+	};
+	const struct place *p = *state;
+	struct kms_user u;
+	struct sample s;
+	char cmd[1024];
+
+	furnish(p, &s);
+	(void)snprintf(cmd, sizeof(cmd), "cp -a %s %s.good", p->path, p->path);
+	assert_int_equal(system(cmd), 0);
+	(void)snprintf(cmd, sizeof(cmd),
+	    "rm -f %s-wal %s-shm %s-epoch && cp -a %s.good %s", p->path,
+	    p->path, p->path, p->path, p->path);
+	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		struct kms *k;
+
+		assert_int_equal(system(cmd), 0);
+		assert_int_equal(findings(p), 0);
+		sql(p, edits[i]);
+		if (findings(p) == 0)
+			fail_msg("not seen: %s", edits[i]);
+		k = place_open(p);
+		/* No user has rights, none can be given; the account goes on. */
+		assert_int_equal(decrypt(k, &bob, &s), ERR_CORRUPT);
+		assert_non_null(strstr(err_detail(ERR_CORRUPT), "altered"));
+		assert_int_equal(decrypt(k, &alice, &s), ERR_CORRUPT);
+		assert_int_equal(
+		    kms_user_create(k, &root_user, "carol", true, &u, NULL),
+		    ERR_CORRUPT);
+		assert_ok(decrypt(k, &root_user, &s));
+		assert_ok(kms_identities_repair(k, &root_user));
+		kms_close(k);
+		assert_int_equal(findings(p), 0);
+		k = place_open(p);
+		assert_ok(
+		    kms_user_create(k, &root_user, "carol", true, &u, NULL));
+		if (kms_user_get(k, &root_user, "alice", &u) == OK)
+			assert_false(u.admin);
+		kms_close(k);
+	}
+	key_free(s.dek);
+}
+
+/* While a process runs, seen at the next change of anything. */
+static void
+test_altered_alive(void **state)
+{
+	const struct place *p = *state;
+	struct kms *k;
+	struct sample s;
+	struct kms_desc d;
+
+	furnish(p, &s);
+	k = place_open(p);
+	sql(p, "UPDATE users SET admin = 1; UPDATE meta SET v = v + 1 "
+	       "WHERE k = 'who'");
+	assert_ok(kms_key_create(k, &root_user, NULL, &d));
+	assert_int_equal(decrypt(k, &bob, &s), ERR_CORRUPT);
+	assert_ok(kms_identities_repair(k, &root_user));
+	assert_int_equal(decrypt(k, &bob, &s), ERR_ACCESS);
+	kms_close(k);
+	key_free(s.dek);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = { T(test_altered),
+		T(test_altered_alive) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
