@@ -47,8 +47,8 @@ pkgs_crypto    := libcrypto libargon2
 pkgs_kms       := sqlite3
 pkgs_store     := sqlite3
 pkgs_fs        := fuse3
-pkgs_gateway   := libmicrohttpd
-PKGS           := libcrypto libargon2 sqlite3 jansson libcurl fuse3 libmicrohttpd
+pkgs_gateway   := libmicrohttpd gnutls
+PKGS           := libcrypto libargon2 sqlite3 jansson libcurl fuse3 libmicrohttpd gnutls
 # Only headers: what they stand for is loaded when it is needed.
 PKGS_HEADERS   := p11-kit-1
 

@@ -4,6 +4,7 @@
  * libmicrohttpd's buffer as soon as it was copied from there.
  */
 #include <arpa/inet.h>
+#include <gnutls/gnutls.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -187,6 +188,27 @@ signer(struct listener *l, struct MHD_Connection *c, const struct request *r,
 	return (auth_check(l->kms, &q, ret, err));
 }
 
+/* What protects the connection; false: nothing. */
+static bool
+tls_of(struct MHD_Connection *c, struct kms_tls *ret)
+{
+	const union MHD_ConnectionInfo *i =
+	    MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	gnutls_protocol_t version = GNUTLS_VERSION_UNKNOWN;
+
+	if (i == NULL || i->tls_session == NULL)
+		return (false);
+	version = gnutls_protocol_get_version(i->tls_session);
+	*ret = (struct kms_tls){
+		.version = version == GNUTLS_TLS1_3   ? "TLSv1.3"
+			   : version == GNUTLS_TLS1_2 ? "TLSv1.2"
+						      : "TLS",
+		.cipher = gnutls_ciphersuite_get(i->tls_session),
+		.host = header(c, MHD_HTTP_HEADER_HOST),
+	};
+	return (true);
+}
+
 /* ---- Serving ---------------------------------------------------------------*/
 
 static bool
@@ -194,6 +216,7 @@ serve_as(struct listener *l, struct MHD_Connection *c, struct request *r,
     const struct signer *by, struct buf *out, struct aws_error *err)
 {
 	const bool local = l->kind == LISTEN_LOCAL;
+	struct kms_tls tls;
 	const struct kms_who who = {
 		.tenant = local ? NULL : by->cred.tenant,
 		.user = local ? KMS_ROOT_USER : by->cred.user,
@@ -203,6 +226,7 @@ serve_as(struct listener *l, struct MHD_Connection *c, struct request *r,
 		.user_agent = r->agent[0] != '\0' ? r->agent : NULL,
 		.request_id = r->id,
 		.secure = l->kind != LISTEN_PLAIN,
+		.tls = l->kind == LISTEN_TLS && tls_of(c, &tls) ? &tls : NULL,
 	};
 
 	return (api_call(l->api, &who, header(c, "X-Amz-Target"), r->body.p,

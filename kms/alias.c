@@ -71,15 +71,16 @@ kms_alias_create(struct kms *k, const struct kms_who *who, const char *alias,
     const char *keyname)
 {
 	struct alias a = { .text = alias };
-	char params[GATE_PARAMS_MAX];
+	struct params params;
 	struct call c = { .who = who,
 		.event = "CreateAlias",
 		.keyname = keyname == NULL ? "" : keyname,
-		.params = params,
+		.params = &params,
+		.key_member = "targetKeyId",
 		.arg = &a };
 
-	gate_param(params, "aliasName", alias);
-
+	params_begin(&params);
+	params_str(&params, "aliasName", alias);
 	return gate_run(k, &c, op_alias_create);
 }
 
@@ -116,9 +117,11 @@ enum err
 kms_alias_delete(struct kms *k, const struct kms_who *who, const char *alias)
 {
 	struct alias a = { .text = alias };
-	struct call c = {
-		.who = who, .event = "DeleteAlias", .keyname = alias, .arg = &a
-	};
+	struct call c = { .who = who,
+		.event = "DeleteAlias",
+		.keyname = alias,
+		.key_member = "aliasName",
+		.arg = &a };
 
 	return gate_run(k, &c, op_alias_delete);
 }
@@ -165,15 +168,16 @@ kms_alias_update(struct kms *k, const struct kms_who *who, const char *alias,
     const char *keyname)
 {
 	struct alias a = { .text = alias };
-	char params[GATE_PARAMS_MAX];
+	struct params params;
 	struct call c = { .who = who,
 		.event = "UpdateAlias",
 		.keyname = keyname == NULL ? "" : keyname,
-		.params = params,
+		.params = &params,
+		.key_member = "targetKeyId",
 		.arg = &a };
 
-	gate_param(params, "aliasName", alias);
-
+	params_begin(&params);
+	params_str(&params, "aliasName", alias);
 	return gate_run(k, &c, op_alias_update);
 }
 

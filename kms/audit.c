@@ -65,31 +65,6 @@ audit_release(struct audit *a)
 	lock_destroy(&a->l);
 }
 
-void
-gate_param(
-    char ret[static GATE_PARAMS_MAX], const char *name, const char *value)
-{
-	struct buf b CLEANUP_BUF = { 0 };
-	const size_t len = value == NULL ? 0 : strnlen(value, GATE_PARAMS_MAX);
-
-	ret[0] = '\0';
-	buf_init(&b, GATE_PARAMS_MAX - 1);
-	if (buf_printf(&b, "\"%s\":", name) != OK ||
-	    buf_put_json(&b, value == NULL ? "" : value, len) != OK)
-		return;
-	memcpy(ret, b.p, b.len);
-	ret[b.len] = '\0';
-}
-
-void
-gate_param_number(
-    char ret[static GATE_PARAMS_MAX], const char *name, uint64_t value)
-{
-
-	(void)snprintf(ret, GATE_PARAMS_MAX, "\"%s\":%llu", name,
-	    (unsigned long long)value);
-}
-
 /* A string to be packed. */
 struct text {
 	const char *s;
@@ -149,6 +124,11 @@ texts(const struct call *c, enum err e, struct text t[static AUDIT_NTEXTS])
 	set_any(&t[AUDIT_SOURCE], c->who->source_ip);
 	set_any(&t[AUDIT_VIA], c->who->via_service);
 	set_any(&t[AUDIT_REQUEST], c->who->request_id);
+	if (c->who->tls != NULL) {
+		set_any(&t[AUDIT_TLS_VERSION], c->who->tls->version);
+		set_any(&t[AUDIT_TLS_CIPHER], c->who->tls->cipher);
+		set_any(&t[AUDIT_TLS_HOST], c->who->tls->host);
+	}
 	if (c->keyname != NULL)
 		set(&t[AUDIT_KEYNAME], c->keyname, KMS_ARN_MAX);
 	set_key(&t[AUDIT_ARN], &c->key);
@@ -156,7 +136,10 @@ texts(const struct call *c, enum err e, struct text t[static AUDIT_NTEXTS])
 		set_key(&t[AUDIT_ARN2], c->target);
 	if (e != OK)
 		set(&t[AUDIT_DETAIL], err_detail(e), AUDIT_TEXT_MAX);
-	set_json(&t[AUDIT_PARAMS], c->params);
+	if (c->params != NULL)
+		set(&t[AUDIT_PARAMS], c->params->text, PARAMS_MAX);
+	if (e == OK)
+		set_json(&t[AUDIT_RESPONSE], c->response);
 	set_json(&t[AUDIT_EXTRA], c->extra);
 }
 
@@ -257,8 +240,9 @@ audit_record(struct kms *k, const struct call *c, enum err outcome)
 		.read_only = c->read_only,
 		.principal_ok = c->principal_ok,
 		.service = c->service,
-		.secure = c->who->secure,
 		.has_keyname = c->keyname != NULL,
+		.key_member = c->key_member,
+		.ctx_member = c->ctx_member,
 		.nctx = (uint16_t)(ctx == 0 ? 0 : c->nctx) };
 	uint8_t small[SMALL] UNINIT;
 	uint8_t *big CLEANUP_FREE = NULL;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kms/audit.h"
+#include "lib/base/attrs.h"
 
 #define CONTEXT ",\"requestParameters\":"
 
@@ -63,11 +64,21 @@ ends_in(const struct span *s, const char *p, const char *id)
 static bool
 key_fits(const struct span *params, const char *key)
 {
-	const char *p = behind(params, CONTEXT "{\"keyId\":\"");
+	static const char *const first[] = { "{\"keyId\":\"",
+		"{\"targetKeyId\":\"", "{\"destinationKeyId\":\"",
+		"{\"aliasName\":\"" };
 	struct span s = *params;
+	const char *p = behind(params, CONTEXT);
 
-	if (string_is(params, p, key))
-		return true;
+	/* The name that the caller used stands first. */
+	for (size_t i = 0; p != NULL && i < COUNTOF(first); i++) {
+		const size_t len = strlen(first[i]);
+
+		if ((size_t)(s.end - p) > len &&
+		    memcmp(p, first[i], len) == 0 &&
+		    string_is(params, p + len, key))
+			return true;
+	}
 	s.p = behind(&s, ",\"resources\":[");
 	while (s.p != NULL && (s.p = behind(&s, "{\"ARN\":\"")) != NULL)
 		if (string_is(&s, s.p, key) || ends_in(&s, s.p, key))

@@ -205,6 +205,18 @@ put_error(struct audit_text_out *l, const struct unpacked *u)
 	return put_text_json(l, u, AUDIT_DETAIL);
 }
 
+/* "NAME": */
+static void
+put_name(struct audit_text_out *l, const char *name, const char *usual)
+{
+
+	if (name == NULL)
+		name = usual;
+	LIT(l, "\"");
+	put(l, name, strlen(name));
+	LIT(l, "\":");
+}
+
 /* One string of a context's pair. */
 static enum err
 put_pair_text(struct audit_text_out *l, const char **p)
@@ -222,7 +234,8 @@ put_context(struct audit_text_out *l, const struct unpacked *u)
 {
 	const char *p = u->ctx;
 
-	LIT(l, "\"encryptionContext\":{");
+	put_name(l, u->item.ctx_member, "encryptionContext");
+	LIT(l, "{");
 	for (size_t i = 0; i < u->item.nctx; i++) {
 		if (i > 0)
 			LIT(l, ",");
@@ -246,7 +259,7 @@ put_parameters(struct audit_text_out *l, const struct unpacked *u)
 	}
 	LIT(l, ",\"requestParameters\":{");
 	if (u->item.has_keyname) {
-		LIT(l, "\"keyId\":");
+		put_name(l, u->item.key_member, "keyId");
 		TRY(put_text_json(l, u, AUDIT_KEYNAME));
 		more = true;
 	}
@@ -324,8 +337,36 @@ put_ids(struct audit_text_out *l, const struct unpacked *u, uint64_t base,
 	return OK;
 }
 
-/* What is the same for all records, and what was put together elsewhere. */
+static enum err
+put_tls(struct audit_text_out *l, const struct unpacked *u)
+{
+
+	if (u->item.len[AUDIT_TLS_VERSION] == 0)
+		return OK;
+	LIT(l, ",\"tlsDetails\":{\"tlsVersion\":");
+	TRY(put_text_json(l, u, AUDIT_TLS_VERSION));
+	TRY(put_member(l, u, ",\"cipherSuite\":", AUDIT_TLS_CIPHER));
+	TRY(put_member(l, u, ",\"clientProvidedHostHeader\":", AUDIT_TLS_HOST));
+	LIT(l, "}");
+	return OK;
+}
+
 static void
+put_response(struct audit_text_out *l, const struct unpacked *u)
+{
+
+	LIT(l, ",\"responseElements\":");
+	if (u->item.len[AUDIT_RESPONSE] == 0) {
+		LIT(l, "null");
+		return;
+	}
+	LIT(l, "{");
+	put_text(l, u, AUDIT_RESPONSE);
+	LIT(l, "}");
+}
+
+/* What is the same for all records, and what was put together elsewhere. */
+static enum err
 put_rest(struct audit_text_out *l, const struct unpacked *u)
 {
 
@@ -336,14 +377,13 @@ put_rest(struct audit_text_out *l, const struct unpacked *u)
 	LIT(l, "\",\"managementEvent\":true,\"recipientAccountId\":\"");
 	put_text(l, u, AUDIT_TENANT);
 	LIT(l, "\",\"eventCategory\":\"Management\"");
-	/* The least that is spoken. */
-	if (u->item.secure)
-		LIT(l, ",\"tlsDetails\":{\"tlsVersion\":\"TLSv1.2+\"}");
+	TRY(put_tls(l, u));
 	if (u->item.len[AUDIT_EXTRA] == 0)
-		return;
+		return OK;
 	LIT(l, ",\"additionalEventData\":{");
 	put_text(l, u, AUDIT_EXTRA);
 	LIT(l, "}");
+	return OK;
 }
 
 /* The time as text is made once a second. */
@@ -386,13 +426,12 @@ audit_body(struct audit_text_out *l, const uint8_t *p, const char *region,
 	TRY(put_source(l, &u));
 	TRY(put_error(l, &u));
 	TRY(put_parameters(l, &u));
-	LIT(l, ",\"responseElements\":null");
+	put_response(l, &u);
 	TRY(put_ids(l, &u, id_base, n));
 	if (u.item.read_only)
 		LIT(l, ",\"readOnly\":true");
 	else
 		LIT(l, ",\"readOnly\":false");
 	put_resources(l, &u);
-	put_rest(l, &u);
-	return OK;
+	return put_rest(l, &u);
 }

@@ -21,6 +21,7 @@
 #include "kms/audit_chain.h"
 #include "kms/db.h"
 #include "kms/kms.h"
+#include "kms/params.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/lock.h"
@@ -44,27 +45,32 @@ enum audit_text {
 	AUDIT_OWNER2,
 	AUDIT_DETAIL,
 	/* The insides of JSON objects: */
-	AUDIT_PARAMS, /* requestParameters, but for key and context */
-	AUDIT_EXTRA,  /* additionalEventData */
+	AUDIT_PARAMS,   /* requestParameters, but for key and context */
+	AUDIT_RESPONSE, /* responseElements */
+	AUDIT_EXTRA,    /* additionalEventData */
+	/* tlsDetails: */
+	AUDIT_TLS_VERSION,
+	AUDIT_TLS_CIPHER,
+	AUDIT_TLS_HOST,
 	AUDIT_NTEXTS
 };
-#define AUDIT_TEXT_MAX 512 /* the longest of them */
+#define AUDIT_TEXT_MAX 512 /* the longest of them, but for AUDIT_PARAMS */
 
 /* The start of a packed record. */
 struct audit_item {
-	const char *event; /* static storage */
+	/* Static storage; the last two may be NULL. */
+	const char *event, *key_member, *ctx_member;
 	int64_t time;
 	uint32_t size; /* of all of it */
 	uint16_t nctx;
 	uint8_t outcome; /* enum err */
 	bool read_only, principal_ok, has_keyname;
 	bool service; /* nobody called: ssefs did it by itself */
-	bool secure;
 	uint16_t len[AUDIT_NTEXTS];
 };
 #define AUDIT_ITEM_MAX                                               \
 	(sizeof(struct audit_item) + AUDIT_NTEXTS * AUDIT_TEXT_MAX + \
-	    KMS_CONTEXT_MAX)
+	    PARAMS_MAX + KMS_CONTEXT_MAX)
 
 _Static_assert(ERR_COUNT_ <= UINT8_MAX, "an outcome is a byte");
 _Static_assert(KMS_ARN_MAX <= AUDIT_TEXT_MAX, "texts of a record");

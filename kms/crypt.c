@@ -25,6 +25,9 @@ struct crypt {
 	const char *same; /* kms:ReEncryptOnSameKey */
 };
 
+/* All keys are symmetric. */
+#define ALGORITHM "SYMMETRIC_DEFAULT"
+
 struct plain {
 	uint8_t b[KMS_PLAIN_MAX];
 };
@@ -92,16 +95,20 @@ kms_encrypt(struct kms *k, const struct kms_who *who, const char *keyname,
 	struct crypt a = {
 		.in = plain, .len = len, .ret = ret_blob, .ret_len = ret_bloblen
 	};
+	struct params params;
 	struct call c = { .who = who,
 		.event = "Encrypt",
 		.read_only = true,
 		.crypto = true,
 		.make = true,
 		.keyname = or_default(keyname),
+		.params = &params,
 		.ctx = ctx,
 		.nctx = nctx,
 		.arg = &a };
 
+	params_begin(&params);
+	params_str(&params, "encryptionAlgorithm", ALGORITHM);
 	TRY(gate_run(k, &c, op_encrypt));
 	memcpy(ret_arn, c.key.arn, sizeof(c.key.arn));
 	return OK;
@@ -146,16 +153,21 @@ kms_decrypt(struct kms *k, const struct kms_who *who, const char *keyname,
 	struct crypt a = {
 		.in = blob, .len = bloblen, .ret = ret_plain, .ret_len = ret_len
 	};
+	struct params params;
 	struct call c = { .who = who,
 		.event = "Decrypt",
 		.read_only = true,
 		.crypto = true,
 		.keyname = keyname,
+		.params = &params,
 		.ctx = ctx,
 		.nctx = nctx,
 		.arg = &a };
-	const enum err e = gate_run(k, &c, op_decrypt);
+	enum err e;
 
+	params_begin(&params);
+	params_str(&params, "encryptionAlgorithm", ALGORITHM);
+	e = gate_run(k, &c, op_decrypt);
 	if (e != OK) {
 		secret_wipe(ret_plain, KMS_PLAIN_MAX);
 		return e;
@@ -196,7 +208,7 @@ kms_generate(struct kms *k, const struct kms_who *who, const char *keyname,
 		.ret = ret_blob,
 		.ret_len = ret_bloblen,
 		.ret_plain = ret_plain };
-	char params[GATE_PARAMS_MAX];
+	struct params params;
 	struct call c = { .who = who,
 		.event = ret_plain != NULL ? "GenerateDataKey"
 					   : "GenerateDataKeyWithoutPlaintext",
@@ -204,13 +216,14 @@ kms_generate(struct kms *k, const struct kms_who *who, const char *keyname,
 		.crypto = true,
 		.make = true,
 		.keyname = or_default(keyname),
-		.params = params,
+		.params = &params,
 		.ctx = ctx,
 		.nctx = nctx,
 		.arg = &a };
 	enum err e;
 
-	gate_param_number(params, "numberOfBytes", len);
+	params_begin(&params);
+	params_number(&params, "numberOfBytes", len);
 	e = gate_run(k, &c, op_generate);
 
 	if (e != OK && ret_plain != NULL && len <= KMS_RANDOM_MAX)
@@ -275,6 +288,7 @@ kms_reencrypt(struct kms *k, const struct kms_who *who, struct kms_reencrypt *m)
 	const struct policy_fact fact =
 	    POLICY_FACT("kms:ReEncryptOnSameKey", a.same);
 	struct keyref target = { 0 };
+	struct params params;
 	struct call c = { .who = who,
 		.target = &target,
 		.event = "ReEncrypt",
@@ -282,12 +296,20 @@ kms_reencrypt(struct kms *k, const struct kms_who *who, struct kms_reencrypt *m)
 		.crypto = true,
 		.make = true,
 		.keyname = or_default(m->to_key),
+		.key_member = "destinationKeyId",
+		.params = &params,
 		.ctx = m->from,
 		.nctx = m->nfrom,
+		.ctx_member = "sourceEncryptionContext",
 		.facts = &fact,
 		.nfacts = 1,
 		.arg = &a };
 
+	params_begin(&params);
+	params_str(&params, "sourceKeyId", m->from_key);
+	params_str(&params, "sourceEncryptionAlgorithm", ALGORITHM);
+	params_str(&params, "destinationEncryptionAlgorithm", ALGORITHM);
+	params_pairs(&params, "destinationEncryptionContext", m->to, m->nto);
 	TRY(gate_run(k, &c, op_reencrypt));
 	memcpy(m->ret_from, c.key.arn, sizeof(c.key.arn));
 	memcpy(m->ret_to, target.arn, sizeof(target.arn));
@@ -309,10 +331,14 @@ enum err
 kms_random(struct kms *k, const struct kms_who *who, size_t len, uint8_t *ret)
 {
 	struct crypt a = { .len = len, .ret = ret };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "GenerateRandom",
 		.read_only = true,
+		.params = &params,
 		.arg = &a };
 
+	params_begin(&params);
+	params_number(&params, "numberOfBytes", len);
 	return gate_run(k, &c, op_random);
 }

@@ -58,6 +58,8 @@ seal(struct kms *k, struct keyref *key, const struct kms_pair *ctx, size_t n,
 	    k, key, ctx, n, d->dek->b, KEY_LEN, d->ret_blob, d->ret_bloblen);
 }
 
+static const struct params aes_256 = { .text = "\"keySpec\":\"AES_256\"" };
+
 static enum err
 op_data_key(struct kms *k, struct call *c)
 {
@@ -85,7 +87,7 @@ kms_data_key(struct kms *k, const struct kms_who *who, const char *keyname,
 		.make = true,
 		.keyname = keyname == NULL || *keyname == '\0' ? NAME_DEFAULT
 							       : keyname,
-		.params = "\"keySpec\":\"AES_256\"",
+		.params = &aes_256,
 		.ctx = ctx,
 		.nctx = nctx,
 		.arg = &d };

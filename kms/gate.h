@@ -11,6 +11,7 @@
 
 #include "crypto/digest.h"
 #include "kms/kms.h"
+#include "kms/params.h"
 #include "kms/policy.h"
 #include "kms/table.h"
 #include "kms/who.h"
@@ -46,11 +47,16 @@ struct call {
 	size_t nfacts;
 	void *arg;    /* the provider's */
 	bool service; /* nobody called: ssefs did it by itself */
-	/* More for the record, each the inside of a JSON object of less than
-	 * GATE_PARAMS_MAX bytes, or NULL: requestParameters besides the key and
-	 * the context, and additionalEventData. */
-	const char *params;
+	/* More for the record, each the inside of a JSON object, or NULL:
+	 * requestParameters besides the key and the context, responseElements,
+	 * and additionalEventData, the last two under AUDIT_TEXT_MAX bytes. */
+	const struct params *params;
+	const char *response;
 	const char *extra;
+	/* What the key and the context are called there, in static storage;
+	 * NULL: "keyId", "encryptionContext". */
+	const char *key_member;
+	const char *ctx_member;
 	/* Filled in by the gate. */
 	const char *tenant;
 	bool principal_ok;
@@ -64,14 +70,6 @@ struct call {
 };
 
 typedef enum err gate_fn(struct kms *k, struct call *c);
-
-#define GATE_PARAMS_MAX 512
-/* Make ${ret} a member for struct call's params: a name and a value, which may
- * be anything (what is too long is left out), or a number. */
-void gate_param(
-    char ret[static GATE_PARAMS_MAX], const char *name, const char *value);
-void gate_param_number(
-    char ret[static GATE_PARAMS_MAX], const char *name, uint64_t value);
 
 /* Pass the call, ${op} being the provider, and record what came of it. */
 enum err gate_run(struct kms *k, struct call *c, gate_fn *op) MUSTCHECK;

@@ -127,6 +127,8 @@ struct create {
 	char issuer[KMS_PRINCIPAL_MAX];
 	char *ret_id;
 	char *ret_token;
+	struct params params;
+	char response[128 + KMS_ARN_MAX]; /* for the record */
 };
 
 /* One with a name that is the same in all parts is that one: whoever lost the
@@ -232,7 +234,35 @@ op_create(struct kms *k, struct call *c)
 	e = kms_change(k, create_tx, a, false);
 	context_release(&a->ctx);
 	TRY(e);
+	(void)snprintf(a->response, sizeof(a->response),
+	    "\"grantId\":\"%s\",\"keyId\":\"%s\"", a->ret_id, c->key.arn);
+	c->response = a->response;
 	return token_make(k, c->key.uuid, a->ret_id, a->ret_token);
+}
+
+/* Names, not the token. */
+static void
+grant_params(const struct kms_grant *g, struct params *p)
+{
+	const char *ops[KMS_GRANT_OPS];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < KMS_GRANT_OPS; i++)
+		if ((g->operations & UINT32_C(1) << i) != 0)
+			ops[n++] = kms_grant_op_name(i);
+	params_begin(p);
+	params_str(p, "granteePrincipal", g->grantee);
+	if (*g->retiring != '\0')
+		params_str(p, "retiringPrincipal", g->retiring);
+	params_strs(p, "operations", ops, n);
+	if (*g->name != '\0')
+		params_str(p, "name", g->name);
+	if (g->constraint != KMS_CONSTRAINT_NONE)
+		params_inner(p, "constraints",
+		    g->constraint == KMS_CONSTRAINT_EQUALS
+			? "encryptionContextEquals"
+			: "encryptionContextSubset",
+		    g->pairs, g->npairs);
 }
 
 enum err
@@ -251,6 +281,8 @@ kms_grant_create(struct kms *k, const struct kms_who *who, const char *keyname,
 	a->g = g;
 	a->ret_id = ret_id;
 	a->ret_token = ret_token;
+	grant_params(g, &a->params);
+	c.params = &a->params;
 	return gate_run(k, &c, op_create);
 }
 
@@ -371,14 +403,20 @@ kms_grant_page(struct kms *k, const struct kms_who *who, const char *keyname,
 		.id = id, .grantee = grantee, .after = after, .max = max
 	};
 	struct grant_facts facts = { .n = 0 };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "ListGrants",
 		.read_only = true,
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.facts = facts.v,
 		.nfacts = 1 };
 
 	grant_service_fact(who, &facts);
+	params_begin(&params);
+	params_str(&params, "grantId", id);
+	params_str(&params, "granteePrincipal", grantee);
+	params_number(&params, "limit", max);
 	return list(k, &c, &p, op_list, cb, arg, ret_more);
 }
 
@@ -390,10 +428,15 @@ kms_grant_retirable(struct kms *k, const struct kms_who *who,
 	struct page p CLEANUP(page_release) = {
 		.retiring = retiring, .after = after, .max = max
 	};
-	struct call c = {
-		.who = who, .event = "ListRetirableGrants", .read_only = true
-	};
+	struct params params;
+	struct call c = { .who = who,
+		.event = "ListRetirableGrants",
+		.read_only = true,
+		.params = &params };
 
+	params_begin(&params);
+	params_str(&params, "retiringPrincipal", retiring);
+	params_number(&params, "limit", max);
 	return list(k, &c, &p, op_retirable, cb, arg, ret_more);
 }
 
@@ -435,14 +478,18 @@ kms_grant_revoke(struct kms *k, const struct kms_who *who, const char *keyname,
 {
 	struct grant_facts facts = { .n = 0 };
 	struct end d = { .key = NULL };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "RevokeGrant",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.facts = facts.v,
 		.nfacts = 1,
 		.arg = &d };
 
 	grant_service_fact(who, &facts);
+	params_begin(&params);
+	params_str(&params, "grantId", id);
 	(void)snprintf(d.id, sizeof(d.id), "%s", id);
 	return gate_run(k, &c, op_revoke);
 }
@@ -494,30 +541,41 @@ kms_grant_retire(struct kms *k, const struct kms_who *who, const char *keyname,
     const char *id)
 {
 	struct end d = { .key = NULL };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "RetireGrant",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.arg = &d };
 
+	params_begin(&params);
+	params_str(&params, "grantId", id);
 	(void)snprintf(d.id, sizeof(d.id), "%s", id);
 	return gate_run(k, &c, op_retire);
 }
 
+struct by_token {
+	char token[KMS_GRANT_TOKEN_MAX + 1]; /* one too long is told */
+	struct end d;
+	char extra[KMS_GRANT_ID_MAX + 16]; /* for the record */
+};
+
 static enum err
 op_retire_token(struct kms *k, struct call *c)
 {
+	struct by_token *a = c->arg;
 	struct grant_token t;
-	struct end d = { .uuid = t.key };
-
-	void *const arg = c->arg;
 	enum err e;
 
-	TRY(token_read(k, arg, &t));
-	hex_encode(t.id, sizeof(t.id), d.id);
-	c->arg = &d;
+	TRY(token_read(k, a->token, &t));
+	hex_encode(t.id, sizeof(t.id), a->d.id);
+	(void)snprintf(
+	    a->extra, sizeof(a->extra), "\"grantId\":\"%s\"", a->d.id);
+	c->extra = a->extra;
+	a->d.uuid = t.key;
+	c->arg = &a->d;
 	e = op_retire(k, c);
-	/* ${d} ends here, the call does not. */
-	c->arg = arg;
+	a->d.uuid = NULL; /* ${t} ends here */
 	return e;
 }
 
@@ -525,9 +583,9 @@ enum err
 kms_grant_retire_token(
     struct kms *k, const struct kms_who *who, const char *token)
 {
-	char copy[KMS_GRANT_TOKEN_MAX + 1];
-	struct call c = { .who = who, .event = "RetireGrant", .arg = copy };
+	struct by_token a = { .d = { .key = NULL } };
+	struct call c = { .who = who, .event = "RetireGrant", .arg = &a };
 
-	(void)snprintf(copy, sizeof(copy), "%s", token);
+	(void)snprintf(a.token, sizeof(a.token), "%s", token);
 	return gate_run(k, &c, op_retire_token);
 }

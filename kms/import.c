@@ -99,6 +99,7 @@ kms_import_parameters(struct kms *k, const struct kms_who *who,
     struct kms_import *ret)
 {
 	struct parameters p = { w, bits, ret };
+	struct params params;
 	char spec_text[16];
 	const char *algorithm = kms_wrapping_name(w), *spec = spec_text;
 	const struct policy_fact facts[] = {
@@ -109,11 +110,15 @@ kms_import_parameters(struct kms *k, const struct kms_who *who,
 		.event = "GetParametersForImport",
 		.read_only = true,
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.facts = facts,
 		.nfacts = COUNTOF(facts),
 		.arg = &p };
 
 	(void)snprintf(spec_text, sizeof(spec_text), "RSA_%u", bits);
+	params_begin(&params);
+	params_str(&params, "wrappingAlgorithm", algorithm);
+	params_str(&params, "wrappingKeySpec", spec);
 	return gate_run(k, &c, op_parameters);
 }
 
@@ -244,6 +249,7 @@ kms_import_material(struct kms *k, const struct kms_who *who,
 		.wrapped = wrapped,
 		.len = len,
 		.expires = expires };
+	struct params params;
 	char until_text[CLOCK_ISO_LEN + 1];
 	const char *until = until_text,
 		   *model = expires != 0 ? "KEY_MATERIAL_EXPIRES"
@@ -255,11 +261,16 @@ kms_import_material(struct kms *k, const struct kms_who *who,
 	struct call c = { .who = who,
 		.event = "ImportKeyMaterial",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.facts = facts,
 		.nfacts = expires != 0 ? 2 : 1,
 		.arg = &m };
 
 	clock_iso((time_t)expires, until_text);
+	params_begin(&params);
+	params_str(&params, "expirationModel", model);
+	if (expires != 0)
+		params_str(&params, "validTo", until);
 	return gate_run(k, &c, op_import);
 }
 

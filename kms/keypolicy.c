@@ -77,12 +77,16 @@ kms_key_policy_get(struct kms *k, const struct kms_who *who,
     const char *keyname, char **ret_text)
 {
 	char *text CLEANUP_FREE = NULL;
+	struct params params;
 	struct call c = { .who = who,
 		.event = "GetKeyPolicy",
 		.read_only = true,
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.arg = &text };
 
+	params_begin(&params);
+	params_str(&params, "policyName", "default");
 	TRY(gate_run(k, &c, op_policy_get));
 	*ret_text = steal(text);
 	return OK;
@@ -201,15 +205,25 @@ kms_key_policy_put(struct kms *k, const struct kms_who *who,
 	struct put p = {
 		.text = text, .len = len, .no_lockout_check = no_lockout_check
 	};
+	char *copy CLEANUP_FREE = strndup(len == 0 ? "" : text, len);
+	struct params params;
 	const char *bypass = no_lockout_check ? "true" : "false";
 	const struct policy_fact fact =
 	    POLICY_FACT("kms:BypassPolicyLockoutSafetyCheck", bypass);
 	struct call c = { .who = who,
 		.event = "PutKeyPolicy",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.facts = &fact,
 		.nfacts = 1,
 		.arg = &p };
 
+	if (copy == NULL)
+		return ERR_NOMEM;
+	params_begin(&params);
+	params_str(&params, "policyName", "default");
+	params_bool(
+	    &params, "bypassPolicyLockoutSafetyCheck", no_lockout_check);
+	params_str(&params, "policy", copy);
 	return gate_run(k, &c, op_policy_put);
 }

@@ -367,16 +367,35 @@ create_facts(const struct kms_new *n, struct policy_fact **ret, size_t *ret_n)
 	return OK;
 }
 
+static void
+create_params(const struct kms_new *n, struct params *p)
+{
+
+	params_begin(p);
+	params_str(p, "keyUsage", "ENCRYPT_DECRYPT");
+	params_str(p, "keySpec", "SYMMETRIC_DEFAULT");
+	params_str(p, "origin", n->external ? "EXTERNAL" : "AWS_KMS");
+	params_bool(p, "multiRegion", false);
+	params_bool(p, "bypassPolicyLockoutSafetyCheck", n->no_lockout_check);
+	params_str(p, "description", n->description);
+	params_tags(p, "tags", n->tags, n->ntags);
+	params_str(p, "policy", n->policy);
+}
+
 enum err
 kms_key_new(struct kms *k, const struct kms_who *who, const struct kms_new *n,
     struct kms_desc *ret)
 {
 	struct policy_fact *facts CLEANUP_FREE = NULL;
 	struct create a = { .want = *n, .ret = ret };
-	struct call c = { .who = who, .event = "CreateKey", .arg = &a };
+	struct params params;
+	struct call c = {
+		.who = who, .event = "CreateKey", .params = &params, .arg = &a
+	};
 
 	if (n->description == NULL)
 		a.want.description = "";
+	create_params(&a.want, &params);
 	TRY(create_facts(n, &facts, &c.nfacts));
 	c.facts = facts;
 	return gate_run(k, &c, op_create);

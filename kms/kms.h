@@ -51,6 +51,13 @@
 
 struct kms;
 
+/* How a request was kept from others on the way. */
+struct kms_tls {
+	const char *version; /* "TLSv1.3" */
+	const char *cipher;  /* suite; NULL: not known */
+	const char *host;    /* as the client names the server; NULL */
+};
+
 /*
  * Who asks, and how.  The user KMS_ROOT_USER is the tenant's account itself:
  * whoever can unlock the keystore.  All others are identities (kms/who.h).
@@ -67,7 +74,8 @@ struct kms_who {
 	const char *source_ip;     /* as text; also a condition of policies */
 	const char *user_agent;    /* as the client named itself */
 	const char *request_id;    /* as the answer will name it */
-	bool secure;               /* over TLS */
+	bool secure; /* kept from others on the way: TLS, or this machine */
+	const struct kms_tls *tls; /* NULL: without */
 	/* The service that asks on the user's behalf, as
 	 * "s3.us-east-1.amazonaws.com" for the files of a store
 	 * (kms_via_storage()). */

@@ -218,16 +218,17 @@ kms_key_delete(struct kms *k, const struct kms_who *who, const char *keyname,
 	const char *text = s.text;
 	const struct policy_fact fact =
 	    POLICY_FACT("kms:ScheduleKeyDeletionPendingWindowInDays", text);
-	char params[GATE_PARAMS_MAX];
+	struct params params;
 	struct call c = { .who = who,
 		.event = "ScheduleKeyDeletion",
 		.keyname = keyname == NULL ? "" : keyname,
-		.params = days == 0 ? NULL : params,
+		.params = days == 0 ? NULL : &params,
 		.facts = &fact,
 		.nfacts = 1,
 		.arg = &s };
 
-	gate_param_number(params, "pendingWindowInDays", days);
+	params_begin(&params);
+	params_number(&params, "pendingWindowInDays", days);
 
 	TRY(gate_run(k, &c, op_delete));
 	if (ret != NULL)

@@ -85,10 +85,15 @@ kms_key_page(struct kms *k, const struct kms_who *who, const char *after,
 {
 	struct key_entry *v CLEANUP_FREE = NULL;
 	struct key_page p = { .after = after, .max = max };
-	struct call c = {
-		.who = who, .event = "ListKeys", .read_only = true, .arg = &p
-	};
+	struct params params;
+	struct call c = { .who = who,
+		.event = "ListKeys",
+		.read_only = true,
+		.params = &params,
+		.arg = &p };
 
+	params_begin(&params);
+	params_number(&params, "limit", max);
 	TRY(page_check(max));
 	v = calloc(max + 1, sizeof(*v));
 	if (v == NULL)
@@ -163,12 +168,16 @@ kms_alias_page(struct kms *k, const struct kms_who *who, const char *keyname,
 {
 	struct alias_entry *v CLEANUP_FREE = NULL;
 	struct alias_page p = { .after = after, .max = max };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "ListAliases",
 		.read_only = true,
+		.params = &params,
 		.keyname = keyname,
 		.arg = &p };
 
+	params_begin(&params);
+	params_number(&params, "limit", max);
 	TRY(page_check(max));
 	v = calloc(max + 1, sizeof(*v));
 	if (v == NULL)
@@ -224,12 +233,16 @@ kms_rotation_page(struct kms *k, const struct kms_who *who, const char *keyname,
 {
 	struct kms_rotation *v CLEANUP_FREE = NULL;
 	struct rotation_page p = { .after = after, .max = max };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "ListKeyRotations",
 		.read_only = true,
+		.params = &params,
 		.keyname = keyname == NULL ? "" : keyname,
 		.arg = &p };
 
+	params_begin(&params);
+	params_number(&params, "limit", max);
 	TRY(page_check(max));
 	v = calloc(max + 1, sizeof(*v));
 	if (v == NULL)

@@ -397,20 +397,22 @@ enum err
 kms_key_rotation(struct kms *k, const struct kms_who *who, const char *keyname,
     unsigned days)
 {
-	char params[GATE_PARAMS_MAX], text[16];
+	struct params params;
+	char text[16];
 	const char *value = text;
 	const struct policy_fact fact =
 	    POLICY_FACT("kms:RotationPeriodInDays", value);
 	struct call c = { .who = who,
 		.event = days == 0 ? "DisableKeyRotation" : "EnableKeyRotation",
 		.keyname = keyname == NULL ? "" : keyname,
-		.params = days == 0 ? NULL : params,
+		.params = days == 0 ? NULL : &params,
 		.facts = &fact,
 		.nfacts = days == 0 ? 0 : 1,
 		.arg = &days };
 
 	(void)snprintf(text, sizeof(text), "%u", days);
-	gate_param_number(params, "rotationPeriodInDays", days);
+	params_begin(&params);
+	params_number(&params, "rotationPeriodInDays", days);
 	return gate_run(k, &c, op_rotation);
 }
 

@@ -202,11 +202,15 @@ kms_tag_set(struct kms *k, const struct kms_who *who, const char *keyname,
 {
 	struct policy_fact *facts CLEANUP_FREE = NULL;
 	struct note a = { .tags = tags, .n = n };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "TagResource",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.arg = &a };
 
+	params_begin(&params);
+	params_tags(&params, "tags", tags, n);
 	TRY(tags_facts(tags, NULL, n, &facts, &c.nfacts));
 	c.facts = facts;
 	return gate_run(k, &c, op_tag_set);
@@ -225,11 +229,15 @@ kms_tag_remove(struct kms *k, const struct kms_who *who, const char *keyname,
 {
 	struct policy_fact *facts CLEANUP_FREE = NULL;
 	struct note a = { .names = names, .n = n };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "UntagResource",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.arg = &a };
 
+	params_begin(&params);
+	params_strs(&params, "tagKeys", names, n);
 	TRY(tags_facts(NULL, names, n, &facts, &c.nfacts));
 	c.facts = facts;
 	return gate_run(k, &c, op_tag_remove);
@@ -249,11 +257,15 @@ kms_key_set_description(struct kms *k, const struct kms_who *who,
     const char *keyname, const char *text)
 {
 	struct note a = { .text = text };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "UpdateKeyDescription",
 		.keyname = keyname == NULL ? "" : keyname,
+		.params = &params,
 		.arg = &a };
 
+	params_begin(&params);
+	params_str(&params, "description", text);
 	return gate_run(k, &c, op_description);
 }
 

@@ -103,6 +103,17 @@ who_target(
 	c->target = ret;
 }
 
+void
+who_params(struct params *p, const char *member, const char *name,
+    const char *member2, const char *name2)
+{
+
+	params_begin(p);
+	params_str(p, member, name);
+	if (member2 != NULL)
+		params_str(p, member2, name2);
+}
+
 enum err
 who_count(struct kms *k, sqlite3_stmt *st, int64_t *ret)
 {
@@ -154,6 +165,7 @@ who_random_id(const char *prefix, size_t n, char *ret)
 /* ---- Users -------------------------------------------------------------- */
 
 struct create {
+	char response[SECRET_RESPONSE_MAX];
 	struct kms_user u;
 	const struct kms_secret *secret; /* NULL: none */
 	struct kms_user *ret;
@@ -198,6 +210,7 @@ op_create(struct kms *k, struct call *c)
 	if (a->ret_secret != NULL) {
 		TRY(secret_new(a->ret_secret));
 		a->secret = a->ret_secret;
+		secret_response(c, a->secret, a->response);
 	}
 	TRY(who_change(k, c, create_tx, a));
 	*a->ret = a->u;
@@ -211,9 +224,13 @@ kms_user_create(struct kms *k, const struct kms_who *who, const char *name,
 	struct create a = {
 		.u = { .admin = admin }, .ret = ret, .ret_secret = ret_secret
 	};
-	struct call c = { .who = who, .event = "CreateUser", .arg = &a };
+	struct params params;
+	struct call c = {
+		.who = who, .event = "CreateUser", .params = &params, .arg = &a
+	};
 	enum err e;
 
+	who_params(&params, "userName", name, NULL, NULL);
 	if (ret_secret != NULL)
 		*ret_secret = (struct kms_secret){ .secret = NULL };
 	if (strnlen(name, KMS_NAME_MAX) < KMS_NAME_MAX)
@@ -266,8 +283,12 @@ enum err
 kms_user_remove(struct kms *k, const struct kms_who *who, const char *name)
 {
 	struct named a = { .name = name };
-	struct call c = { .who = who, .event = "DeleteUser", .arg = &a };
+	struct params params;
+	struct call c = {
+		.who = who, .event = "DeleteUser", .params = &params, .arg = &a
+	};
 
+	who_params(&params, "userName", name, NULL, NULL);
 	return gate_run(k, &c, op_remove);
 }
 
@@ -294,10 +315,14 @@ kms_user_get(struct kms *k, const struct kms_who *who, const char *name,
     struct kms_user *ret)
 {
 	struct named a = { .name = name, .ret = ret };
-	struct call c = {
-		.who = who, .event = "GetUser", .read_only = true, .arg = &a
-	};
+	struct params params;
+	struct call c = { .who = who,
+		.event = "GetUser",
+		.params = &params,
+		.read_only = true,
+		.arg = &a };
 
+	who_params(&params, "userName", name, NULL, NULL);
 	return gate_run(k, &c, op_get);
 }
 
@@ -390,8 +415,13 @@ kms_role_add(struct kms *k, const struct kms_who *who, const char *user,
     const char *role)
 {
 	struct role a = { .user = user, .role = role };
-	struct call c = { .who = who, .event = "AddRoleToUser", .arg = &a };
+	struct params params;
+	struct call c = { .who = who,
+		.event = "AddRoleToUser",
+		.params = &params,
+		.arg = &a };
 
+	who_params(&params, "userName", user, "roleName", role);
 	return gate_run(k, &c, op_role_add);
 }
 
@@ -411,10 +441,13 @@ kms_role_remove(struct kms *k, const struct kms_who *who, const char *user,
     const char *role)
 {
 	struct role a = { .user = user, .role = role };
-	struct call c = {
-		.who = who, .event = "RemoveRoleFromUser", .arg = &a
-	};
+	struct params params;
+	struct call c = { .who = who,
+		.event = "RemoveRoleFromUser",
+		.params = &params,
+		.arg = &a };
 
+	who_params(&params, "userName", user, "roleName", role);
 	return gate_run(k, &c, op_role_remove);
 }
 
@@ -423,12 +456,15 @@ kms_role_list(struct kms *k, const struct kms_who *who, const char *user,
     void (*cb)(void *arg, const char *role), void *arg)
 {
 	struct people *p CLEANUP_PEOPLE = NULL;
+	struct params params;
 	struct call c = { .who = who,
 		.event = "ListRolesOfUser",
+		.params = &params,
 		.read_only = true,
 		.arg = &p };
 	const struct puser *u;
 
+	who_params(&params, "userName", user, NULL, NULL);
 	TRY(gate_run(k, &c, hold_people));
 	u = people_user(p, c.tenant, user);
 	if (u == NULL)
@@ -490,7 +526,13 @@ kms_tenant_set(
     struct kms *k, const struct kms_who *who, const struct kms_tenant *t)
 {
 	struct settings a = { .t = t };
-	struct call c = { .who = who, .event = "UpdateTenant", .arg = &a };
+	struct params params;
+	struct call c = { .who = who,
+		.event = "UpdateTenant",
+		.params = &params,
+		.arg = &a };
 
+	who_params(&params, "sseKmsRole", t->sse_kms_role, "customerKeys",
+	    t->customer_keys ? "allow" : "deny");
 	return gate_run(k, &c, op_tenant_set);
 }

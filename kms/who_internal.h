@@ -31,6 +31,9 @@ enum err who_read(struct kms *k, const struct call *c) MUSTCHECK;
 void who_resource(struct call *c, const char *type, const char *name);
 void who_target(
     struct call *c, const char *type, const char *name, struct keyref *ret);
+/* The same names as CloudTrail's IAM records have them. */
+void who_params(struct params *p, const char *member, const char *name,
+    const char *member2, const char *name2);
 /* ERR_INVAL, with ${what} in the sentence. */
 enum err who_name_check(const char *what, const char *name) MUSTCHECK;
 /* Inside a transaction: the row of a user.  ERR_NOENT. */
@@ -42,6 +45,10 @@ enum err who_count(struct kms *k, sqlite3_stmt *st, int64_t *ret) MUSTCHECK;
 /* A new access key, sealed for its user, and its row (inside a change). */
 enum err secret_insert(struct kms *k, const struct kms_user *u,
     const struct kms_secret *s) MUSTCHECK;
+/* The record's responseElements of a new access key: its id. */
+#define SECRET_RESPONSE_MAX 96
+void secret_response(struct call *c, const struct kms_secret *s,
+    char ret[static SECRET_RESPONSE_MAX]);
 /* Make the id and the secret. */
 enum err secret_new(struct kms_secret *ret) MUSTCHECK;
 

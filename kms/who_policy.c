@@ -66,8 +66,12 @@ kms_policy_put(struct kms *k, const struct kms_who *who, const char *name,
 {
 	char *copy CLEANUP_FREE = strndup(text, len);
 	struct policy_arg a = { .name = name, .text = copy, .len = len };
-	struct call c = { .who = who, .event = "PutPolicy", .arg = &a };
+	struct params params;
+	struct call c = {
+		.who = who, .event = "PutPolicy", .params = &params, .arg = &a
+	};
 
+	who_params(&params, "policyName", name, "policyDocument", copy);
 	return copy == NULL ? ERR_NOMEM : gate_run(k, &c, op_put);
 }
 
@@ -108,10 +112,14 @@ kms_policy_get(
     struct kms *k, const struct kms_who *who, const char *name, struct buf *ret)
 {
 	struct policy_arg a = { .name = name, .ret = ret };
-	struct call c = {
-		.who = who, .event = "GetPolicy", .read_only = true, .arg = &a
-	};
+	struct params params;
+	struct call c = { .who = who,
+		.event = "GetPolicy",
+		.params = &params,
+		.read_only = true,
+		.arg = &a };
 
+	who_params(&params, "policyName", name, NULL, NULL);
 	return gate_run(k, &c, op_get);
 }
 
@@ -161,8 +169,13 @@ enum err
 kms_policy_remove(struct kms *k, const struct kms_who *who, const char *name)
 {
 	struct policy_arg a = { .name = name };
-	struct call c = { .who = who, .event = "DeletePolicy", .arg = &a };
+	struct params params;
+	struct call c = { .who = who,
+		.event = "DeletePolicy",
+		.params = &params,
+		.arg = &a };
 
+	who_params(&params, "policyName", name, NULL, NULL);
 	return gate_run(k, &c, op_remove);
 }
 
@@ -240,10 +253,14 @@ kms_policy_attach(struct kms *k, const struct kms_who *who, const char *policy,
 	struct policy_arg a = {
 		.name = policy, .to_role = to_role, .principal = name
 	};
+	struct params params;
 	struct call c = { .who = who,
 		.event = to_role ? "AttachRolePolicy" : "AttachUserPolicy",
+		.params = &params,
 		.arg = &a };
 
+	who_params(&params, "policyName", policy,
+	    to_role ? "roleName" : "userName", name);
 	return gate_run(k, &c, op_attach);
 }
 
@@ -265,10 +282,14 @@ kms_policy_detach(struct kms *k, const struct kms_who *who, const char *policy,
 	struct policy_arg a = {
 		.name = policy, .to_role = to_role, .principal = name
 	};
+	struct params params;
 	struct call c = { .who = who,
 		.event = to_role ? "DetachRolePolicy" : "DetachUserPolicy",
+		.params = &params,
 		.arg = &a };
 
+	who_params(&params, "policyName", policy,
+	    to_role ? "roleName" : "userName", name);
 	return gate_run(k, &c, op_detach);
 }
 

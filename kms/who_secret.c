@@ -2,6 +2,7 @@
  * Access keys: made, looked up for a signature, taken out of use.
  */
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "crypto/rand.h"
@@ -62,7 +63,19 @@ secret_insert(
 	    sizeof(sealed), (int64_t)clock_wall().tv_sec);
 }
 
+void
+secret_response(struct call *c, const struct kms_secret *s,
+    char ret[static SECRET_RESPONSE_MAX])
+{
+
+	(void)snprintf(ret, SECRET_RESPONSE_MAX,
+	    "\"accessKey\":{\"accessKeyId\":\"%s\",\"status\":\"Active\"}",
+	    s->id);
+	c->response = ret;
+}
+
 struct secret {
+	char response[SECRET_RESPONSE_MAX];
 	const char *tenant, *user, *id;
 	struct kms_secret *ret;
 	bool active;
@@ -98,6 +111,7 @@ op_create(struct kms *k, struct call *c)
 	a->tenant = c->tenant;
 	who_resource(c, "user", a->user);
 	TRY(secret_new(a->ret));
+	secret_response(c, a->ret, a->response);
 	return who_change(k, c, create_tx, a);
 }
 
@@ -106,9 +120,14 @@ kms_secret_create(struct kms *k, const struct kms_who *who, const char *user,
     struct kms_secret *ret)
 {
 	struct secret a = { .user = user, .ret = ret };
-	struct call c = { .who = who, .event = "CreateAccessKey", .arg = &a };
+	struct params params;
+	struct call c = { .who = who,
+		.event = "CreateAccessKey",
+		.params = &params,
+		.arg = &a };
 	enum err e;
 
+	who_params(&params, "userName", user, NULL, NULL);
 	ret->secret = NULL;
 	e = gate_run(k, &c, op_create);
 	if (e != OK)
@@ -167,8 +186,13 @@ kms_secret_remove(
     struct kms *k, const struct kms_who *who, const char *user, const char *id)
 {
 	struct secret a = { .user = user, .id = id };
-	struct call c = { .who = who, .event = "DeleteAccessKey", .arg = &a };
+	struct params params;
+	struct call c = { .who = who,
+		.event = "DeleteAccessKey",
+		.params = &params,
+		.arg = &a };
 
+	who_params(&params, "userName", user, "accessKeyId", id);
 	return gate_run(k, &c, op_remove);
 }
 
@@ -187,8 +211,14 @@ kms_secret_activate(struct kms *k, const struct kms_who *who, const char *user,
     const char *id, bool active)
 {
 	struct secret a = { .user = user, .id = id, .active = active };
-	struct call c = { .who = who, .event = "UpdateAccessKey", .arg = &a };
+	struct params params;
+	struct call c = { .who = who,
+		.event = "UpdateAccessKey",
+		.params = &params,
+		.arg = &a };
 
+	who_params(&params, "userName", user, "accessKeyId", id);
+	params_str(&params, "status", active ? "Active" : "Inactive");
 	return gate_run(k, &c, op_activate);
 }
 
@@ -229,11 +259,14 @@ kms_secret_list(struct kms *k, const struct kms_who *who, const char *user,
     void (*cb)(void *arg, const struct kms_secret_desc *d), void *arg)
 {
 	struct secret a = { .user = user };
+	struct params params;
 	struct call c = { .who = who,
 		.event = "ListAccessKeys",
+		.params = &params,
 		.read_only = true,
 		.arg = &a };
 
+	who_params(&params, "userName", user, NULL, NULL);
 	TRY(gate_run(k, &c, op_list));
 	for (size_t i = 0; i < a.n; i++)
 		cb(arg, &a.v[i]);

@@ -75,6 +75,7 @@ own '^jansson' lib/json
 own '^curl/' lib/net
 own '^libxml/' lib
 own '^microhttpd' gateway
+own '^gnutls/' gateway
 own '^p11-kit/' kms
 
 sort -u "$bad"

@@ -6,7 +6,8 @@
 set -u
 
 build='gcc libc6-dev make pkg-config libfuse3-dev fuse3 libssl-dev libsqlite3-dev
-libargon2-dev libjansson-dev libcurl4-openssl-dev libp11-kit-dev libmicrohttpd-dev'
+libargon2-dev libjansson-dev libcurl4-openssl-dev libp11-kit-dev libmicrohttpd-dev
+libgnutls28-dev'
 test="$build libcmocka-dev attr acl rsync git sqlite3 perl python3 strace jq
 e2fsprogs util-linux mount procps openssl softhsm2 opensc curl awscli
 python3-boto3"

@@ -136,6 +136,7 @@ test_record(void **state)
 static void
 test_caller(void **state)
 {
+	const struct kms_tls tls = { "TLSv1.3", "TLS_A_\"B\"", "kms:1" };
 	const struct kms_who who = { .user = "root",
 		.agent = "api",
 		.access_key_id = "AKIAEXAMPLEEXAMPLE12",
@@ -143,6 +144,7 @@ test_caller(void **state)
 		.user_agent = "aws-cli/2 \"quoted\"",
 		.request_id = "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
 		.secure = true,
+		.tls = &tls,
 		.via_service = "s3.us-east-1.amazonaws.com" };
 	struct kms *k = place_open(*state);
 	const json_t *id;
@@ -162,7 +164,10 @@ test_caller(void **state)
 	assert_string_equal(member(j, "userAgent"), who.user_agent);
 	assert_string_equal(member(j, "requestID"), who.request_id);
 	assert_string_not_equal(member(j, "eventID"), who.request_id);
-	assert_non_null(json_object_get(j, "tlsDetails"));
+	id = json_object_get(j, "tlsDetails");
+	assert_string_equal(member(id, "tlsVersion"), tls.version);
+	assert_string_equal(member(id, "cipherSuite"), tls.cipher);
+	assert_string_equal(member(id, "clientProvidedHostHeader"), tls.host);
 	id = json_object_get(j, "userIdentity");
 	assert_string_equal(member(id, "accessKeyId"), who.access_key_id);
 	assert_string_equal(member(id, "invokedBy"), who.via_service);
@@ -178,7 +183,7 @@ test_parameters(void **state)
 {
 	static const char hostile[] = "alias/a\",\"keyId\":\"b\\";
 	struct kms *k = place_open(*state);
-	char huge[2000];
+	char huge[5000];
 	json_t *j = NULL;
 	struct sample s;
 
@@ -194,7 +199,8 @@ test_parameters(void **state)
 	    member(json_object_get(j, "requestParameters"), "aliasName"),
 	    hostile);
 	assert_string_equal(
-	    member(json_object_get(j, "requestParameters"), "keyId"), s.arn);
+	    member(json_object_get(j, "requestParameters"), "targetKeyId"),
+	    s.arn);
 	memset(huge, '"', sizeof(huge) - 1);
 	huge[sizeof(huge) - 1] = '\0';
 	assert_int_not_equal(kms_alias_create(k, &root_user, huge, s.arn), OK);
