@@ -493,6 +493,12 @@ dispatch(int argc, char **argv)
 		args_release(&a);
 		return (code);
 	}
+	/* The first words of several commands, as in "ssefs key --help". */
+	if (argc > 1 &&
+	    (strcmp(argv[argc - 1], "--help") == 0 ||
+		strcmp(argv[argc - 1], "-h") == 0) &&
+	    help_on(stdout, argc - 1, argv))
+		return (EXIT_DONE);
 	code = cmd_usage(NULL, "there is no command \"%s%s%s\"", argv[0],
 	    argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
 	(void)help_on(stderr, 1, argv);

@@ -4,6 +4,10 @@
 . "$(dirname "$0")/../../lib.sh"
 require_fuse
 require jq
+out=$("$SSEFS" key alias --help)
+is "--help after the first words of commands" $? 0
+like "... shows those" "$out" "key alias update"
+unlike "... and no others" "$out" "key create"
 out=$("$SSEFS" --help)
 is "--help" $? 0
 for c in init mount umount 'bucket create' 'key create' stat ls 'audit verify' \
