@@ -28,6 +28,7 @@
 #define REF_VERSION 1
 #define REF_LEN (1 + P11_ID_LEN)
 #define TAG_LEN 16
+#define BLOCK 16
 /* NIST SP 800-38D allows 2^32 messages with random nonces under one key. */
 #define MESSAGES_MAX (UINT64_C(1) << 32)
 
@@ -39,20 +40,22 @@ struct p11 {
 
 /* ---- Configuration -------------------------------------------------------- */
 
+/* Decimal, ${min} to ${max}. */
 static enum err
-sessions_parse(const char *s, unsigned *ret)
+number_parse(
+    const char *name, const char *s, uint64_t min, uint64_t max, unsigned *ret)
 {
 	uint64_t n = 0;
 
 	for (const char *p = s; *p != '\0'; p++) {
-		if (*p < '0' || *p > '9' || n > P11_SESSIONS_MAX)
-			n = P11_SESSIONS_MAX + 1;
+		if (*p < '0' || *p > '9' || n > max)
+			n = max + 1;
 		else
 			n = 10 * n + (uint64_t)(*p - '0');
 	}
-	if (n < 1 || n > P11_SESSIONS_MAX)
-		return err_fail(
-		    ERR_INVAL, "sessions must be 1 to %d", P11_SESSIONS_MAX);
+	if (n < min || n > max)
+		return err_fail(ERR_INVAL, "%s must be %" PRIu64 " to %" PRIu64,
+		    name, min, max);
 	*ret = (unsigned)n;
 	return OK;
 }
@@ -63,12 +66,17 @@ p11_conf_parse(const struct provider_conf *c, struct p11_conf *ret)
 
 	ret->token_iv = false;
 	ret->sessions = P11_SESSIONS;
+	ret->ms = P11_LIMIT_MS;
 	TRY(p11_uri_parse(c->uri, &ret->uri));
 	for (size_t i = 0; i < c->nopt; i++) {
 		const char *name = c->opt[i].name, *value = c->opt[i].value;
 
 		if (strcmp(name, "sessions") == 0) {
-			TRY(sessions_parse(value, &ret->sessions));
+			TRY(number_parse(
+			    name, value, 1, P11_SESSIONS_MAX, &ret->sessions));
+		} else if (strcmp(name, "timeout") == 0) {
+			TRY(number_parse(name, value, P11_LIMIT_MIN,
+			    P11_LIMIT_MAX, &ret->ms));
 		} else if (strcmp(name, "iv") == 0) {
 			ret->token_iv = strcmp(value, "token") == 0;
 			if (!ret->token_iv && strcmp(value, "caller") != 0)
@@ -113,7 +121,7 @@ p11_open(const struct provider_conf *conf, void **ret)
 	TRY(p11_conf_parse(conf, c));
 	p->token_iv = c->token_iv;
 	memcpy(p->object, c->uri.object, sizeof(p->object));
-	TRY(p11_pool_new(&c->uri, c->sessions, &p->pool));
+	TRY(p11_pool_new(&c->uri, c->sessions, c->ms, &p->pool));
 	*ret = steal(p);
 	return OK;
 }
@@ -162,22 +170,37 @@ ref_id(const uint8_t *ref, size_t len, const uint8_t **ret)
 
 /* ---- Keys ----------------------------------------------------------------- */
 
+/* The call of a new block that begins with one. */
+static struct p11_call *
+call_of(void *block, p11_fn *fn, const uint8_t *id)
+{
+	struct p11_call *c = block;
+
+	if (c == NULL)
+		return NULL;
+	c->fn = fn;
+	c->keyed = id != NULL;
+	if (id != NULL)
+		memcpy(c->id, id, P11_ID_LEN);
+	return c;
+}
+
 struct make {
+	struct p11_call c;
 	uint8_t id[P11_ID_LEN];
-	const char *label;
+	char label[P11_OBJECT_MAX];
 };
 
 static ck_rv_t
 do_make(struct ck_function_list *f, ck_session_handle_t s,
-    ck_object_handle_t key, void *arg)
+    ck_object_handle_t key, struct p11_call *c)
 {
-	struct make *m = arg;
+	struct make *m = (struct make *)c;
 	struct ck_mechanism mech = { CKM_AES_KEY_GEN, NULL, 0 };
 	unsigned char yes = 1, no = 0;
 	unsigned long len = KEY_LEN;
 	ck_object_class_t class = CKO_SECRET_KEY;
 	ck_key_type_t type = CKK_AES;
-	char label[P11_OBJECT_MAX];
 	struct ck_attribute a[] = { { CKA_CLASS, &class, sizeof(class) },
 		{ CKA_KEY_TYPE, &type, sizeof(type) },
 		{ CKA_VALUE_LEN, &len, sizeof(len) }, { CKA_TOKEN, &yes, 1 },
@@ -187,9 +210,8 @@ do_make(struct ck_function_list *f, ck_session_handle_t s,
 		{ CKA_WRAP, &no, 1 }, { CKA_UNWRAP, &no, 1 },
 		{ CKA_SIGN, &no, 1 }, { CKA_VERIFY, &no, 1 },
 		{ CKA_DERIVE, &no, 1 }, { CKA_ID, m->id, sizeof(m->id) },
-		{ CKA_LABEL, label, strlen(m->label) } };
+		{ CKA_LABEL, m->label, strlen(m->label) } };
 
-	(void)snprintf(label, sizeof(label), "%s", m->label);
 	/* Each time another: an earlier try may have made one. */
 	rand_bytes(m->id, sizeof(m->id));
 	return f->C_GenerateKey(s, &mech, a, COUNTOF(a), &key);
@@ -197,14 +219,31 @@ do_make(struct ck_function_list *f, ck_session_handle_t s,
 
 static ck_rv_t
 do_nothing(struct ck_function_list *f, ck_session_handle_t s,
-    ck_object_handle_t key, void *arg)
+    ck_object_handle_t key, struct p11_call *c)
 {
 
 	(void)f;
 	(void)s;
 	(void)key;
-	(void)arg;
+	(void)c;
 	return CKR_OK;
+}
+
+/* A call that needs nothing but the key; what the function said goes to
+ * ${ret_rv}. */
+static enum err
+run_plain(
+    struct p11 *p, p11_fn *fn, const uint8_t *id, bool write, ck_rv_t *ret_rv)
+{
+	struct p11_call *c CLEANUP_CALL =
+	    call_of(p11_job_new(sizeof(*c)), fn, id);
+
+	if (c == NULL)
+		return ERR_NOMEM;
+	c->write = write;
+	TRY(p11_pool_run(p->pool, &c));
+	*ret_rv = c->rv;
+	return OK;
 }
 
 static enum err
@@ -212,25 +251,31 @@ p11_make_key(void *arg, const char *tenant, const char *label,
     uint8_t ret[static PROVIDER_REF_MAX], size_t *ret_len)
 {
 	struct p11 *p = arg;
-	struct make m = { .label = p->object[0] != '\0' ? p->object : label };
+	struct make *m = p11_job_new(sizeof(*m));
+	struct p11_call *c CLEANUP_CALL = call_of(m, do_make, NULL);
 	ck_rv_t rv = CKR_OK;
 
 	(void)tenant;
-	TRY(p11_pool_run(p->pool, NULL, true, do_make, &m, &rv));
-	TRY(failed("making a key", rv));
+	if (m == NULL)
+		return ERR_NOMEM;
+	c->write = true;
+	(void)snprintf(m->label, sizeof(m->label), "%s",
+	    p->object[0] != '\0' ? p->object : label);
+	TRY(p11_pool_run(p->pool, &c));
+	TRY(failed("making a key", c->rv));
 	ret[0] = REF_VERSION;
-	memcpy(ret + 1, m.id, P11_ID_LEN);
+	memcpy(ret + 1, m->id, P11_ID_LEN);
 	*ret_len = REF_LEN;
 	/* Is it as it was asked for? */
-	return p11_pool_run(p->pool, m.id, false, do_nothing, NULL, &rv);
+	return run_plain(p, do_nothing, ret + 1, false, &rv);
 }
 
 static ck_rv_t
 do_destroy(struct ck_function_list *f, ck_session_handle_t s,
-    ck_object_handle_t key, void *arg)
+    ck_object_handle_t key, struct p11_call *c)
 {
 
-	(void)arg;
+	(void)c;
 	return f->C_DestroyObject(s, key);
 }
 
@@ -243,7 +288,7 @@ p11_destroy_key(void *arg, const uint8_t *ref, size_t reflen)
 	enum err e;
 
 	TRY(ref_id(ref, reflen, &id));
-	e = p11_pool_run(p->pool, id, true, do_destroy, NULL, &rv);
+	e = run_plain(p, do_destroy, id, true, &rv);
 	/* Destroyed before. */
 	if (e == ERR_NOKEY)
 		return OK;
@@ -254,13 +299,13 @@ p11_destroy_key(void *arg, const uint8_t *ref, size_t reflen)
 /* Reaches for the token even if nothing is asked. */
 static ck_rv_t
 do_check(struct ck_function_list *f, ck_session_handle_t s,
-    ck_object_handle_t key, void *arg)
+    ck_object_handle_t key, struct p11_call *c)
 {
 	struct ck_session_info info;
 	unsigned long len = 0;
 	struct ck_attribute a = { CKA_VALUE_LEN, &len, sizeof(len) };
 
-	(void)arg;
+	(void)c;
 	if (key == 0)
 		return f->C_GetSessionInfo(s, &info);
 	return f->C_GetAttributeValue(s, key, &a, 1);
@@ -275,61 +320,61 @@ p11_check(void *arg, const uint8_t *ref, size_t reflen)
 
 	if (ref != NULL)
 		TRY(ref_id(ref, reflen, &id));
-	TRY(p11_pool_run(p->pool, id, false, do_check, NULL, &rv));
+	TRY(run_plain(p, do_check, id, false, &rv));
 	return failed("a look at the key", rv);
 }
 
 /* ---- Messages ------------------------------------------------------------- */
 
+/* Copies of everything, since a call may outlive its caller. */
 struct message {
-	const struct provider_msg *m;
+	struct p11_call c;
 	bool token_iv;
-	const uint8_t *in;
-	size_t len;
-	uint8_t *ret;
-	size_t room, ret_len;
 	bool no_iv; /* the token was to make one and did not */
+	size_t adlen, len, room, ret_len;
+	uint8_t *ad, *in, *ret; /* in ${bytes} */
+	uint8_t bytes[];
 };
 
-static void
-text_cleanup(uint8_t **p)
+static struct message *
+message_new(
+    const struct provider_msg *m, const uint8_t *in, size_t len, size_t room)
 {
+	struct message *w = p11_job_new(sizeof(*w) + m->adlen + len + room);
 
-	secret_free(*p);
-}
-
-/* PKCS#11 is not careful with const. */
-static unsigned char *
-unconst(const uint8_t *p)
-{
-	union {
-		const uint8_t *from;
-		unsigned char *to;
-	} u = { .from = p };
-
-	return u.to;
+	if (w == NULL)
+		return NULL;
+	w->ad = w->bytes;
+	w->adlen = m->adlen;
+	memcpy(w->ad, m->ad, m->adlen);
+	w->in = w->ad + m->adlen;
+	w->len = len;
+	memcpy(w->in, in, len);
+	w->ret = w->in + len;
+	w->room = room;
+	return w;
 }
 
 static void
 gcm(struct ck_gcm_params *p, struct ck_mechanism *mech, uint8_t *iv,
-    const struct provider_msg *m)
+    const struct message *w)
 {
 
 	*p = (struct ck_gcm_params){ .iv_ptr = iv,
 		.iv_len = PROVIDER_IV,
 		.iv_bits = 8 * PROVIDER_IV,
-		.aad_ptr = unconst(m->ad),
-		.aad_len = m->adlen,
+		.aad_ptr = w->ad,
+		.aad_len = w->adlen,
 		.tag_bits = 8 * TAG_LEN };
 	*mech = (struct ck_mechanism){ CKM_AES_GCM, p, sizeof(*p) };
 }
 
 static ck_rv_t
 do_wrap(struct ck_function_list *f, ck_session_handle_t s,
-    ck_object_handle_t key, void *arg)
+    ck_object_handle_t key, struct p11_call *c)
 {
 	static const uint8_t zero[PROVIDER_IV];
-	struct message *w = arg;
+	struct message *w = (struct message *)c;
 	uint8_t iv[PROVIDER_IV] = { 0 };
 	struct ck_gcm_params p;
 	struct ck_mechanism mech;
@@ -338,11 +383,10 @@ do_wrap(struct ck_function_list *f, ck_session_handle_t s,
 
 	if (!w->token_iv)
 		rand_bytes(iv, sizeof(iv));
-	gcm(&p, &mech, iv, w->m);
+	gcm(&p, &mech, iv, w);
 	rv = f->C_EncryptInit(s, &mech, key);
 	if (rv == CKR_OK)
-		rv = f->C_Encrypt(
-		    s, unconst(w->in), w->len, w->ret + PROVIDER_IV, &n);
+		rv = f->C_Encrypt(s, w->in, w->len, w->ret + PROVIDER_IV, &n);
 	if (rv != CKR_OK)
 		return rv;
 	/* A token that makes the nonce itself wrote it here, whoever was to. */
@@ -358,36 +402,37 @@ p11_wrap(void *arg, const struct provider_msg *m, const uint8_t *plain,
     size_t len, uint8_t *ret, size_t room, size_t *ret_len)
 {
 	struct p11 *p = arg;
-	struct message w = { .m = m,
-		.token_iv = p->token_iv,
-		.in = plain,
-		.len = len,
-		.ret = ret,
-		.room = room };
+	const size_t size = PROVIDER_IV + len + TAG_LEN;
 	const uint8_t *id = NULL;
-	ck_rv_t rv = CKR_OK;
 
 	TRY(ref_id(m->ref, m->reflen, &id));
-	if (room < PROVIDER_IV + len + TAG_LEN)
+	if (room < size)
 		return ERR_LIMIT;
-	TRY(p11_pool_run(p->pool, id, false, do_wrap, &w, &rv));
-	TRY(failed("encrypting", rv));
-	if (w.no_iv)
+	struct message *w = message_new(m, plain, len, size + BLOCK);
+	struct p11_call *c CLEANUP_CALL = call_of(w, do_wrap, id);
+
+	if (w == NULL)
+		return ERR_NOMEM;
+	w->token_iv = p->token_iv;
+	TRY(p11_pool_run(p->pool, &c));
+	TRY(failed("encrypting", c->rv));
+	if (w->no_iv)
 		return err_fail(ERR_CRYPTO,
 		    "the token made no nonce of its own; configure iv=caller");
-	if (w.ret_len != PROVIDER_IV + len + TAG_LEN)
+	if (w->ret_len != size)
 		return err_fail(ERR_CRYPTO,
 		    "the token answered with %zu bytes, not those of AES-GCM",
-		    w.ret_len);
-	*ret_len = w.ret_len;
+		    w->ret_len);
+	memcpy(ret, w->ret, size);
+	*ret_len = size;
 	return OK;
 }
 
 static ck_rv_t
 do_unwrap(struct ck_function_list *f, ck_session_handle_t s,
-    ck_object_handle_t key, void *arg)
+    ck_object_handle_t key, struct p11_call *c)
 {
-	struct message *w = arg;
+	struct message *w = (struct message *)c;
 	uint8_t iv[PROVIDER_IV];
 	struct ck_gcm_params p;
 	struct ck_mechanism mech;
@@ -395,11 +440,11 @@ do_unwrap(struct ck_function_list *f, ck_session_handle_t s,
 	ck_rv_t rv;
 
 	memcpy(iv, w->in, sizeof(iv));
-	gcm(&p, &mech, iv, w->m);
+	gcm(&p, &mech, iv, w);
 	rv = f->C_DecryptInit(s, &mech, key);
 	if (rv == CKR_OK)
-		rv = f->C_Decrypt(s, unconst(w->in + PROVIDER_IV),
-		    w->len - PROVIDER_IV, w->ret, &n);
+		rv = f->C_Decrypt(
+		    s, w->in + PROVIDER_IV, w->len - PROVIDER_IV, w->ret, &n);
 	w->ret_len = n;
 	return rv;
 }
@@ -431,31 +476,29 @@ p11_unwrap(void *arg, const struct provider_msg *m, const uint8_t *sealed,
     size_t len, uint8_t *ret, size_t room, size_t *ret_len)
 {
 	struct p11 *p = arg;
-	/* What the token writes before it has seen the tag goes no further,
-	 * and it wants room for a block more, some do. */
-	uint8_t *text CLEANUP(text_cleanup) = secret_alloc(len);
-	struct message w = {
-		.m = m, .in = sealed, .len = len, .ret = text, .room = len
-	};
 	const uint8_t *id = NULL;
-	ck_rv_t rv = CKR_OK;
 
 	TRY(ref_id(m->ref, m->reflen, &id));
 	if (len <= PROVIDER_IV + TAG_LEN)
 		return err_fail(ERR_AUTH, BLOB_ALTERED);
-	if (room < len - PROVIDER_IV - TAG_LEN)
+	const size_t size = len - PROVIDER_IV - TAG_LEN;
+
+	if (room < size)
 		return ERR_LIMIT;
-	if (text == NULL)
+	/* What the token writes before it has seen the tag goes no further,
+	 * and it wants room for a block more, some do. */
+	struct message *w = message_new(m, sealed, len, len);
+	struct p11_call *c CLEANUP_CALL = call_of(w, do_unwrap, id);
+
+	if (w == NULL)
 		return ERR_NOMEM;
-	TRY(p11_pool_run(p->pool, id, false, do_unwrap, &w, &rv));
-	TRY(unwrap_failed(rv));
-	if (w.ret_len != len - PROVIDER_IV - TAG_LEN)
+	TRY(p11_pool_run(p->pool, &c));
+	TRY(unwrap_failed(c->rv));
+	if (w->ret_len != size)
 		return err_fail(ERR_CRYPTO,
-		    "the token decrypted %zu bytes of "
-		    "%zu",
-		    w.ret_len, len - PROVIDER_IV - TAG_LEN);
-	memcpy(ret, text, w.ret_len);
-	*ret_len = w.ret_len;
+		    "the token decrypted %zu bytes of %zu", w->ret_len, size);
+	memcpy(ret, w->ret, size);
+	*ret_len = size;
 	return OK;
 }
 

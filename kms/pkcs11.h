@@ -3,6 +3,7 @@
  *
  * URI: "pkcs11:…" as in RFC 7512, or the path of a module, with the URI's
  * attributes as options.  Options besides: "sessions" (how many are kept open),
+ * "timeout" (of a call, in milliseconds),
  * "iv" ("caller", or "token" for tokens that take no nonce from outside).
  */
 #ifndef KMS_PKCS11_H
@@ -16,6 +17,7 @@ extern const struct provider_ops provider_pkcs11;
 struct p11_conf {
 	struct p11_uri uri;
 	unsigned sessions;
+	unsigned ms; /* how long a call may take */
 	bool token_iv;
 };
 /* Pure.  ERR_INVAL. */

@@ -24,7 +24,6 @@
 
 #define RETRY_NS UINT64_C(500000000)
 #define ANEW_NS UINT64_C(10000000000) /* when others use the module */
-#define LEND_NS UINT64_C(10000000000) /* all sessions busy: so long */
 #define TRIES 3
 #define HANDLES_MAX 4096
 
@@ -35,7 +34,8 @@ struct handle {
 
 struct p11_pool {
 	struct p11_uri uri;
-	unsigned want;
+	unsigned want, ms;
+	struct p11_crew *crew;
 	struct p11_pin pin;
 	struct p11_module *_Atomic module; /* NULL until the first use */
 
@@ -63,7 +63,8 @@ struct p11_pool {
 };
 
 enum err
-p11_pool_new(const struct p11_uri *u, unsigned sessions, struct p11_pool **ret)
+p11_pool_new(const struct p11_uri *u, unsigned sessions, unsigned ms,
+    struct p11_pool **ret)
 {
 	struct p11_pool *p = calloc(1, sizeof(*p));
 
@@ -71,12 +72,15 @@ p11_pool_new(const struct p11_uri *u, unsigned sessions, struct p11_pool **ret)
 		return ERR_NOMEM;
 	p->uri = *u;
 	p->want = sessions;
+	p->ms = ms;
 	p->session = calloc(sessions, sizeof(*p->session));
 	p->busy = calloc(sessions, sizeof(*p->busy));
 	p->handles = calloc(HANDLES_MAX, sizeof(*p->handles));
 	lock_init(&p->lock, RANK_TOKEN_POOL, "PKCS#11 sessions");
 	lock_cond_init(&p->freed);
-	if (p->session == NULL || p->busy == NULL || p->handles == NULL) {
+	/* One more for the session that makes keys. */
+	if (p->session == NULL || p->busy == NULL || p->handles == NULL ||
+	    p11_crew_new(sessions + 1, ms, &p->crew) != OK) {
 		p11_pool_free(p);
 		return ERR_NOMEM;
 	}
@@ -100,20 +104,41 @@ disconnect(struct p11_pool *p, struct p11_module *m)
 	p->nhandles = 0;
 }
 
-void
-p11_pool_free(struct p11_pool *p)
+static enum err
+close_job(struct p11_job *j)
 {
-	struct p11_module *m;
+	struct p11_pool *p = ((struct p11_call *)(void *)j)->pool;
+	struct p11_module *m = atomic_load(&p->module);
 
-	if (p == NULL)
+	rwlock_write(&m->lock);
+	disconnect(p, m);
+	rwlock_drop(&m->lock);
+	p11_module_put(m);
+	return OK;
+}
+
+/* The library, too, is called by the crew. */
+static void
+close_all(struct p11_pool *p)
+{
+	struct p11_call *c = p11_job_new(sizeof(*c));
+	struct p11_job *j;
+
+	if (c == NULL)
 		return;
-	m = atomic_load(&p->module);
-	if (m != NULL) {
-		rwlock_write(&m->lock);
-		disconnect(p, m);
-		rwlock_drop(&m->lock);
-		p11_module_put(m);
-	}
+	c->job.run = close_job;
+	c->pool = p;
+	j = &c->job;
+	if (p11_crew_run(p->crew, &j) != OK)
+		err_clear();
+	p11_job_free(j);
+}
+
+static void
+pool_release(void *arg)
+{
+	struct p11_pool *p = arg;
+
 	p11_pin_forget(&p->pin);
 	(void)pthread_cond_destroy(&p->freed);
 	lock_destroy(&p->lock);
@@ -121,6 +146,21 @@ p11_pool_free(struct p11_pool *p)
 	free(p->busy);
 	free(p->handles);
 	free(p);
+}
+
+void
+p11_pool_free(struct p11_pool *p)
+{
+
+	if (p == NULL)
+		return;
+	if (atomic_load(&p->module) != NULL)
+		close_all(p);
+	if (p->crew == NULL)
+		pool_release(p);
+	else if (!p11_crew_free(p->crew, pool_release, p))
+		log_warn("a call into the PKCS#11 library hangs still, while "
+			 "the token is given up");
 }
 
 /* ---- Connecting (m->lock held for writing) ------------------------------- */
@@ -243,7 +283,7 @@ free_one(struct p11_pool *p, bool write, unsigned *ret)
 static enum err
 lend(struct p11_pool *p, bool write, unsigned *ret)
 {
-	const uint64_t end = clock_mono_ns() + LEND_NS;
+	const uint64_t end = clock_mono_ns() + p->ms * UINT64_C(1000000);
 	LOCK_SCOPE(&p->lock);
 
 	while (!free_one(p, write, ret)) {
@@ -312,10 +352,7 @@ forget_keys(struct p11_pool *p)
 struct run {
 	struct p11_pool *p;
 	struct p11_module *m;
-	const uint8_t *id;
-	p11_fn *fn;
-	void *arg;
-	ck_rv_t rv;
+	struct p11_call *c;
 	uint64_t gen; /* that it ran in */
 	bool lost;    /* the token; else its handles, when ERR_STALE */
 };
@@ -327,8 +364,9 @@ in_session(struct run *r, ck_session_handle_t s)
 	struct ck_function_list *f = r->m->f;
 	ck_object_handle_t key = 0;
 
-	if (r->id != NULL && !known(r->p, r->id, &key)) {
-		const enum err e = p11_key_find(f, s, r->id, &key, &r->rv);
+	if (r->c->keyed && !known(r->p, r->c->id, &key)) {
+		const enum err e =
+		    p11_key_find(f, s, r->c->id, &key, &r->c->rv);
 
 		/* A token that is gone has no keys either. */
 		if (e == ERR_STALE ||
@@ -338,10 +376,10 @@ in_session(struct run *r, ck_session_handle_t s)
 			return ERR_STALE;
 		}
 		TRY(e);
-		learn(r->p, r->id, key);
+		learn(r->p, r->c->id, key);
 	}
-	r->rv = r->fn(f, s, key, r->arg);
-	switch (p11_rv_class(r->rv)) {
+	r->c->rv = r->c->fn(f, s, key, r->c);
+	switch (p11_rv_class(r->c->rv)) {
 	case P11_RV_FINE:
 	case P11_RV_ITS_OWN:
 		return OK;
@@ -359,7 +397,7 @@ in_session(struct run *r, ck_session_handle_t s)
 }
 
 static enum err
-run_once(struct run *r, bool write)
+run_once(struct run *r)
 {
 	struct p11_pool *p = r->p;
 	RWLOCK_READ_SCOPE(&r->m->lock);
@@ -370,8 +408,8 @@ run_once(struct run *r, bool write)
 	r->lost = !p->ready || p->made != r->m->made;
 	if (r->lost)
 		return ERR_STALE;
-	TRY(lend(p, write, &i));
-	e = in_session(r, write ? p->anchor : p->session[i]);
+	TRY(lend(p, r->c->write, &i));
+	e = in_session(r, r->c->write ? p->anchor : p->session[i]);
 	give_back(p, i);
 	return e;
 }
@@ -393,23 +431,36 @@ module_of(struct p11_pool *p, struct p11_module **ret)
 	return OK;
 }
 
-enum err
-p11_pool_run(struct p11_pool *p, const uint8_t *id, bool write, p11_fn *fn,
-    void *arg, ck_rv_t *ret_rv)
+static enum err
+run_job(struct p11_job *j)
 {
-	struct run r = { .p = p, .id = id, .fn = fn, .arg = arg };
+	struct p11_call *c = (struct p11_call *)(void *)j;
+	struct run r = { .p = c->pool, .c = c };
 
-	TRY(module_of(p, &r.m));
+	TRY(module_of(c->pool, &r.m));
 	/* The first may only find out that there is no connection. */
 	for (unsigned i = 0; i < TRIES; i++) {
-		const enum err e = run_once(&r, write);
+		const enum err e = run_once(&r);
 
-		*ret_rv = r.rv;
 		if (e != ERR_STALE)
 			return e;
 		if (r.lost)
-			TRY(connect_token(p, r.m, r.gen));
+			TRY(connect_token(c->pool, r.m, r.gen));
 	}
 	return err_fail(ERR_TIMEDOUT, "the token does not stay connected: %s",
-	    p11_rv_name(r.rv));
+	    p11_rv_name(c->rv));
+}
+
+enum err
+p11_pool_run(struct p11_pool *p, struct p11_call **c)
+{
+	struct p11_job *j = &(*c)->job;
+	enum err e;
+
+	(*c)->job.run = run_job;
+	(*c)->pool = p;
+	e = p11_crew_run(p->crew, &j);
+	if (j == NULL)
+		*c = NULL;
+	return e;
 }

@@ -167,7 +167,7 @@ static const struct cmd cmds[] = {
 	    "or pkcs11:token=NAME?module-path=FILE&pin-source=FILE, or a "
 	    "PKCS#11 module's\npath.  The PIN is in a file that only its owner "
 	    "can read.  It must answer now.\nOptions of PKCS#11: sessions=N, "
-	    "iv=caller or iv=token, and the URI's own.\n"
+	    "timeout=MS, iv=caller or iv=token, and the URI's\nown.\n"
 	    "Of a key service: ca=FILE, profile=NAME, key=KEY, "
 	    "cache-age=SECONDS, and others\n(see the manual).",
 	    cmd_provider_add },

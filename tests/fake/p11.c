@@ -4,7 +4,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define CRYPTOKI_GNU
 #include <p11-kit/pkcs11.h>
@@ -32,12 +35,37 @@ static struct {
 	uint8_t id[16];
 } keys[KEYS];
 
+/* While the file that the environment names is there, calls hang; a minute at
+ * most. */
+static void
+hang_outside(void)
+{
+	const char *file = getenv("FAKE_P11_HANG");
+	const struct timespec t = { .tv_nsec = 50000000 };
+
+	for (unsigned i = 0; file != NULL && i < 1200; i++) {
+		if (access(file, F_OK) != 0)
+			return;
+		(void)nanosleep(&t, NULL);
+	}
+}
+
 /* Every call begins here: is it the one that fails? */
 static ck_rv_t
 enter(void)
 {
 	const unsigned n = atomic_fetch_add(&fake.calls, 1) + 1;
+	const unsigned ms = atomic_load(&fake.hang_ms);
+	const struct timespec t = { .tv_sec = ms / 1000,
+		.tv_nsec = (long)(ms % 1000) * 1000000 };
+	unsigned left = atomic_load(&fake.hang);
 
+	while (left > 0 &&
+	       !atomic_compare_exchange_weak(&fake.hang, &left, left - 1))
+		;
+	if (left > 0)
+		(void)nanosleep(&t, NULL);
+	hang_outside();
 	if (n == atomic_load(&fake.fail_at))
 		return atomic_load(&fake.fail_rv);
 	return CKR_OK;

@@ -1,6 +1,7 @@
 /*
  * p11: a PKCS#11 module that does as it is told, for tests/unit/kms_pkcs11.c.
- * One token, "fake", its PIN 1234.  What it encrypts is no secret.
+ * One token, "fake", its PIN 1234.  FAKE_P11_HANG in the environment: a file; calls
+ * hang while it is there.  What it encrypts is no secret.
  */
 #ifndef TESTS_FAKE_P11_H
 #define TESTS_FAKE_P11_H
@@ -13,6 +14,8 @@ struct fake {
 	_Atomic unsigned calls;   /* so far */
 	_Atomic unsigned fail_at; /* which of them fails; 0: none */
 	_Atomic unsigned long fail_rv;
+	/* So many of the next calls take so long. */
+	_Atomic unsigned hang, hang_ms;
 	atomic_bool gone;      /* the token is away */
 	atomic_bool sticky;    /* it is seen again after C_Initialize only */
 	atomic_bool makes_iv;  /* the token makes nonces */

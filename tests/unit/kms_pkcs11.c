@@ -15,6 +15,7 @@
 #include "kms/pkcs11.h"
 #include "kms/pkcs11_api.h"
 #include "kms/providers.h"
+#include "lib/base/clock.h"
 #include "tests/fake/p11.h"
 
 struct token {
@@ -470,6 +471,73 @@ test_limit(void **state)
 	kms_close(k);
 }
 
+static unsigned
+ms_since(uint64_t from)
+{
+	return (unsigned)((clock_mono_ns() - from) / 1000000);
+}
+
+/* Wait until no call hangs. */
+static void
+wait_ms(unsigned ms)
+{
+	const struct timespec t = { .tv_sec = ms / 1000,
+		.tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* A call that hangs costs its caller the time limit, and nobody else. */
+static void
+test_hangs(void **state)
+{
+	struct token *t = *state;
+	void *p = provider(t, "timeout", "300");
+	struct keyed k;
+	uint64_t from;
+
+	assert_ok(provider_pkcs11.make_key(p, "t", "label", k.ref, &k.len));
+	assert_ok(round_trip(p, &k));
+	t->f->hang_ms = 2500;
+	t->f->hang = 1;
+	from = clock_mono_ns();
+	assert_int_equal(round_trip(p, &k), ERR_TIMEDOUT);
+	assert_non_null(strstr(err_detail(ERR_TIMEDOUT), "300 ms"));
+	assert_in_range(ms_since(from), 300, 1200);
+	/* Who comes now does not wait. */
+	from = clock_mono_ns();
+	assert_int_equal(round_trip(p, &k), ERR_TIMEDOUT);
+	assert_true(ms_since(from) < 200);
+	/* A second later another session serves, while the first one hangs. */
+	wait_ms(1100);
+	from = clock_mono_ns();
+	assert_ok(round_trip(p, &k));
+	assert_true(ms_since(from) < 1000);
+	wait_ms(1500);
+	for (unsigned i = 0; i < 8; i++)
+		assert_ok(round_trip(p, &k));
+	assert_int_equal(t->f->shared, 0);
+	/* All of them, and whoever waits behind. */
+	t->f->hang_ms = 1500;
+	t->f->hang = 100;
+	for (unsigned i = 0; i < 3; i++) {
+		from = clock_mono_ns();
+		assert_int_equal(round_trip(p, &k), ERR_TIMEDOUT);
+		assert_true(ms_since(from) < 1200);
+	}
+	t->f->hang = 0;
+	wait_ms(2000);
+	assert_ok(round_trip(p, &k));
+	/* Nor is the end held up. */
+	t->f->hang_ms = 2000;
+	t->f->hang = 1;
+	assert_int_equal(round_trip(p, &k), ERR_TIMEDOUT);
+	from = clock_mono_ns();
+	provider_pkcs11.close(p);
+	assert_true(ms_since(from) < 1500);
+	wait_ms(2500);
+}
+
 /* The keystore master key under a key in the token, in a slot. */
 static void
 test_slot(void **state)
@@ -526,6 +594,7 @@ main(void)
 		TEST(test_keystore),
 		TEST(test_limit),
 		TEST(test_slot),
+		TEST(test_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

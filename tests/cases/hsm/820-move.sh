@@ -39,7 +39,18 @@ for ms in 05 15 30; do
 	kill -9 $pid 2>/dev/null
 	wait $pid 2>/dev/null
 done
-ok "to the token" "$SSEFS" rekey --to hsm
+# The mount notices within a second that nobody waits for the last one.
+rekey() {
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		"$SSEFS" rekey "$@" 2>"$T/rekey.err" && return
+		rekey_rc=$?
+		grep -q 'running already' "$T/rekey.err" || break
+		sleep 0.3
+	done
+	cat "$T/rekey.err"
+	return $rekey_rc
+}
+ok "to the token" rekey --to hsm
 is "its key" "$(where "$a")" "hsm 2"
 is "a key without files" "$(where "$b")" "hsm 2"
 is "again: nothing" "$("$SSEFS" --json rekey --to hsm 2>/dev/null |
