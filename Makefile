@@ -185,7 +185,7 @@ $(foreach p,$(PROGS),$(eval $(call prog,$(p))))
 wrap = $(foreach f,$(1),-Wl,--wrap=$(f))
 $(O)/tests/crash/planted: LDFLAGS += $(call wrap,alloc_sync vfs_wal_sync \
 	vfs_wal_renew alloc_give inode_flush redo_gather alloc_in_use alloc_take)
-$(O)/tests/crash/crowdplant: LDFLAGS += $(call wrap,alloc_sync epoch_commit)
+$(O)/tests/crash/crowdplant: LDFLAGS += $(call wrap,alloc_sync store_fsync)
 $(O)/tests/crash/census: LDFLAGS += $(call wrap,aead_new aead_free aead_seal \
 	aead_seal_once aead_seal_msg rand_bytes)
 

@@ -31,7 +31,7 @@
 #include "tests/crash/explore.h"
 
 #define JOBS_MAX 64
-#define STUCK 60
+#define STUCK 300
 
 enum part { PART_ONE, PART_HURT, PART_TWO, PART_THREE, PARTS };
 

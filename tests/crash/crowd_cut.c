@@ -14,7 +14,7 @@
 #include "tests/crash/cut.h"
 #include "tests/crash/state.h"
 
-#define STUCK 60  /* seconds without an end of a run */
+#define STUCK 300 /* seconds for the threads, and for each state */
 #define SEEN 4096 /* states of one run that are remembered */
 #define EVERY 6
 #define MORE 5 /* states of one cut besides two, at most */
@@ -124,6 +124,7 @@ look_at(struct look *l, enum cut kind, uint64_t *rnd)
 	(void)snprintf(where, sizeof(where), "seed %llu, cut %zu of %zu, %s",
 	    (unsigned long long)l->c->seed, l->cur.pos, l->rec.log.n,
 	    cut_name(kind));
+	(void)alarm(STUCK);
 	l->counts->states++;
 	good = view_of(l, d, &v) &&
 	       history_allows(&l->rec.h, &v, l->cur.pos, l->why);

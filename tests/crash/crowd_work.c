@@ -48,6 +48,7 @@ crowd_of_seed(uint64_t seed, struct crowd *c)
 	c->deeds = 6 + (unsigned)rnd_next(&rnd, 20);
 	if (rnd_next(&rnd, 5) == 0)
 		c->fail_sync = 1 + (unsigned)rnd_next(&rnd, 20);
+	c->eager = rnd_next(&rnd, 3) == 0;
 	c->opts.no_redo = rnd_next(&rnd, 3) == 0;
 	if (rnd_next(&rnd, 2) == 0)
 		c->opts.dirty_max = 50000;
@@ -59,9 +60,10 @@ void
 crowd_text(const struct crowd *c, char *ret, size_t size)
 {
 	(void)snprintf(ret, size,
-	    "[%s] %u threads, %u deeds each, commits after %zu bytes%s, sync "
+	    "[%s] %u threads, %u deeds each%s, commits after %zu bytes%s, sync "
 	    "%u fails",
-	    base_name(c->cfg), c->threads, c->deeds, c->opts.dirty_max,
+	    base_name(c->cfg), c->threads, c->deeds,
+	    c->eager ? " and synced" : "", c->opts.dirty_max,
 	    c->opts.no_redo ? ", no redo" : "", c->fail_sync);
 }
 
@@ -417,6 +419,8 @@ work(void *arg)
 			good = do_write(h, (unsigned)rnd_next(&h->rnd, 2));
 			break;
 		}
+		if (good && h->s->c->eager)
+			good = do_sync(h);
 	}
 	return (NULL);
 }

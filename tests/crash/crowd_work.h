@@ -15,6 +15,7 @@ struct crowd {
 	uint64_t seed;
 	enum config cfg;
 	unsigned threads, deeds; /* of each */
+	bool eager;              /* each deed is synced at once */
 	unsigned fail_sync;      /* this sync of a file fails; 0: none */
 	struct store_opts opts;
 };

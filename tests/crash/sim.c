@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 
 #define FD_FIRST 1000000
 #define FDS 64
+#define SYNC_NS 500000 /* what a sync takes when others are at work */
 
 struct fd {
 	bool used;
@@ -138,28 +138,26 @@ change_name(enum io_kind kind, int file, const char *path, const char *to)
 	return (change(&io) ? 0 : -1);
 }
 
+static void
+pause_for(long ns)
+{
+	const struct timespec t = { 0, ns };
+
+	(void)nanosleep(&t, NULL);
+}
+
 /* Others go on, now and then. */
 static void
 pause_a_little(void)
 {
 	static _Thread_local uint64_t rnd;
-	const struct timespec t = { 0, 20000 };
 
 	if (!sim.crowd)
 		return;
 	if (rnd == 0)
 		rnd = (uint64_t)(uintptr_t)&rnd;
-	switch (rnd_next(&rnd, 8)) {
-	case 0:
-		(void)nanosleep(&t, NULL);
-		break;
-	case 1:
-	case 2:
-		(void)sched_yield();
-		break;
-	default:
-		break;
-	}
+	if (rnd_next(&rnd, 8) == 0)
+		pause_for(20000);
 }
 
 /* How far a sync that begins now will reach. */
@@ -170,7 +168,7 @@ sync_begin(void)
 
 	if (!sim.crowd)
 		return (SIZE_MAX);
-	pause_a_little();
+	pause_for(SYNC_NS);
 	return (n);
 }
 
