@@ -88,6 +88,7 @@ fs_errno(enum err e)
 		return (EBADF);
 	case ERR_IO:
 	case ERR_CRYPTO:
+	case ERR_DRYRUN: /* no mount asks so */
 	case ERR_INTERNAL:
 	case ERR_COUNT_:
 		return (EIO);

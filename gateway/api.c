@@ -60,6 +60,15 @@ find(const char *target, struct aws_error *err)
 	return (op);
 }
 
+static bool
+takes(const struct op *op, const char *name)
+{
+	for (const struct member *m = op->members; m->name != NULL; m++)
+		if (strcmp(m->name, name) == 0)
+			return (true);
+	return (false);
+}
+
 static enum err
 run(struct req *r, struct jdoc **doc, const void *body, size_t len)
 {
@@ -74,6 +83,15 @@ run(struct req *r, struct jdoc **doc, const void *body, size_t len)
 		return (req_fail(r, AWS_SERIALIZATION,
 		    "Start of structure or map found where not expected."));
 	TRY(member_check(r->in, r->op->members, &r->error));
+	if (takes(r->op, "DryRun") && req_bool(r, "DryRun")) {
+		r->dry = *r->who;
+		r->dry.dry_run = true;
+		r->who = &r->dry;
+	}
+	/* The answer would be for an enclave only, which there is none of. */
+	if (takes(r->op, "Recipient") && req_val(r, "Recipient") != NULL)
+		return (
+		    req_fail(r, AWS_UNSUPPORTED, "Recipient is not supported"));
 	TRY(r->op->run(r));
 	return (OK);
 }

@@ -13,6 +13,7 @@
 	X(AWS_ACCESS_DENIED, "AccessDeniedException", 400)               \
 	X(AWS_ALREADY_EXISTS, "AlreadyExistsException", 400)             \
 	X(AWS_DISABLED, "DisabledException", 400)                        \
+	X(AWS_DRY_RUN, "DryRunOperationException", 400)                  \
 	X(AWS_EXPIRED_TOKEN, "ExpiredImportTokenException", 400)         \
 	X(AWS_INCOMPLETE_SIGNATURE, "IncompleteSignatureException", 400) \
 	X(AWS_INCORRECT_KEY, "IncorrectKeyException", 400)               \
@@ -30,6 +31,7 @@
 	X(AWS_LIMIT, "LimitExceededException", 400)                      \
 	X(AWS_MALFORMED_POLICY, "MalformedPolicyDocumentException", 400) \
 	X(AWS_MISSING_TOKEN, "MissingAuthenticationTokenException", 400) \
+	X(AWS_NOT_AUTHORIZED, "NotAuthorizedException", 400)             \
 	X(AWS_NOT_FOUND, "NotFoundException", 400)                       \
 	X(AWS_SERIALIZATION, "SerializationException", 400)              \
 	X(AWS_TAG, "TagException", 400)                                  \

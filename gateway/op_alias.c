@@ -13,10 +13,15 @@ alias_name(struct req *r, const char **ret)
 {
 	*ret = req_str(r, "AliasName");
 	r->alias = *ret;
-	if (strncmp(*ret, "alias/", 6) == 0 && (*ret)[6] != '\0' &&
-	    strchr(*ret, ':') == NULL)
+	if (strchr(*ret, ':') != NULL)
+		return (req_fail(r, AWS_VALIDATION,
+		    "%.256s contains invalid characters for an alias", *ret));
+	if (strcmp(*ret, "alias/") == 0)
+		return (req_fail(
+		    r, AWS_INVALID_ALIAS, "An alias has a name after alias/"));
+	if (strncmp(*ret, "alias/", 6) == 0)
 		return (OK);
-	return (req_fail(r, AWS_INVALID_ALIAS,
+	return (req_fail(r, AWS_VALIDATION,
 	    "Alias must start with the prefix \"alias/\". Please see "
 	    "https://docs.aws.amazon.com/kms/latest/developerguide/"
 	    "kms-alias.html"));

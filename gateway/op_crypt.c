@@ -32,6 +32,23 @@ symmetric_only(struct req *r, const char *name, const char *key)
 	    key != NULL ? key : "the key"));
 }
 
+/* What came of a ciphertext: when no key was named, its key is not told to those
+ * who may not use it. */
+static enum err
+of_ciphertext(struct req *r, const char *key, enum err e)
+{
+	if (key != NULL || e != ERR_ACCESS)
+		return (e);
+	return (req_fail(r, AWS_ACCESS_DENIED,
+	    "User: arn:aws:iam::%s:%s%s is not authorized to perform: kms:%s "
+	    "on the resource associated with this ciphertext because the "
+	    "resource does not exist in this Region, no resource-based "
+	    "policies allow access, or a resource-based policy explicitly "
+	    "denies access",
+	    r->tenant, strcmp(r->who->user, KMS_ROOT_USER) == 0 ? "" : "user/",
+	    r->who->user, r->op->name));
+}
+
 enum err
 op_encrypt(struct req *r)
 {
@@ -74,8 +91,9 @@ op_decrypt(struct req *r)
 	TRY(req_tokens(r));
 	TRY(req_context(r, "EncryptionContext", &ctx));
 	TRY(req_blob(r, "CiphertextBlob", blob, sizeof(blob), &bloblen));
-	TRY(kms_decrypt(r->api->kms, r->who, key, blob, bloblen, ctx.p, ctx.n,
-	    plain->b, &len, arn));
+	TRY(of_ciphertext(r, key,
+	    kms_decrypt(r->api->kms, r->who, key, blob, bloblen, ctx.p, ctx.n,
+		plain->b, &len, arn)));
 	jout_str(&r->out, "KeyId", arn);
 	jout_b64(&r->out, "Plaintext", plain->b, len);
 	jout_str(&r->out, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
@@ -182,8 +200,8 @@ op_random(struct req *r)
 		return (req_fail(
 		    r, AWS_UNSUPPORTED, "There are no custom key stores here"));
 	if (len == 0)
-		return (req_fail(
-		    r, AWS_VALIDATION, "Please specify number of bytes."));
+		return (
+		    req_fail(r, AWS_VALIDATION, "NumberOfBytes is required."));
 	TRY(kms_random(r->api->kms, r->who, len, plain->b));
 	jout_b64(&r->out, "Plaintext", plain->b, len);
 	return (OK);

@@ -25,6 +25,16 @@ operations(struct req *r, uint32_t *ret)
 	return (OK);
 }
 
+static enum err
+principal_ok(struct req *r, const char *name)
+{
+	const char *s = req_str(r, name);
+
+	if (s == NULL || kms_principal_ok(s))
+		return (OK);
+	return (req_fail(r, AWS_INVALID_ARN, "Invalid principal '%.256s'", s));
+}
+
 /* One of the two kinds; none is fine. */
 static enum err
 constraints(struct req *r, struct kms_grant *g, struct req_pairs *ret)
@@ -64,6 +74,8 @@ op_create_grant(struct req *r)
 	const char *key = NULL;
 
 	TRY(req_key(r, "KeyId", false, &key));
+	TRY(principal_ok(r, "GranteePrincipal"));
+	TRY(principal_ok(r, "RetiringPrincipal"));
 	TRY(req_tokens(r));
 	TRY(operations(r, &g.operations));
 	TRY(constraints(r, &g, &pairs));
@@ -129,6 +141,7 @@ op_list_grants(struct req *r)
 	bool more = false;
 
 	TRY(req_key(r, "KeyId", false, &key));
+	TRY(principal_ok(r, "GranteePrincipal"));
 	TRY(page_begin(r, key, LIMIT_DEFAULT, &l.page));
 	jout_array(&r->out, "Grants");
 	TRY(kms_grant_page(r->api->kms, r->who, key, id, grantee,
@@ -144,6 +157,7 @@ op_list_retirable(struct req *r)
 	struct listing l = { .r = r };
 	bool more = false;
 
+	TRY(principal_ok(r, "RetiringPrincipal"));
 	TRY(page_begin(r, retiring, LIMIT_DEFAULT, &l.page));
 	jout_array(&r->out, "Grants");
 	TRY(kms_grant_retirable(r->api->kms, r->who, retiring,

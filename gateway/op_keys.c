@@ -57,6 +57,32 @@ only(struct req *r, const char *name, const char *value)
 	    s));
 }
 
+/* Those that no service has.  Of these and other faults AWS tells first. */
+static enum err
+spec_and_usage(struct req *r)
+{
+	const char *old = req_str(r, "CustomerMasterKeySpec");
+	const char *spec = req_str(r, "KeySpec");
+	const char *usage = req_str(r, "KeyUsage");
+
+	if (spec != NULL && old != NULL)
+		return (req_fail(r, AWS_VALIDATION,
+		    "You cannot specify KeySpec and CustomerMasterKeySpec in "
+		    "the same request. CustomerMasterKeySpec is deprecated."));
+	if (spec == NULL)
+		spec = old != NULL ? old : "SYMMETRIC_DEFAULT";
+	if (usage == NULL && strcmp(spec, "SYMMETRIC_DEFAULT") != 0)
+		return (req_fail(r, AWS_VALIDATION,
+		    "You must specify a KeyUsage value for all KMS keys except "
+		    "for symmetric encryption keys."));
+	if (usage != NULL && strcmp(spec, "SYMMETRIC_DEFAULT") == 0 &&
+	    strcmp(usage, "ENCRYPT_DECRYPT") != 0)
+		return (req_fail(r, AWS_VALIDATION,
+		    "KeyUsage %s is not compatible with KeySpec %s", usage,
+		    spec));
+	return (OK);
+}
+
 enum err
 op_create_key(struct req *r)
 {
@@ -71,6 +97,7 @@ op_create_key(struct req *r)
 	};
 	struct kms_desc d;
 
+	TRY(spec_and_usage(r));
 	TRY(only(r, "KeyUsage", "ENCRYPT_DECRYPT"));
 	TRY(only(r, "KeySpec", "SYMMETRIC_DEFAULT"));
 	TRY(only(r, "CustomerMasterKeySpec", "SYMMETRIC_DEFAULT"));

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/req.h"
 
@@ -37,12 +38,21 @@ op_rotation_status(struct req *r)
 	TRY(req_key(r, "KeyId", false, &key));
 	TRY(kms_rotation_status(r->api->kms, r->who, key, &d));
 	jout_bool(&r->out, "KeyRotationEnabled", d.rotate_days != 0);
-	jout_str(&r->out, "KeyId", d.arn);
+	jout_str(&r->out, "KeyId", d.id);
 	if (d.rotate_days != 0) {
 		jout_u64(&r->out, "RotationPeriodInDays", d.rotate_days);
 		jout_i64(&r->out, "NextRotationDate", d.rotate_at);
 	}
 	return (OK);
+}
+
+/* The id in a key's ARN. */
+static const char *
+id_of(const char *arn)
+{
+	const char *slash = strrchr(arn, '/');
+
+	return (slash != NULL ? slash + 1 : arn);
 }
 
 enum err
@@ -54,7 +64,7 @@ op_rotate(struct req *r)
 	TRY(req_key(r, "KeyId", false, &key));
 	TRY(kms_key_rotate(r->api->kms, r->who, key));
 	TRY(kms_key_resolve(r->api->kms, r->tenant, key, arn));
-	jout_str(&r->out, "KeyId", arn);
+	jout_str(&r->out, "KeyId", id_of(arn));
 	return (OK);
 }
 
@@ -72,7 +82,7 @@ rotation_row(void *arg, const struct kms_rotation *t)
 	char version[16];
 
 	jout_object(j, NULL);
-	jout_str(j, "KeyId", l->key);
+	jout_str(j, "KeyId", id_of(l->key));
 	jout_str(j, "KeyMaterialId", t->material);
 	jout_i64(j, "RotationDate", t->at);
 	jout_str(j, "RotationType", t->on_demand ? "ON_DEMAND" : "AUTOMATIC");

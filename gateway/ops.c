@@ -52,6 +52,11 @@
 		.name = "GrantTokens", .type = MEMBER_STRS, .max = 10, \
 		.of = &grant_token                                     \
 	}
+#define DRY_RUN BOOL("DryRun")
+#define RECIPIENT                                                           \
+	{                                                                   \
+		.name = "Recipient", .type = MEMBER_OBJECT, .of = recipient \
+	}
 #define LIMIT(hi) INT("Limit", 1, hi)
 #define MARKER PAT("Marker", false, 1024, pattern_marker)
 
@@ -62,6 +67,14 @@ static const struct member tag[] = { STR("TagKey", true, 1, 128),
 
 static const char *const algorithms[] = { "SYMMETRIC_DEFAULT",
 	"RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE", NULL };
+static const char *const enclave_algorithms[] = { "RSAES_OAEP_SHA_256", NULL };
+static const struct member recipient[] = { ENUM("KeyEncryptionAlgorithm", false,
+					       enclave_algorithms),
+	{ .name = "AttestationDocument",
+	    .type = MEMBER_BLOB,
+	    .min = 1,
+	    .max = 262144 },
+	END };
 static const char *const data_key_specs[] = { "AES_256", "AES_128", NULL };
 static const char *const usages[] = { "SIGN_VERIFY", "ENCRYPT_DECRYPT",
 	"GENERATE_VERIFY_MAC", "KEY_AGREEMENT", NULL };
@@ -90,24 +103,26 @@ static const struct member in_key[] = { KEY("KeyId", true), END };
 static const struct member in_describe[] = { KEY("KeyId", true), TOKENS, END };
 static const struct member in_encrypt[] = { KEY("KeyId", true),
 	BLOB("Plaintext", KMS_PLAIN_MAX), MAP("EncryptionContext"), TOKENS,
-	ENUM("EncryptionAlgorithm", false, algorithms), END };
-static const struct member in_decrypt[] = { BLOB("CiphertextBlob",
-						KMS_CIPHER_MAX),
-	MAP("EncryptionContext"), TOKENS, KEY("KeyId", false),
-	ENUM("EncryptionAlgorithm", false, algorithms), END };
-static const struct member in_reencrypt[] = {
-	BLOB("CiphertextBlob", KMS_CIPHER_MAX), MAP("SourceEncryptionContext"),
-	KEY("SourceKeyId", false), KEY("DestinationKeyId", true),
-	MAP("DestinationEncryptionContext"),
-	ENUM("SourceEncryptionAlgorithm", false, algorithms),
-	ENUM("DestinationEncryptionAlgorithm", false, algorithms), TOKENS, END
+	DRY_RUN, ENUM("EncryptionAlgorithm", false, algorithms), END };
+static const struct member in_decrypt[] = {
+	BLOB("CiphertextBlob", KMS_CIPHER_MAX), MAP("EncryptionContext"),
+	TOKENS, DRY_RUN, RECIPIENT, KEY("KeyId", false),
+	ENUM("EncryptionAlgorithm", false, algorithms), END
 };
+static const struct member in_reencrypt[] = { BLOB("CiphertextBlob",
+						  KMS_CIPHER_MAX),
+	MAP("SourceEncryptionContext"), KEY("SourceKeyId", false),
+	KEY("DestinationKeyId", true), MAP("DestinationEncryptionContext"),
+	ENUM("SourceEncryptionAlgorithm", false, algorithms),
+	ENUM("DestinationEncryptionAlgorithm", false, algorithms), TOKENS,
+	DRY_RUN, END };
 static const struct member in_generate[] = { KEY("KeyId", true),
 	MAP("EncryptionContext"), INT("NumberOfBytes", 1, KMS_RANDOM_MAX),
-	ENUM("KeySpec", false, data_key_specs), TOKENS, END };
+	ENUM("KeySpec", false, data_key_specs), TOKENS, DRY_RUN, RECIPIENT,
+	END };
 static const struct member in_random[] = { INT("NumberOfBytes", 1,
 					       KMS_RANDOM_MAX),
-	STR("CustomKeyStoreId", false, 1, 64), END };
+	STR("CustomKeyStoreId", false, 1, 64), RECIPIENT, END };
 static const struct member in_create[] = { PAT("Policy", false, 131072,
 					       pattern_policy),
 	STR("Description", false, 0, 8192), ENUM("KeyUsage", false, usages),
@@ -176,16 +191,16 @@ static const struct member in_create_grant[] = { KEY("KeyId", true),
 	    .max = COUNTOF(grantable),
 	    .of = &grant_op },
 	{ .name = "Constraints", .type = MEMBER_OBJECT, .of = constraints },
-	TOKENS, PAT("Name", false, 256, pattern_alias), END };
+	TOKENS, DRY_RUN, PAT("Name", false, 256, pattern_alias), END };
 static const struct member in_list_grants[] = { LIMIT(100), MARKER,
 	KEY("KeyId", true), STR("GrantId", false, 1, 128),
 	PAT("GranteePrincipal", false, 256, pattern_principal), END };
 static const struct member in_list_retirable[] = { LIMIT(100), MARKER,
 	PAT("RetiringPrincipal", true, 256, pattern_principal), END };
 static const struct member in_retire[] = { STR("GrantToken", false, 1, 8192),
-	KEY("KeyId", false), STR("GrantId", false, 1, 128), END };
+	KEY("KeyId", false), STR("GrantId", false, 1, 128), DRY_RUN, END };
 static const struct member in_revoke[] = { KEY("KeyId", true),
-	STR("GrantId", true, 1, 128), END };
+	STR("GrantId", true, 1, 128), DRY_RUN, END };
 
 /* By name, for the look-up. */
 static const struct op ops[] = {

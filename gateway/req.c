@@ -37,14 +37,22 @@ req_bool(const struct req *r, const char *name)
 	return (jval_get_bool(r->in, name, &b) == OK && b);
 }
 
+/* A key's id, also one of several regions, of which there are none here. */
+static bool
+is_id(const char *s)
+{
+	uint8_t uuid[UUID_LEN], mrk[16];
+
+	return (uuid_parse(s, strlen(s), uuid) == OK ||
+		(strncmp(s, "mrk-", 4) == 0 &&
+		    hex_decode(s + 4, strlen(s + 4), mrk, sizeof(mrk)) == OK));
+}
+
 /* An id or a key's ARN, by its form. */
 static bool
 names_key(const char *s)
 {
-	uint8_t uuid[UUID_LEN];
-
-	return (
-	    strstr(s, ":key/") != NULL || uuid_parse(s, strlen(s), uuid) == OK);
+	return (strstr(s, ":key/") != NULL || is_id(s));
 }
 
 enum err
@@ -211,7 +219,6 @@ no_such_key(struct req *r, const char *key)
 {
 	const char *prefix = strncmp(key, "arn:", 4) == 0 ? "" : "arn:aws:kms:";
 	const char *region = r->api->region, *end = NULL;
-	uint8_t uuid[UUID_LEN];
 
 	if (prefix[0] == '\0' && strncmp(key, "arn:aws:kms:", 12) == 0 &&
 	    (end = strchr(key + 12, ':')) != NULL &&
@@ -229,7 +236,7 @@ no_such_key(struct req *r, const char *key)
 		(void)req_fail(r, AWS_NOT_FOUND,
 		    "Alias %s%s:%s:%.300s is not found.", prefix, region,
 		    r->tenant, key);
-	else if (uuid_parse(key, strlen(key), uuid) == OK)
+	else if (is_id(key))
 		(void)req_fail(r, AWS_NOT_FOUND,
 		    "Key '%s%s:%s:key/%s' does not exist", prefix, region,
 		    r->tenant, key);
@@ -244,7 +251,8 @@ invalid(struct req *r)
 	const char *key = NULL;
 
 	(void)snprintf(why, sizeof(why), "%s", err_detail(ERR_INVAL));
-	if (lost_key(r, &key) != OK && strncmp(key, "arn:", 4) == 0)
+	if (lost_key(r, &key) != OK && strncmp(key, "arn:", 4) == 0 &&
+	    (strstr(key, ":key/") == NULL || !is_id(strstr(key, ":key/") + 5)))
 		(void)req_fail(r, AWS_INVALID_ARN, "Invalid arn: %s", why);
 	else if (key != NULL)
 		no_such_key(r, key);
@@ -297,7 +305,7 @@ forbidden(struct req *r)
 {
 	if (r->alias != NULL)
 		(void)req_fail(
-		    r, AWS_INVALID_ALIAS, "%s", err_detail(ERR_PERM));
+		    r, AWS_NOT_AUTHORIZED, "%s", err_detail(ERR_PERM));
 	else
 		(void)req_fail(
 		    r, AWS_ACCESS_DENIED, "%s", err_detail(ERR_PERM));
@@ -372,6 +380,9 @@ req_map(struct req *r, enum err e)
 		break;
 	case ERR_MATERIAL:
 		(void)req_fail(r, AWS_INCORRECT_MATERIAL, "%s", err_detail(e));
+		break;
+	case ERR_DRYRUN:
+		(void)req_fail(r, AWS_DRY_RUN, "%s", err_detail(e));
 		break;
 	case ERR_PARSE:
 		(void)req_fail(r, AWS_MALFORMED_POLICY, "%s", err_detail(e));

@@ -37,6 +37,7 @@ struct op {
 struct req {
 	struct api *api;
 	const struct kms_who *who;
+	struct kms_who dry; /* the same, for a dry run */
 	const char *tenant; /* never NULL */
 	const struct op *op;
 	const struct jval *in;

@@ -215,6 +215,9 @@ enum kms_constraint {
 	KMS_CONSTRAINT_SUBSET  /* it has these at least */
 };
 
+/* Can a grant name ${s}, be it there or not? */
+bool kms_principal_ok(const char *s);
+
 struct kms_grant {
 	const char *id;       /* not for kms_grant_create() */
 	const char *key;      /* ARN; not for kms_grant_create() */

@@ -109,6 +109,7 @@ error_code(enum err e)
 		[ERR_BADTOKEN] = "InvalidImportTokenException",
 		[ERR_TOKENEXPIRED] = "ExpiredImportTokenException",
 		[ERR_MATERIAL] = "IncorrectKeyMaterialException",
+		[ERR_DRYRUN] = "DryRunOperationException",
 		[ERR_PARSE] = "MalformedPolicyDocumentException",
 		[ERR_NOTSUP] = "UnsupportedOperationException",
 		[ERR_AUTH] = "InvalidCiphertextException",

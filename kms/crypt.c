@@ -83,6 +83,7 @@ op_encrypt(struct kms *k, struct call *c)
 
 	TRY(length_check(a->len, KMS_PLAIN_MAX));
 	TRY(api_key(k, c, c->keyname, "kms:Encrypt", &c->key));
+	TRY(gate_go(c));
 	return message_seal(
 	    k, &c->key, c->ctx, c->nctx, a->in, a->len, a->ret, a->ret_len);
 }
@@ -140,6 +141,7 @@ op_decrypt(struct kms *k, struct call *c)
 	TRY(blob_parse(a->in, a->len, &id));
 	TRY(blob_key(k, c, c->keyname, &id, "kms:Decrypt"));
 	TRY(message_open(k, c, &id, a->in, a->ret));
+	TRY(gate_go(c));
 	*a->ret_len = id.len;
 	return OK;
 }
@@ -188,6 +190,7 @@ op_generate(struct kms *k, struct call *c)
 	    plain != NULL ? "kms:GenerateDataKey"
 			  : "kms:GenerateDataKeyWithoutPlaintext",
 	    &c->key));
+	TRY(gate_go(c));
 	if (plain == NULL) {
 		own = secret_alloc(sizeof(*own));
 		if (own == NULL)
@@ -277,6 +280,7 @@ op_reencrypt(struct kms *k, struct call *c)
 	TRY(source_key(k, c, m, &id));
 	TRY(message_open(k, c, &id, m->blob, plain->b));
 	TRY(target_key(k, c, m));
+	TRY(gate_go(c));
 	return message_seal(k, c->target, m->to, m->nto, plain->b, id.len,
 	    m->ret_blob, &m->ret_bloblen);
 }

@@ -133,7 +133,7 @@ gate_name(struct kms *k, struct call *c, const char *keyname,
 		return err_fail(ERR_ACCESS,
 		    "the key belongs to the tenant %s, you to %s", n.tenant,
 		    c->tenant);
-	if (e == ERR_NOKEY && c->make &&
+	if (e == ERR_NOKEY && c->make && !c->who->dry_run &&
 	    (name_is_default(&n) || name_is_service(&n))) {
 		if (name_is_default(&n))
 			TRY(authz_make(k, c, action));
@@ -195,6 +195,16 @@ where(struct kms *k, const struct tkey *t, uint32_t version, struct keyref *key)
 	key->far->provider = v->provider;
 	return reference_open(
 	    k->seal, &at, v->far->sealed, v->far->len, key->far);
+}
+
+enum err
+gate_go(const struct call *c)
+{
+
+	if (!c->who->dry_run)
+		return OK;
+	return err_fail(ERR_DRYRUN,
+	    "The request would have succeeded, but the DryRun option is set.");
 }
 
 enum err

@@ -102,6 +102,9 @@ enum err gate_alias(struct kms *k, const struct call *c, const char *name,
 enum err gate_material(
     struct kms *k, struct keyref *key, uint32_t version) MUSTCHECK;
 
+/* All is allowed: go on, or, when that was all that was asked, ERR_DRYRUN. */
+enum err gate_go(const struct call *c) MUSTCHECK;
+
 /* After the key was used elsewhere, which took its time: may it be used
  * still? */
 enum err gate_still(struct kms *k, struct keyref *key) MUSTCHECK;

@@ -228,6 +228,7 @@ op_create(struct kms *k, struct call *c)
 	TRY(state_allows(&c->key, KEY_OP_CRYPTO));
 	TRY(grant_check(a->g));
 	TRY(within_own(k, c, a->g));
+	TRY(gate_go(c));
 	a->key = &c->key;
 	issuer_arn(c, a->issuer);
 	TRY(context_make(&a->ctx, a->g->pairs, a->g->npairs, 0));
@@ -462,6 +463,17 @@ end_tx(struct kms *k, void *arg)
 }
 
 static enum err
+is_there(struct kms *k, const struct end *d)
+{
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const struct tkey *t = table_by_id(k->tab, d->key->uuid);
+
+	if (t != NULL && table_grant(t, d->id) != NULL)
+		return OK;
+	return err_fail(ERR_NOENT, "%s has no such grant", d->key->arn);
+}
+
+static enum err
 op_revoke(struct kms *k, struct call *c)
 {
 	struct end *d = c->arg;
@@ -469,6 +481,9 @@ op_revoke(struct kms *k, struct call *c)
 	TRY(id_check(d->id));
 	TRY(gate_key(k, c, c->keyname, "kms:RevokeGrant", &c->key));
 	d->key = &c->key;
+	if (c->who->dry_run)
+		TRY(is_there(k, d));
+	TRY(gate_go(c));
 	return kms_change(k, end_tx, d, true);
 }
 
@@ -533,6 +548,7 @@ op_retire(struct kms *k, struct call *c)
 	if (!may)
 		TRY(ask_about(k, c, "kms:RetireGrant", &g->g, &facts));
 	d->key = &c->key;
+	TRY(gate_go(c));
 	return kms_change(k, end_tx, d, true);
 }
 

@@ -16,14 +16,21 @@ text_check(const char *s, size_t max, const char *what)
 	    ERR_INVAL, "%s is UTF-8 of %zu bytes at most", what, max - 1);
 }
 
+/* Services have dots in their names; what has none is a slip. */
+bool
+kms_principal_ok(const char *s)
+{
+
+	return (strncmp(s, "arn:", 4) == 0 || strchr(s, '.') != NULL) &&
+	       policy_grantee_ok(s);
+}
+
 enum err
 grant_principal_check(const char *s, const char *what)
 {
 
 	TRY(text_check(s, KMS_PRINCIPAL_MAX, what));
-	/* Services have dots in their names; what has none is a slip. */
-	if ((strncmp(s, "arn:", 4) == 0 || strchr(s, '.') != NULL) &&
-	    policy_grantee_ok(s))
+	if (kms_principal_ok(s))
 		return OK;
 	return err_fail(
 	    ERR_INVAL, "%s is no ARN of a user, a role or an account", what);

@@ -76,6 +76,10 @@ struct kms_who {
 	const char *request_id;    /* as the answer will name it */
 	bool secure; /* kept from others on the way: TLS, or this machine */
 	const struct kms_tls *tls; /* NULL: without */
+	/* Only tell whether the call would be allowed: ERR_DRYRUN when it is.
+	 * For kms_encrypt(), kms_decrypt(), kms_generate(), kms_reencrypt(),
+	 * kms_grant_create(), _retire(), _retire_token() and _revoke(). */
+	bool dry_run;
 	/* The service that asks on the user's behalf, as
 	 * "s3.us-east-1.amazonaws.com" for the files of a store
 	 * (kms_via_storage()). */

@@ -86,6 +86,7 @@ advice(enum err e)
 	case ERR_BADTOKEN:
 	case ERR_TOKENEXPIRED:
 	case ERR_MATERIAL:
+	case ERR_DRYRUN:
 	case ERR_LIMIT:
 	case ERR_PARSE:
 	case ERR_BADF:

@@ -55,6 +55,7 @@
 	X(ERR_BADTOKEN, "the import token is not valid for this key") \
 	X(ERR_TOKENEXPIRED, "the import token has expired")           \
 	X(ERR_MATERIAL, "the key takes other key material")           \
+	X(ERR_DRYRUN, "it would have been done")                      \
 	X(ERR_LOCKED, "the store is in use by another process")       \
 	X(ERR_VERSION, "written by a newer version")                  \
 	X(ERR_LIMIT, "a limit was exceeded")                          \

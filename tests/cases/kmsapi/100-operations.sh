@@ -49,8 +49,10 @@ age = datetime.datetime.now(datetime.timezone.utc) - m["CreationDate"]
 ok(abs(age.total_seconds()) < 600, "CreationDate is a time")
 d = kms.describe_key(KeyId=arn)["KeyMetadata"]
 eq(d, m, "DescribeKey says the same")
-for what, kw in (("KeyUsage", {"KeyUsage": "SIGN_VERIFY"}),
-                 ("KeySpec", {"KeySpec": "RSA_2048"}),
+for what, kw in (("KeySpec", {"KeySpec": "RSA_2048",
+                              "KeyUsage": "ENCRYPT_DECRYPT"}),
+                 ("KeyUsage", {"KeySpec": "HMAC_256",
+                               "KeyUsage": "GENERATE_VERIFY_MAC"}),
                  ("Origin", {"Origin": "AWS_CLOUDHSM"}),
                  ("MultiRegion", {"MultiRegion": True})):
     code("UnsupportedOperationException", "CreateKey " + what,
@@ -120,10 +122,19 @@ kms.schedule_key_deletion(KeyId=many)
 kms.create_alias(AliasName="alias/one", TargetKeyId=key)
 code("AlreadyExistsException", "CreateAlias again", kms.create_alias,
      like="alias/one already exists", AliasName="alias/one", TargetKeyId=key)
-code("InvalidAliasNameException", "CreateAlias, no prefix", kms.create_alias,
-     AliasName="one", TargetKeyId=key)
-code("InvalidAliasNameException", "CreateAlias, reserved", kms.create_alias,
-     AliasName="alias/aws/one", TargetKeyId=key)
+for op, kw in ((kms.create_alias, {"TargetKeyId": key}),
+               (kms.update_alias, {"TargetKeyId": key}),
+               (kms.delete_alias, {})):
+    code("ValidationException", "an alias without prefix", op,
+         like='Alias must start with the prefix "alias/"', AliasName="one",
+         **kw)
+    code("ValidationException", "an alias with a colon", op,
+         like="alias/a:b contains invalid characters for an alias",
+         AliasName="alias/a:b", **kw)
+    code("InvalidAliasNameException", "an alias without a name", op,
+         AliasName="alias/", **kw)
+    code("NotAuthorizedException", "a reserved alias", op,
+         AliasName="alias/aws/one", **kw)
 code("ValidationException", "CreateAlias, characters", kms.create_alias,
      like="regular expression", AliasName="alias/a b", TargetKeyId=key)
 code("NotFoundException", "CreateAlias, no key", kms.create_alias,
