@@ -43,11 +43,12 @@ op_import_parameters(struct req *r)
 	const char *key = NULL;
 
 	TRY(req_key(r, "KeyId", false, &key));
-	for (size_t i = 0; i < COUNTOF(wrappings); i++) {
+	for (size_t i = 0; i < COUNTOF(wrappings) && bits != 0; i++) {
 		if (strcmp(wrappings[i].name, name) != 0)
 			continue;
-		TRY(kms_import_parameters(
-		    r->api->kms, r->who, key, wrappings[i].w, bits, &im));
+		TRY(req_origin(r, key, "AWS_KMS",
+		    kms_import_parameters(
+			r->api->kms, r->who, key, wrappings[i].w, bits, &im)));
 		jout_str(&r->out, "KeyId", im.arn);
 		jout_b64(&r->out, "ImportToken", im.token, im.tokenlen);
 		jout_b64(&r->out, "PublicKey", im.public_key, im.public_len);
@@ -55,7 +56,8 @@ op_import_parameters(struct req *r)
 		return (OK);
 	}
 	return (req_fail(r, AWS_UNSUPPORTED,
-	    "The wrapping algorithm %s is not supported", name));
+	    "The wrapping algorithm %s with %s is not supported", name,
+	    req_str(r, "WrappingKeySpec")));
 }
 
 /* When it ends, 0: never. */
@@ -97,8 +99,9 @@ op_import_material(struct req *r)
 	TRY(req_blob(r, "ImportToken", token, sizeof(token), &tokenlen));
 	TRY(req_blob(
 	    r, "EncryptedKeyMaterial", wrapped, sizeof(wrapped), &len));
-	return (kms_import_material(
-	    r->api->kms, r->who, key, token, tokenlen, wrapped, len, expires));
+	return (req_origin(r, key, "AWS_KMS",
+	    kms_import_material(r->api->kms, r->who, key, token, tokenlen,
+		wrapped, len, expires)));
 }
 
 enum err
@@ -107,5 +110,6 @@ op_delete_material(struct req *r)
 	const char *key = NULL;
 
 	TRY(req_key(r, "KeyId", false, &key));
-	return (kms_import_delete(r->api->kms, r->who, key));
+	return (req_origin(
+	    r, key, "AWS_KMS", kms_import_delete(r->api->kms, r->who, key)));
 }

@@ -25,7 +25,7 @@ metadata(struct req *r, const struct kms_desc *d)
 	if (d->state == KMS_PENDING_DELETION)
 		jout_i64(j, "DeletionDate", d->delete_at);
 	jout_str(j, "Origin", external ? "EXTERNAL" : "AWS_KMS");
-	if (external && d->state != KMS_PENDING_IMPORT)
+	if (external && d->version != 0)
 		jout_str(j, "ExpirationModel",
 		    d->expires != 0 ? "KEY_MATERIAL_EXPIRES"
 				    : "KEY_MATERIAL_DOES_NOT_EXPIRE");

@@ -16,8 +16,9 @@ op_enable_rotation(struct req *r)
 	const char *key = NULL;
 
 	TRY(req_key(r, "KeyId", false, &key));
-	return (kms_key_rotation(r->api->kms, r->who, key,
-	    (unsigned)req_int(r, "RotationPeriodInDays", PERIOD_DEFAULT)));
+	return (req_origin(r, key, "EXTERNAL",
+	    kms_key_rotation(r->api->kms, r->who, key,
+		(unsigned)req_int(r, "RotationPeriodInDays", PERIOD_DEFAULT))));
 }
 
 enum err
@@ -26,7 +27,8 @@ op_disable_rotation(struct req *r)
 	const char *key = NULL;
 
 	TRY(req_key(r, "KeyId", false, &key));
-	return (kms_key_rotation(r->api->kms, r->who, key, 0));
+	return (req_origin(
+	    r, key, "EXTERNAL", kms_key_rotation(r->api->kms, r->who, key, 0)));
 }
 
 enum err
@@ -62,7 +64,8 @@ op_rotate(struct req *r)
 	const char *key = NULL;
 
 	TRY(req_key(r, "KeyId", false, &key));
-	TRY(kms_key_rotate(r->api->kms, r->who, key));
+	TRY(req_origin(
+	    r, key, "EXTERNAL", kms_key_rotate(r->api->kms, r->who, key)));
 	TRY(kms_key_resolve(r->api->kms, r->tenant, key, arn));
 	jout_str(&r->out, "KeyId", id_of(arn));
 	return (OK);

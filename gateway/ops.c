@@ -81,14 +81,15 @@ static const char *const usages[] = { "SIGN_VERIFY", "ENCRYPT_DECRYPT",
 static const char *const key_specs[] = { "RSA_2048", "RSA_3072", "RSA_4096",
 	"ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1",
 	"SYMMETRIC_DEFAULT", "HMAC_224", "HMAC_256", "HMAC_384", "HMAC_512",
-	"SM2", NULL };
+	"SM2", "ML_DSA_44", "ML_DSA_65", "ML_DSA_87", "ECC_NIST_EDWARDS25519",
+	NULL };
 static const char *const origins[] = { "AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM",
 	"EXTERNAL_KEY_STORE", NULL };
 static const char *const wrappings[] = { "RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1",
 	"RSAES_OAEP_SHA_256", "RSA_AES_KEY_WRAP_SHA_1",
-	"RSA_AES_KEY_WRAP_SHA_256", NULL };
+	"RSA_AES_KEY_WRAP_SHA_256", "SM2PKE", NULL };
 static const char *const wrapping_specs[] = { "RSA_2048", "RSA_3072",
-	"RSA_4096", NULL };
+	"RSA_4096", "SM2", NULL };
 static const char *const expirations[] = { "KEY_MATERIAL_EXPIRES",
 	"KEY_MATERIAL_DOES_NOT_EXPIRE", NULL };
 static const char *const grantable[] = { "Decrypt", "Encrypt",

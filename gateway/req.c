@@ -48,6 +48,15 @@ is_id(const char *s)
 		    hex_decode(s + 4, strlen(s + 4), mrk, sizeof(mrk)) == OK));
 }
 
+static bool
+is_key_arn(const char *s)
+{
+	const char *id = strstr(s, ":key/");
+
+	return (
+	    strncmp(s, "arn:aws:kms:", 12) == 0 && id != NULL && is_id(id + 5));
+}
+
 /* An id or a key's ARN, by its form. */
 static bool
 names_key(const char *s)
@@ -252,7 +261,7 @@ invalid(struct req *r)
 
 	(void)snprintf(why, sizeof(why), "%s", err_detail(ERR_INVAL));
 	if (lost_key(r, &key) != OK && strncmp(key, "arn:", 4) == 0 &&
-	    (strstr(key, ":key/") == NULL || !is_id(strstr(key, ":key/") + 5)))
+	    !is_key_arn(key))
 		(void)req_fail(r, AWS_INVALID_ARN, "Invalid arn: %s", why);
 	else if (key != NULL)
 		no_such_key(r, key);
@@ -309,6 +318,19 @@ forbidden(struct req *r)
 	else
 		(void)req_fail(
 		    r, AWS_ACCESS_DENIED, "%s", err_detail(ERR_PERM));
+}
+
+enum err
+req_origin(struct req *r, const char *key, const char *origin, enum err e)
+{
+	char arn[KMS_ARN_MAX];
+
+	if (e != ERR_NOTSUP ||
+	    kms_key_resolve(r->api->kms, r->tenant, key, arn) != OK)
+		return (e);
+	return (req_fail(r, AWS_UNSUPPORTED,
+	    "%s origin is %s which is not valid for this operation.", arn,
+	    origin));
 }
 
 /* What went wrong here stays here. */

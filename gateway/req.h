@@ -120,6 +120,10 @@ enum err page_end(struct req *r, const struct page *p, bool more) MUSTCHECK;
 
 #define req_fail(r, ...) aws_fail(&(r)->error, ERR_INVAL, __VA_ARGS__)
 
+/* What came of an operation that keys of this ${origin} do not have: ${e}, and
+ * for ERR_NOTSUP AWS's words. */
+enum err req_origin(
+    struct req *r, const char *key, const char *origin, enum err e) MUSTCHECK;
 /* What ${e} is to the client: sets r->error unless it is set. */
 void req_map(struct req *r, enum err e);
 

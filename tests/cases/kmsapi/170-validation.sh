@@ -102,7 +102,41 @@ for op, body in (("Decrypt", dict(CiphertextBlob=blob)),
               **body)
     ok(api(op, Recipient=None, **body), op + ", Recipient null")
 
+# ---- Origins and specs
+external = api("CreateKey", Origin="EXTERNAL")["KeyMetadata"]
+NOT = "%s origin is %s which is not valid for this operation."
+for op, body in (("EnableKeyRotation", {}), ("DisableKeyRotation", {}),
+                 ("RotateKeyOnDemand", {})):
+    api.fails("UnsupportedOperationException", op + ", imported", op,
+              NOT % (external["Arn"], "EXTERNAL"), KeyId=external["KeyId"],
+              **body)
+wrap = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256",
+        "WrappingKeySpec": "RSA_2048"}
+for op, body in (("GetParametersForImport", wrap),
+                 ("ImportKeyMaterial", {
+                     "ImportToken": plain, "EncryptedKeyMaterial": plain,
+                     "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}),
+                 ("DeleteImportedKeyMaterial", {})):
+    api.fails("UnsupportedOperationException", op + ", made here", op,
+              NOT % (arn, "AWS_KMS"), KeyId=key, **body)
+for a, s in (("SM2PKE", "SM2"), ("RSAES_OAEP_SHA_256", "SM2"),
+             ("RSAES_PKCS1_V1_5", "RSA_2048"), ("SM2PKE", "RSA_2048")):
+    api.fails("UnsupportedOperationException", a + " with " + s,
+              "GetParametersForImport", "%s with %s is not supported" % (a, s),
+              KeyId=external["KeyId"], WrappingAlgorithm=a, WrappingKeySpec=s)
+for spec in "ECC_NIST_EDWARDS25519", "ML_DSA_44", "ML_DSA_87", "SM2":
+    api.fails("UnsupportedOperationException", "a key of " + spec, "CreateKey",
+              "is not supported", KeySpec=spec, KeyUsage="SIGN_VERIFY")
+api("ScheduleKeyDeletion", KeyId=external["KeyId"])
+m = api("DescribeKey", KeyId=external["KeyId"])["KeyMetadata"]
+eq((m["KeyState"], "ExpirationModel" in m, "DeletionDate" in m),
+   ("PendingDeletion", False, True),
+   "a key that goes without material has no expiration")
+
 # ---- Names
+for name in arn.replace(":kms:", ":s3:"), "arn:x", arn.replace(":key/", ":x/"):
+    api.fails("InvalidArnException", "DescribeKey of " + name[:16],
+              "DescribeKey", KeyId=name)
 MRK = "mrk-" + "ab" * 16
 for name, like in (
         (MRK, "Key 'arn:aws:kms:us-east-1:%s:key/%s' does not exist" %
