@@ -162,7 +162,8 @@ put_policy(obs(["kms:cmk:create", "kms:dek:crypto"]))
 eq(as_user(UID, UID, write_new, p("def", "first")), errno.EACCES,
    "which is not enough")
 log = ssefs("audit", "show").stdout
-eq([l for l in log.split(b"\n") if b"CreateKey" in l and TENANT.encode() in l],
+eq([l for l in log.split(b"\n")
+    if b'"eventName":"CreateKey"' in l and TENANT.encode() in l],
    [], "no default key was made for that")
 put_policy(obs(["kms:cmk:create", "kms:dek:create", "kms:cmk:get",
                 "kms:cmk:list"]))

@@ -253,6 +253,13 @@ fi
 
 "$SSEFS" scrub --rate 100K >"$T/slow" 2>&1 &
 slow=$!
+# Its request comes first: while the mount waits for a client that says nothing
+# it hears no other.
+for _ in $(seq 100); do
+	ls -l /proc/$slow/fd 2>/dev/null | grep -q socket && break
+	sleep 0.1
+done
+sleep 0.5
 "$PY" - "$S" <<'END' &
 import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX)
