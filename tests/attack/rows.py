@@ -422,6 +422,9 @@ def files(scene):
                 make(path)
                 a.fatal = a.damaged = True
                 a.mounts = "maybe"
+                # Of the others the keystore makes nothing.
+                a.audit = f.endswith(".log") and f != "mount.log" and \
+                    what == "an empty file"
                 for q in scene.new:
                     a.hit(q, ("same", "error", "EIO", "EROFS"))
 
