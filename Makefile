@@ -297,8 +297,7 @@ fuzz: deps-fuzz
 lint:
 	cppcheck --quiet --enable=warning,portability --inline-suppr \
 	    --error-exitcode=1 --std=c11 -I. -D_GNU_SOURCE \
-	    -DSSEFS_VERSION='"$(VERSION)"' --suppress=unknownMacro --suppress=memleak \
-	    --suppress=resourceLeak \
+	    -DSSEFS_VERSION='"$(VERSION)"' --suppressions-list=tools/cppcheck.txt \
 	    $(ROOMS) tools
 	shellcheck -S warning tools/*.sh tests/run .ci/run
 
