@@ -49,6 +49,16 @@ of_ciphertext(struct req *r, const char *key, enum err e)
 	    r->who->user, r->op->name));
 }
 
+static void
+material(struct req *r, const char *name, const uint8_t *blob, size_t len)
+{
+	char id[KMS_MATERIAL_MAX];
+
+	kms_blob_material(r->api->kms, blob, len, id);
+	if (id[0] != '\0')
+		jout_str(&r->out, name, id);
+}
+
 enum err
 op_encrypt(struct req *r)
 {
@@ -97,6 +107,7 @@ op_decrypt(struct req *r)
 	jout_str(&r->out, "KeyId", arn);
 	jout_b64(&r->out, "Plaintext", plain->b, len);
 	jout_str(&r->out, "EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+	material(r, "KeyMaterialId", blob, bloblen);
 	return (OK);
 }
 
@@ -127,6 +138,8 @@ op_reencrypt(struct req *r)
 	jout_str(&r->out, "SourceEncryptionAlgorithm", "SYMMETRIC_DEFAULT");
 	jout_str(
 	    &r->out, "DestinationEncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+	material(r, "SourceKeyMaterialId", blob, m.bloblen);
+	material(r, "DestinationKeyMaterialId", fresh, m.ret_bloblen);
 	return (OK);
 }
 
@@ -173,6 +186,7 @@ generate(struct req *r, bool with_plain)
 	if (plain != NULL)
 		jout_b64(&r->out, "Plaintext", plain->b, len);
 	jout_str(&r->out, "KeyId", arn);
+	material(r, "KeyMaterialId", blob, bloblen);
 	return (OK);
 }
 

@@ -1,6 +1,9 @@
 /*
  * Grants.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "gateway/req.h"
 
 #define LIMIT_DEFAULT 50
@@ -110,6 +113,7 @@ grant_row(void *arg, const struct kms_grant *g)
 {
 	struct listing *l = arg;
 	struct jout *j = &l->r->out;
+	char account[KMS_PRINCIPAL_MAX + 8];
 	const char *op = NULL;
 
 	jout_object(j, NULL);
@@ -120,7 +124,9 @@ grant_row(void *arg, const struct kms_grant *g)
 	jout_str(j, "GranteePrincipal", g->grantee);
 	if (g->retiring[0] != '\0')
 		jout_str(j, "RetiringPrincipal", g->retiring);
-	jout_str(j, "IssuingAccount", g->issuer);
+	(void)snprintf(account, sizeof(account), "%.*s:root",
+	    (int)(strrchr(g->issuer, ':') - g->issuer), g->issuer);
+	jout_str(j, "IssuingAccount", account);
 	jout_array(j, "Operations");
 	for (unsigned i = 0; (op = kms_grant_op_name(i)) != NULL; i++)
 		if ((g->operations & (UINT32_C(1) << i)) != 0)

@@ -86,9 +86,23 @@ expiry(struct req *r, int64_t *ret)
 	return (OK);
 }
 
+/* Which key, and which material it was about. */
+static enum err
+answer(struct req *r, const char *key, const char *id)
+{
+	char arn[KMS_ARN_MAX];
+
+	TRY(kms_key_resolve(r->api->kms, r->tenant, key, arn));
+	jout_str(&r->out, "KeyId", arn);
+	if (id[0] != '\0')
+		jout_str(&r->out, "KeyMaterialId", id);
+	return (OK);
+}
+
 enum err
 op_import_material(struct req *r)
 {
+	char id[KMS_MATERIAL_MAX];
 	uint8_t token[KMS_CIPHER_MAX], wrapped[KMS_CIPHER_MAX];
 	size_t tokenlen = 0, len = 0;
 	const char *key = NULL;
@@ -99,17 +113,22 @@ op_import_material(struct req *r)
 	TRY(req_blob(r, "ImportToken", token, sizeof(token), &tokenlen));
 	TRY(req_blob(
 	    r, "EncryptedKeyMaterial", wrapped, sizeof(wrapped), &len));
-	return (req_origin(r, key, "AWS_KMS",
+	TRY(req_origin(r, key, "AWS_KMS",
 	    kms_import_material(r->api->kms, r->who, key, token, tokenlen,
 		wrapped, len, expires)));
+	kms_import_id(r->api->kms, r->tenant, key, id);
+	return (answer(r, key, id));
 }
 
 enum err
 op_delete_material(struct req *r)
 {
+	char id[KMS_MATERIAL_MAX];
 	const char *key = NULL;
 
 	TRY(req_key(r, "KeyId", false, &key));
-	return (req_origin(
+	kms_import_id(r->api->kms, r->tenant, key, id);
+	TRY(req_origin(
 	    r, key, "AWS_KMS", kms_import_delete(r->api->kms, r->who, key)));
+	return (answer(r, key, id));
 }

@@ -39,6 +39,9 @@ op_rotation_status(struct req *r)
 
 	TRY(req_key(r, "KeyId", false, &key));
 	TRY(kms_rotation_status(r->api->kms, r->who, key, &d));
+	/* One that waits for its end does not rotate, until it is kept. */
+	if (d.state == KMS_PENDING_DELETION)
+		d.rotate_days = 0;
 	jout_bool(&r->out, "KeyRotationEnabled", d.rotate_days != 0);
 	jout_str(&r->out, "KeyId", d.id);
 	if (d.rotate_days != 0) {

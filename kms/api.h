@@ -92,6 +92,12 @@ struct kms_reencrypt {
 enum err kms_reencrypt(struct kms *k, const struct kms_who *who,
     struct kms_reencrypt *m) MUSTCHECK;
 
+/* The id of the material that a blob is under.  Looks at the header only, for
+ * those who made or opened the blob just now; without an audit record.  "" when
+ * there is no such key any more. */
+void kms_blob_material(struct kms *k, const uint8_t *blob, size_t bloblen,
+    char ret[static KMS_MATERIAL_MAX]);
+
 /* ${len} random bytes, 1 to KMS_RANDOM_MAX.  Event GenerateRandom. */
 enum err kms_random(struct kms *k, const struct kms_who *who, size_t len,
     uint8_t *ret) MUSTCHECK;
@@ -323,6 +329,10 @@ enum err kms_import_parameters(struct kms *k, const struct kms_who *who,
 enum err kms_import_material(struct kms *k, const struct kms_who *who,
     const char *keyname, const uint8_t *token, size_t tokenlen,
     const uint8_t *wrapped, size_t len, int64_t expires) MUSTCHECK;
+/* The id of a key's current material, "" without, for those who may import it or
+ * wipe it; without an audit record. */
+void kms_import_id(struct kms *k, const char *tenant, const char *keyname,
+    char ret[static KMS_MATERIAL_MAX]);
 /* Wipe it; the key is then PendingImport, and what is under it closed until
  * the same is imported again.  Event DeleteImportedKeyMaterial. */
 enum err kms_import_delete(

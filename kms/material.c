@@ -9,6 +9,7 @@
 #include "crypto/kdf.h"
 #include "lib/base/buf.h"
 
+#include "kms/blob.h"
 #include "kms/kms_internal.h"
 
 #define ID_LABEL "ssefs material id v1"
@@ -59,4 +60,40 @@ material_name(struct kms *k, const struct tkey *t, uint32_t version,
 	TRY(identify(k, text, sizeof(text), id));
 	hex_encode(id, sizeof(id), ret);
 	return OK;
+}
+
+static void
+name_of(struct kms *k, const uint8_t *uuid, uint32_t version,
+    char ret[static KMS_MATERIAL_MAX])
+{
+	RWLOCK_READ_SCOPE(&k->tab_lock);
+	const struct tkey *t = table_by_id(k->tab, uuid);
+
+	if (t == NULL || version > t->nv ||
+	    material_name(k, t, version == 0 ? t->nv : version, ret) != OK)
+		ret[0] = '\0';
+}
+
+void
+kms_blob_material(struct kms *k, const uint8_t *blob, size_t bloblen,
+    char ret[static KMS_MATERIAL_MAX])
+{
+	struct blob_id id;
+
+	ret[0] = '\0';
+	if (blob_parse(blob, bloblen, &id) == OK)
+		name_of(k, id.uuid, id.version, ret);
+}
+
+void
+kms_import_id(struct kms *k, const char *tenant, const char *keyname,
+    char ret[static KMS_MATERIAL_MAX])
+{
+	char arn[KMS_ARN_MAX];
+	struct name n;
+
+	ret[0] = '\0';
+	if (kms_key_resolve(k, tenant, keyname, arn) == OK &&
+	    name_parse(arn, tenant, k->region, &n) == OK)
+		name_of(k, n.uuid, 0, ret);
 }

@@ -100,6 +100,19 @@ bring(key, material, ExpirationModel="KEY_MATERIAL_EXPIRES", ValidTo=soon)
 m = api("DescribeKey", KeyId=key)["KeyMetadata"]
 eq((m["ExpirationModel"], m["ValidTo"]), ("KEY_MATERIAL_EXPIRES", soon),
    "ExpirationModel, ValidTo")
+token, public, _ = parameters(key)
+a = api("ImportKeyMaterial", KeyId=key, ImportToken=token, ValidTo=soon,
+        EncryptedKeyMaterial=b64(wrap("RSAES_OAEP_SHA_256", public, material)))
+eq(a, {"KeyId": m["Arn"], "KeyMaterialId": m["CurrentKeyMaterialId"]},
+   "ImportKeyMaterial tells which material it is")
+gone = external()
+d = bring(gone, material, ExpirationModel="KEY_MATERIAL_DOES_NOT_EXPIRE")
+d = api("DescribeKey", KeyId=gone)["KeyMetadata"]
+eq(api("DeleteImportedKeyMaterial", KeyId=gone),
+   {"KeyId": d["Arn"], "KeyMaterialId": d["CurrentKeyMaterialId"]},
+   "DeleteImportedKeyMaterial too")
+eq(api("DeleteImportedKeyMaterial", KeyId=gone), {"KeyId": d["Arn"]},
+   "and again: none")
 for _ in range(60):
     state = api("DescribeKey", KeyId=key)["KeyMetadata"]["KeyState"]
     if state == "PendingImport":

@@ -164,6 +164,36 @@ eq(api("RotateKeyOnDemand", KeyId=arn)["KeyId"], key, "RotateKeyOnDemand too")
 for name in key, arn:
     eq([x["KeyId"] for x in api("ListKeyRotations", KeyId=name)["Rotations"]],
        [key], "and ListKeyRotations")
+eq({g["IssuingAccount"] for g in api("ListGrants", KeyId=key)["Grants"]},
+   {"arn:aws:iam::%s:root" % ACCOUNT}, "a grant's issuer is the account")
+
+# ---- What was used
+old = api("DescribeKey", KeyId=other)["KeyMetadata"]["CurrentKeyMaterialId"]
+before = api("GenerateDataKey", KeyId=other, KeySpec="AES_256")
+eq(before["KeyMaterialId"], old, "GenerateDataKey: KeyMaterialId")
+api("RotateKeyOnDemand", KeyId=other)
+new = api("DescribeKey", KeyId=other)["KeyMetadata"]["CurrentKeyMaterialId"]
+ok(new != old, "a rotation makes other material")
+eq(api("GenerateDataKeyWithoutPlaintext", KeyId=other,
+       NumberOfBytes=1)["KeyMaterialId"], new, "which is used next")
+eq(api("Decrypt", CiphertextBlob=before["CiphertextBlob"])["KeyMaterialId"],
+   old, "Decrypt tells what it was under")
+r = api("ReEncrypt", CiphertextBlob=before["CiphertextBlob"],
+        DestinationKeyId=other)
+eq((r["SourceKeyMaterialId"], r["DestinationKeyMaterialId"]), (old, new),
+   "ReEncrypt both")
+eq([x["KeyMaterialId"] for x in
+    api("ListKeyRotations", KeyId=other)["Rotations"]], [new],
+   "as ListKeyRotations names it")
+api("EnableKeyRotation", KeyId=other, RotationPeriodInDays=90)
+api("ScheduleKeyDeletion", KeyId=other)
+s = api("GetKeyRotationStatus", KeyId=other)
+eq((s["KeyRotationEnabled"], "NextRotationDate" in s), (False, False),
+   "a key that is to go does not rotate")
+api("CancelKeyDeletion", KeyId=other)
+s = api("GetKeyRotationStatus", KeyId=other)
+eq((s["KeyRotationEnabled"], s["RotationPeriodInDays"]), (True, 90),
+   "and does again when it is kept")
 bob = Api(srv, user("bob"))
 bob.fails("AccessDeniedException", "Decrypt without the right", "Decrypt",
           "is not authorized to perform: kms:Decrypt on the resource "
