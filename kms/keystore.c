@@ -311,7 +311,7 @@ unlock_kind(struct kms *k, const struct slot *s, unsigned n,
 		e = slot_open(k->uuid, k->sealing, &s[i], root, k->kmk);
 		if (e == OK)
 			return OK;
-		if (e != ERR_ROOTKEY)
+		if (e != ERR_ROOTKEY && e != ERR_TIMEDOUT)
 			return e;
 		first = e;
 	}

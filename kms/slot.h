@@ -34,7 +34,8 @@ enum err slot_make(const uint8_t uuid[static UUID_LEN], bool sealing,
     unsigned n, const struct kms_root *root, const struct key *kmk,
     struct slot *ret) MUSTCHECK;
 
-/* The KMK of ${s}.  ${root} NULL: by what the slot says.  ERR_ROOTKEY. */
+/* The KMK of ${s}.  ${root} NULL: by what the slot says.  ERR_ROOTKEY;
+ * ERR_TIMEDOUT: the token that has it is not there. */
 enum err slot_open(const uint8_t uuid[static UUID_LEN], bool sealing,
     const struct slot *s, const struct kms_root *root,
     struct key *ret_kmk) MUSTCHECK;

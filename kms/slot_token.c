@@ -198,5 +198,6 @@ slot_token_open(const char *uri, bool stored,
 		return err_fail(ERR_ROOTKEY,
 		    "the token's key is not the one this slot was made with");
 	(void)snprintf(why, sizeof(why), "%s", err_detail(e));
-	return err_fail(ERR_ROOTKEY, "the root key is in a token: %s", why);
+	return err_fail(e == ERR_TIMEDOUT ? e : ERR_ROOTKEY,
+	    "the root key is in a token: %s", why);
 }

@@ -24,8 +24,8 @@ enum err slot_token_make(const char *uri, const uint8_t uuid[static UUID_LEN],
 enum err slot_token_seal(const char *uri,
     const uint8_t id[static SLOT_TOKEN_ID], const uint8_t *ad, size_t adlen,
     const struct key *kmk, uint8_t ret[static SLOT_SEALED]) MUSTCHECK;
-/* The reverse.  ${stored}: the URI is the slot's.  ERR_ROOTKEY, whatever the
- * token's reason is; ERR_NOMEM. */
+/* The reverse.  ${stored}: the URI is the slot's.  ERR_TIMEDOUT: the token is not
+ * there; ERR_ROOTKEY, whatever else its reason is; ERR_NOMEM. */
 enum err slot_token_open(const char *uri, bool stored,
     const uint8_t id[static SLOT_TOKEN_ID], const uint8_t *ad, size_t adlen,
     const uint8_t sealed[static SLOT_SEALED], struct key *ret_kmk) MUSTCHECK;

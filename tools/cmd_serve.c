@@ -247,7 +247,8 @@ open_it(struct serve *s)
 		return (FS_EXIT_KEY);
 	}
 	(void)cmd_fail(e, "store \"%s\": cannot be opened", s->dir);
-	return (e == ERR_ROOTKEY ? FS_EXIT_KEY : FS_EXIT_STORE);
+	return (e == ERR_ROOTKEY || e == ERR_TIMEDOUT ? FS_EXIT_KEY
+						      : FS_EXIT_STORE);
 }
 
 static int

@@ -568,7 +568,7 @@ test_slot(void **state)
 	assert_ok(kms_open(t->p->path, &root, &k));
 	kms_close(k);
 	t->f->gone = true;
-	assert_int_equal(kms_open(t->p->path, &root, &k), ERR_ROOTKEY);
+	assert_int_equal(kms_open(t->p->path, &root, &k), ERR_TIMEDOUT);
 	t->f->gone = false;
 	put_pin(t, "4321\n");
 	assert_int_equal(kms_open(t->p->path, &root, &k), ERR_ROOTKEY);

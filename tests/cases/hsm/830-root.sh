@@ -42,6 +42,8 @@ token_gone
 fails "the token is away: no mount" "$SSEFS" mount docs "$M"
 is "exit 4" "$fails_rc" 4
 like "says why" "$(cat "$T/out")" 'root key is in a token: .*(there is no token|cannot be initialised)'
+"$SSEFS" serve --listen 127.0.0.1:0 >"$T/out" 2>&1
+is "nor a server: exit 4" $? 4
 token_back
 echo 9999 >"$T/pin"
 fails "a wrong PIN" "$SSEFS" key ls
@@ -51,6 +53,28 @@ chmod 644 "$T/pin"
 fails "a PIN that others can read" "$SSEFS" key ls
 chmod 600 "$T/pin"
 ok "nothing was lost" "$SSEFS" key ls
+
+# ---- A server that takes the store back -------------------------------------
+
+ok "serve" "$SSEFS" serve --listen 127.0.0.1:0
+server=$(daemon_pid)
+start_mount docs
+token_gone
+stop_mount
+for i in $(seq 40); do
+	grep -q 'taken over' "$S/serve.log" && break
+	sleep 0.3
+done
+isnt "without the token it cannot" "$(daemon_pid)" "$server"
+like "and says why" "$(cat "$S/serve.log")" 'taken over: the root key is in a token'
+token_back
+for i in $(seq 60); do
+	[ "$(daemon_pid)" != "$server" ] || break
+	sleep 0.3
+done
+is "with it it does" "$(daemon_pid)" "$server"
+kill "$server"
+wait_gone "$server"
 
 # ---- More ways --------------------------------------------------------------
 

@@ -153,5 +153,17 @@ api.fails("KMSInvalidStateException", "and so does the server",
           "ScheduleKeyDeletion", like="in use", KeyId=key)
 END
 end "$second"
+
+# A passphrase opens it again as well.
+(umask 077 && echo secret >"$T/pass")
+ok "a passphrase" "$SSEFS" key slot add --new-passphrase-file "$T/pass"
+ok "no key file" "$SSEFS" key slot rm 0
+SSEFS_PASSPHRASE_FILE=$T/pass
+export SSEFS_PASSPHRASE_FILE
+ok "serve with it" serve
+start_mount docs
+stop_mount
+owner_is "taken back" "$(pid)"
+end "$(pid)"
 ok "nobody owns it" sh -c '! test -e "$1"' x "$S/kms.sock"
 done_testing
