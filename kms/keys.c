@@ -312,12 +312,14 @@ op_create(struct kms *k, struct call *c)
 	a->tenant = c->tenant;
 	keys_uuid(a->uuid);
 	TRY(gate_policy(k, c, "kms:CreateKey", "*"));
+	name_arn(k->region, c->tenant, a->uuid, arn);
+	if (n->ntags > 0)
+		TRY(gate_policy(k, c, "kms:TagResource", arn));
 	TRY(description_check(n->description));
 	TRY(tags_check(n->tags, n->ntags));
 	if (n->policy != NULL) {
 		/* Any key's: it has no id yet, and the policy cannot know it.
 		 */
-		name_arn(k->region, c->tenant, a->uuid, arn);
 		TRY(keypolicy_check(k, c, arn, n->policy,
 		    strnlen(n->policy, KMS_POLICY_MAX + 1),
 		    n->no_lockout_check));

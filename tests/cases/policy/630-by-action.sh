@@ -70,6 +70,31 @@ eq(may("2012-10-17", ["kms:ListAliasesByKeyId"]), set(),
 eq(may("2012-10-17", AWS, arn), set(CALLS) - both - {"ListKeys"},
    "AWS: lists are on no key")
 
+# A key with tags from the start: the right to tag it, too.
+def creates(resource="*", *actions):
+    may("2012-10-17", ["kms:CreateKey"], "*")
+    doc = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "kms:CreateKey", "Resource": "*"},
+        {"Effect": "Allow", "Action": list(actions) or ["kms:Sign"],
+         "Resource": resource}]}
+    run("policy", "put", "p", "-", input=json.dumps(doc))
+    got = ""
+    for letter, kw in (("k", {}), ("t", {"Tags": [
+            {"TagKey": "a", "TagValue": "b"}]})):
+        try:
+            alice("CreateKey", **kw)
+            got += letter
+        except Refused as e:
+            if e.kind != "AccessDeniedException":
+                got += "!" + e.kind
+    return got
+
+eq(creates(), "k", "kms:CreateKey makes a key without tags")
+eq(creates("*", "kms:TagResource"), "kt", "with kms:TagResource also tagged")
+eq(creates("arn:aws:kms:*:000000000000:key/*", "kms:TagResource"), "kt",
+   "on the account's keys")
+eq(creates(arn, "kms:TagResource"), "k", "not on another key alone")
+
 OBS = {"kms:cmk:list": both | {"ListKeys"}, "kms:cmk:get": {"DescribeKey"},
        "kms:dek:create": {"GenerateDataKey"}, "kms:dek:crypto": {"Decrypt"}}
 for a, does in OBS.items():
