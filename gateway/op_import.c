@@ -86,6 +86,16 @@ expiry(struct req *r, int64_t *ret)
 	return (OK);
 }
 
+/* A key has one material here, and takes no other; nobody chooses. */
+static enum err
+one_material(struct req *r)
+{
+	if (req_str(r, "KeyMaterialId") == NULL)
+		return (OK);
+	return (req_fail(r, AWS_UNSUPPORTED,
+	    "KeyMaterialId is not supported; a key has one material"));
+}
+
 /* Which key, and which material it was about. */
 static enum err
 answer(struct req *r, const char *key, const char *id)
@@ -108,6 +118,7 @@ op_import_material(struct req *r)
 	const char *key = NULL;
 	int64_t expires = 0;
 
+	TRY(one_material(r));
 	TRY(req_key(r, "KeyId", false, &key));
 	TRY(expiry(r, &expires));
 	TRY(req_blob(r, "ImportToken", token, sizeof(token), &tokenlen));
@@ -126,6 +137,7 @@ op_delete_material(struct req *r)
 	char id[KMS_MATERIAL_MAX];
 	const char *key = NULL;
 
+	TRY(one_material(r));
 	TRY(req_key(r, "KeyId", false, &key));
 	kms_import_id(r->api->kms, r->tenant, key, id);
 	TRY(req_origin(

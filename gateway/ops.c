@@ -90,6 +90,8 @@ static const char *const wrappings[] = { "RSAES_PKCS1_V1_5", "RSAES_OAEP_SHA_1",
 	"RSA_AES_KEY_WRAP_SHA_256", "SM2PKE", NULL };
 static const char *const wrapping_specs[] = { "RSA_2048", "RSA_3072",
 	"RSA_4096", "SM2", NULL };
+static const char *const import_types[] = { "NEW_KEY_MATERIAL",
+	"EXISTING_KEY_MATERIAL", NULL };
 static const char *const expirations[] = { "KEY_MATERIAL_EXPIRES",
 	"KEY_MATERIAL_DOES_NOT_EXPIRE", NULL };
 static const char *const grantable[] = { "Decrypt", "Encrypt",
@@ -161,7 +163,12 @@ static const struct member in_import[] = { KEY("KeyId", true),
 	BLOB("ImportToken", KMS_CIPHER_MAX),
 	BLOB("EncryptedKeyMaterial", KMS_CIPHER_MAX),
 	{ .name = "ValidTo", .type = MEMBER_TIME },
-	ENUM("ExpirationModel", false, expirations), END };
+	ENUM("ExpirationModel", false, expirations),
+	ENUM("ImportType", false, import_types),
+	STR("KeyMaterialDescription", false, 0, 256),
+	STR("KeyMaterialId", false, 64, 64), END };
+static const struct member in_delete_material[] = { KEY("KeyId", true),
+	STR("KeyMaterialId", false, 64, 64), END };
 static const struct member in_tag[] = { KEY("KeyId", true),
 	{ .name = "Tags",
 	    .type = MEMBER_LIST,
@@ -211,7 +218,8 @@ static const struct op ops[] = {
 	{ "CreateKey", in_create, false, op_create_key },
 	{ "Decrypt", in_decrypt, true, op_decrypt },
 	{ "DeleteAlias", in_alias_only, false, op_delete_alias },
-	{ "DeleteImportedKeyMaterial", in_key, false, op_delete_material },
+	{ "DeleteImportedKeyMaterial", in_delete_material, false,
+	    op_delete_material },
 	{ "DescribeKey", in_describe, false, op_describe_key },
 	{ "DisableKey", in_key, false, op_disable_key },
 	{ "DisableKeyRotation", in_key, false, op_disable_rotation },

@@ -108,6 +108,18 @@ eq(a, {"KeyId": m["Arn"], "KeyMaterialId": m["CurrentKeyMaterialId"]},
 gone = external()
 d = bring(gone, material, ExpirationModel="KEY_MATERIAL_DOES_NOT_EXPIRE")
 d = api("DescribeKey", KeyId=gone)["KeyMetadata"]
+for op, kw in (("DeleteImportedKeyMaterial", {}),
+               ("ImportKeyMaterial", {"ImportToken": token,
+                                      "EncryptedKeyMaterial": token})):
+    api.fails("UnsupportedOperationException", op + " of one of several", op,
+              KeyId=gone, KeyMaterialId=d["CurrentKeyMaterialId"], **kw)
+    api.fails("ValidationException", op + ", an id that is too short", op,
+              KeyId=gone, KeyMaterialId="00", **kw)
+eq(api("DescribeKey", KeyId=gone)["KeyMetadata"]["KeyState"], "Enabled",
+   "the material is still there")
+api.fails("ValidationException", "an unknown ImportType", "ImportKeyMaterial",
+          "enum value set", KeyId=gone, ImportToken=token,
+          EncryptedKeyMaterial=token, ImportType="OTHER")
 eq(api("DeleteImportedKeyMaterial", KeyId=gone),
    {"KeyId": d["Arn"], "KeyMaterialId": d["CurrentKeyMaterialId"]},
    "DeleteImportedKeyMaterial too")
