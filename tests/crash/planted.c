@@ -189,10 +189,13 @@ nth_work(unsigned i, struct work *w)
 		work_of_seed(rnd_next(&rnd, work_twos()), w);
 		return;
 	}
+	/* Backwards: where the metadata is sealed it shows soonest. */
 	if (i == 0)
-		last = work_ones();
+		last = work_hurts();
 	do {
-		last = last + 1 == work_hurts() ? work_twos() : last + 1;
+		last = last == work_ones()   ? work_twos()
+		       : last >= work_twos() ? last + 1
+					     : last - 1;
 		work_of_seed(last, w);
 	} while (w->fail_sync == 0);
 }
