@@ -238,6 +238,8 @@ sum_up(bool good)
 
 			c.works += w->works;
 			c.idle += w->idle;
+			c.asked += w->asked;
+			c.apart += w->apart;
 			c.cuts += w->cuts;
 			c.states += w->states;
 			c.unlike += w->unlike;

@@ -15,6 +15,8 @@
 struct counts {
 	uint64_t works;  /* workloads run */
 	uint64_t idle;   /* … in which a step did nothing on any disk */
+	uint64_t asked;  /* … compared with the sequence they begin as … */
+	uint64_t apart;  /* … and not the same */
 	uint64_t cuts;   /* places where the power went */
 	uint64_t states; /* states of the disk judged … */
 	uint64_t unlike; /* … of which no equal one had been before … */
