@@ -123,6 +123,7 @@ alloc_open(struct store *st)
 		return (ERR_NOMEM);
 	for (unsigned i = 0; i < ARENAS_MAX; i++)
 		a->arena[i].fd = -1;
+	lock_cond_init(&a->ahead_done);
 	st->alloc = a;
 
 	LOCK_SCOPE(&st->db);
@@ -166,6 +167,7 @@ alloc_close(struct store *st)
 	for (uint32_t i = 0; i < a->ngrp; i++)
 		free(a->grp[i]);
 	free(a->grp);
+	(void)pthread_cond_destroy(&a->ahead_done);
 	free(a->cur.v);
 	free(a->sealed.v);
 	free(a);
@@ -226,6 +228,8 @@ take_at(struct store *st, uint64_t slot, uint32_t want, uint64_t *ret_slot,
 		count_busy(a, g, i, true);
 	}
 	g->dirty = true;
+	if (want >= SMALL_WANT)
+		arena_wanted(st, (slot + n - 1) / EXTENT_SLOTS);
 	*ret_slot = slot;
 	*ret_n = n;
 	return (OK);
@@ -480,6 +484,7 @@ alloc_epoch_durable(struct store *st)
 	struct alloc *a = st->alloc;
 
 	LOCK_SCOPE(&st->alloc_lock);
+	arena_settle(st);
 	for (size_t k = 0; k < a->sealed.n; k++) {
 		const struct span sp = a->sealed.v[k];
 		struct group *g = group_of(a, sp.slot);

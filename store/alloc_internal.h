@@ -48,15 +48,24 @@ struct alloc {
 	uint64_t small_scan; /* where the search for the next one goes on */
 	uint64_t empty;      /* extents without a busy slot */
 	uint64_t backed_empty; /* of these, reserved */
-	bool holding;          /* groups have holds, or had until copied */
-	struct spans cur;      /* freed in the open epoch */
-	struct spans sealed;   /* freed in epochs that are not durable yet */
+	uint64_t ahead;        /* extent to be reserved next in advance, or 0 */
+	bool ahead_on;         /* being done, without the lock */
+	pthread_cond_t ahead_done; /* for who gives extents back */
+	bool holding;              /* groups have holds, or had until copied */
+	struct spans cur;          /* freed in the open epoch */
+	struct spans sealed; /* freed in epochs that are not durable yet */
 	struct arena arena[ARENAS_MAX];
 };
 
 /* arena.c, all with st->alloc_lock held.  Reserve the space of an extent, and
  * of some after it.  ERR_NOSPC, ERR_IO. */
 enum err arena_reserve(struct store *st, uint64_t ext) MUSTCHECK;
+/* Extent ${ext} was taken for a long write: when few after it are reserved, the
+ * next arena_ahead() reserves some. */
+void arena_wanted(struct store *st, uint64_t ext);
+/* Wait until nothing is being reserved in advance; then nothing is as long as the
+ * lock is held. */
+void arena_settle(struct store *st);
 /* Give the space of the empty extents among these slots' back to the disk,
  * beyond a reserve. */
 void arena_punch(struct store *st, uint64_t slot, uint32_t n);

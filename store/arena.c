@@ -14,6 +14,8 @@
 #include "store/redo.h"
 
 #define RESERVE_EXTENTS 16u /* reserved at once while space is plentiful */
+#define AHEAD_EXTENTS 4u    /* fewer reserved before a writer: … */
+#define AHEAD_ONCE 2u       /* … so many after each of its writes */
 #define LEFT_PART 20u       /* of the disk is left, … */
 #define LEFT_MAX ((uint64_t)64 << 20) /* … at most */
 #define KEEP_FREE_EXTENTS 128u        /* empty but reserved: not punched */
@@ -153,6 +155,101 @@ arena_reserve(struct store *st, uint64_t ext)
 	return (OK);
 }
 
+void
+arena_wanted(struct store *st, uint64_t ext)
+{
+	struct alloc *a = st->alloc;
+	const struct group *g = a->grp[ext / GROUP_EXTENTS];
+	uint32_t i = (uint32_t)(ext % GROUP_EXTENTS) + 1;
+	const uint32_t end = i + AHEAD_EXTENTS;
+
+	while (i < end && i < GROUP_EXTENTS && g->backed[i])
+		i++;
+	if (i == end || i >= GROUP_EXTENTS || g->ext_busy[i] != 0)
+		return;
+	a->ahead = ext / GROUP_EXTENTS * GROUP_EXTENTS + i;
+}
+
+/* What arena_wanted() asked for, if it can still be had; with the lock. */
+static uint32_t
+ahead_run(struct store *st, uint64_t x)
+{
+	const struct alloc *a = st->alloc;
+	const struct group *g = a->grp[x / GROUP_EXTENTS];
+	const uint32_t first = (uint32_t)(x % GROUP_EXTENTS);
+	uint32_t n = 0;
+
+	while (g != NULL && n < AHEAD_ONCE && first + n < GROUP_EXTENTS &&
+	       !g->backed[first + n] && g->ext_busy[first + n] == 0)
+		n++;
+	if (n != 0 && !arena_room(st, (uint64_t)n * EXTENT_SLOTS * BLOCK, 1))
+		return (0);
+	return (n);
+}
+
+/* One extent: writes to the same file wait meanwhile.  The lock is not held
+ * while the disk works. */
+static bool
+ahead_one(struct store *st, int fd, uint64_t x)
+{
+	struct alloc *a = st->alloc;
+	int rc;
+
+	lock_drop(&st->alloc_lock);
+	do
+		rc = sys->fallocate(fd, 0,
+		    (off_t)(x * EXTENT_SLOTS % ARENA_SLOTS * BLOCK),
+		    (off_t)EXTENT_SLOTS * BLOCK);
+	while (rc != 0 && errno == EINTR);
+	lock_take(&st->alloc_lock);
+	if (rc != 0)
+		return (false);
+	a->arena[x * EXTENT_SLOTS / ARENA_SLOTS].written = true;
+	backed(a, a->grp[x / GROUP_EXTENTS], (uint32_t)(x % GROUP_EXTENTS), 1);
+	return (true);
+}
+
+/*
+ * On some filesystems reserving takes as long as writing, and a writer who was
+ * answered is not waiting now.  It is done without the lock: another writer who
+ * comes to one of these extents meanwhile reserves it as well, which does no
+ * harm; that it is given back before its reservation here ends would do, so who
+ * does that waits (arena_settle()).
+ */
+void
+arena_ahead(struct store *st)
+{
+	struct alloc *a = st->alloc;
+	uint64_t x;
+	uint32_t n;
+	int fd = -1;
+
+	LOCK_SCOPE(&st->alloc_lock);
+	if (a->ahead_on)
+		return;
+	x = a->ahead;
+	a->ahead = 0;
+	n = x == 0 ? 0 : ahead_run(st, x);
+	if (n == 0)
+		return;
+	if (arena_fd(st, x * EXTENT_SLOTS / ARENA_SLOTS, true, &fd) != OK) {
+		err_clear();
+		return;
+	}
+	a->ahead_on = true;
+	while (n-- != 0 && ahead_one(st, fd, x))
+		x++;
+	a->ahead_on = false;
+	(void)pthread_cond_broadcast(&a->ahead_done);
+}
+
+void
+arena_settle(struct store *st)
+{
+	while (st->alloc->ahead_on)
+		lock_wait(&st->alloc_lock, &st->alloc->ahead_done);
+}
+
 /* Give ${n} extents back; they are reserved again before their next use,
  * whatever becomes of this. */
 static void
@@ -216,6 +313,7 @@ alloc_trim(struct store *st, bool all)
 	struct alloc *a = st->alloc;
 
 	LOCK_SCOPE(&st->alloc_lock);
+	arena_settle(st);
 	for (uint32_t n = 0; n < a->ngrp; n++) {
 		const uint64_t base = (uint64_t)n * GROUP_EXTENTS;
 		uint64_t run = 0;

@@ -355,6 +355,8 @@ void alloc_trim(struct store *st, bool all);
  */
 uint64_t arena_left(const struct statvfs *v);
 bool arena_room(struct store *st, uint64_t bytes, unsigned part);
+/* Reserve in advance what the next long write will come to; no locks held. */
+void arena_ahead(struct store *st);
 /* Bytes free within reserved extents. */
 uint64_t alloc_free_bytes(struct store *st);
 /* Arena I/O of ${n} slots in a row (never across arenas). */

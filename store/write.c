@@ -462,10 +462,12 @@ store_write_early(struct store_file *f, uint64_t off, const void *buf,
     bool *ret_answered)
 {
 	struct early early = { .answer = answer, .arg = arg };
+	struct store *st = f->st; /* whoever was answered may close ${f} */
 	enum err e;
 
 	f->early = true;
 	e = file_write(f, off, buf, len, flags, &early);
 	*ret_answered = early.accepted;
+	arena_ahead(st);
 	return (e);
 }

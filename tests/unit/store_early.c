@@ -172,6 +172,48 @@ test_refused(void **state UNUSED)
 	store_release(h);
 }
 
+static void
+count_reserved(void *arg)
+{
+	unsigned *late = arg;
+
+	if (sys_fault_clear() != 0)
+		(*late)++;
+	sys_fault_set("fallocate", UINT32_MAX, EIO, 0);
+}
+
+/* Reserving space, which may take as long as writing, is done between answers
+ * and not before them; a writer does not meet an error of what was reserved for
+ * later. */
+static void
+test_reserved_ahead(void **state UNUSED)
+{
+	FIXTURE(f, true);
+	uint64_t ino;
+	struct store_file *h = file_with_old(f, &ino);
+	unsigned late = 0, ahead = 0;
+	bool answered = false;
+	enum { MIB = 64 };
+
+	sys_fault_set("fallocate", UINT32_MAX, EIO, 0);
+	for (unsigned i = 1; i < MIB; i++) {
+		assert_ok(store_write_early(
+		    h, i * LEN, new, LEN, 0, count_reserved, &late, &answered));
+		assert_true(answered);
+		ahead += sys_fault_clear();
+		sys_fault_set("fallocate", UINT32_MAX, EIO, 0);
+	}
+	(void)sys_fault_clear();
+	assert_in_range(late, 0, 2);
+	assert_in_range(ahead, MIB - 24, MIB + 24);
+	sys_fault_set("fallocate", 1, EIO, 0);
+	assert_ok(store_write_early(
+	    h, MIB * LEN, new, LEN, 0, count_reserved, &late, &answered));
+	(void)sys_fault_clear();
+	assert_ok(store_fsync(st, ino));
+	store_release(h);
+}
+
 int
 main(void)
 {
@@ -179,6 +221,7 @@ main(void)
 		cmocka_unit_test(test_reader_waits),
 		cmocka_unit_test(test_error_is_told),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_reserved_ahead),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
