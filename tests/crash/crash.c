@@ -253,6 +253,11 @@ sum_up(bool good)
 		    (unsigned long long)c.works, (unsigned long long)c.idle,
 		    (unsigned long long)c.cuts, (unsigned long long)c.states,
 		    (unsigned long long)c.unlike, (unsigned long long)c.opened);
+		if (c.asked > 0)
+			(void)printf("# %llu were compared with the one that "
+				     "they begin as, %llu differed\n",
+			    (unsigned long long)c.asked,
+			    (unsigned long long)c.apart);
 	}
 	if (good && run.two)
 		say_next();
