@@ -65,6 +65,7 @@ p11_conf_parse(const struct provider_conf *c, struct p11_conf *ret)
 {
 
 	ret->token_iv = false;
+	ret->only_root = false;
 	ret->sessions = P11_SESSIONS;
 	ret->ms = P11_LIMIT_MS;
 	TRY(p11_uri_parse(c->uri, &ret->uri));
@@ -82,6 +83,11 @@ p11_conf_parse(const struct provider_conf *c, struct p11_conf *ret)
 			if (!ret->token_iv && strcmp(value, "caller") != 0)
 				return err_fail(
 				    ERR_INVAL, "iv is \"caller\" or \"token\"");
+		} else if (strcmp(name, "only-root") == 0) {
+			ret->only_root = strcmp(value, "yes") == 0;
+			if (!ret->only_root && strcmp(value, "no") != 0)
+				return err_fail(ERR_INVAL,
+				    "only-root is \"yes\" or \"no\"");
 		} else {
 			TRY(p11_uri_set(&ret->uri, name, value));
 		}
@@ -119,6 +125,8 @@ p11_open(const struct provider_conf *conf, void **ret)
 	if (c == NULL || p == NULL)
 		return ERR_NOMEM;
 	TRY(p11_conf_parse(conf, c));
+	if (c->only_root && c->uri.module[0] != '\0')
+		TRY(p11_module_resolve(c->uri.module));
 	p->token_iv = c->token_iv;
 	memcpy(p->object, c->uri.object, sizeof(p->object));
 	TRY(p11_pool_new(&c->uri, c->sessions, c->ms, &p->pool));

@@ -4,7 +4,9 @@
  * URI: "pkcs11:…" as in RFC 7512, or the path of a module, with the URI's
  * attributes as options.  Options besides: "sessions" (how many are kept open),
  * "timeout" (of a call, in milliseconds),
- * "iv" ("caller", or "token" for tokens that take no nonce from outside).
+ * "iv" ("caller", or "token" for tokens that take no nonce from outside),
+ * "only-root" ("yes": the library is loaded only from where root alone can
+ * write; "no").
  */
 #ifndef KMS_PKCS11_H
 #define KMS_PKCS11_H
@@ -19,6 +21,7 @@ struct p11_conf {
 	unsigned sessions;
 	unsigned ms; /* how long a call may take */
 	bool token_iv;
+	bool only_root;
 };
 /* Pure.  ERR_INVAL. */
 enum err p11_conf_parse(

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/sys.h"
+
 #include "kms/pkcs11_module.h"
 
 #define DEFAULT_MODULE "p11-kit-proxy.so"
@@ -94,33 +96,97 @@ load(struct p11_module *m)
 	return OK;
 }
 
+/* By another path: it is initialised and finalised for all its users. */
+static struct p11_module *
+same(const struct ck_function_list *f)
+{
+	struct p11_module *m = list;
+
+	while (m != NULL && m->f != f)
+		m = m->next;
+	return m;
+}
+
+/* list_lock held. */
+static enum err
+module_new(const char *path, struct p11_module **ret)
+{
+	struct p11_module *m CLEANUP_FREE = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return ERR_NOMEM;
+	(void)snprintf(m->path, sizeof(m->path), "%s", path);
+	TRY(load(m));
+	*ret = same(m->f);
+	if (*ret != NULL)
+		return OK;
+	rwlock_init(&m->lock, RANK_TOKEN, "PKCS#11 module");
+	m->next = list;
+	list = steal(m);
+	*ret = list;
+	return OK;
+}
+
 enum err
 p11_module_get(const char *path, struct p11_module **ret)
 {
 	struct p11_module *m;
-	enum err e;
 
 	(void)pthread_once(&once, list_init);
 	LOCK_SCOPE(&list_lock);
 	for (m = list; m != NULL; m = m->next)
 		if (strcmp(m->path, path) == 0)
 			break;
-	if (m == NULL) {
-		m = calloc(1, sizeof(*m));
-		if (m == NULL)
-			return ERR_NOMEM;
-		(void)snprintf(m->path, sizeof(m->path), "%s", path);
-		e = load(m);
-		if (e != OK) {
-			free(m);
-			return e;
-		}
-		rwlock_init(&m->lock, RANK_TOKEN, "PKCS#11 module");
-		m->next = list;
-		list = m;
-	}
+	if (m == NULL)
+		TRY(module_new(path, &m));
 	m->users++;
 	*ret = m;
+	return OK;
+}
+
+/* Not through a link, which is what it seems to be at one moment only. */
+static bool
+only_root(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && st.st_uid == 0 &&
+	       !S_ISLNK(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* Downwards: where only root can write, what is next stays what it is. */
+static bool
+only_root_there(char *real)
+{
+
+	if (!only_root("/"))
+		return false;
+	for (char *slash = strchr(real + 1, '/'); slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
+		bool good;
+
+		*slash = '\0';
+		good = only_root(real);
+		*slash = '/';
+		if (!good)
+			return false;
+	}
+	return only_root(real);
+}
+
+enum err
+p11_module_resolve(char path[static PATH_MAX])
+{
+	/* What leads out of what we see, as /proc/PID/root, is taken by its
+	 * text: it is that of ours which is looked at, and loaded. */
+	char *real CLEANUP_FREE = realpath(path, NULL);
+
+	if (real == NULL || strlen(real) >= PATH_MAX || !only_root_there(real))
+		return err_fail(ERR_ACCESS,
+		    "others than root could have put the library %.256s "
+		    "there; if it is right, give the URI with --root-key",
+		    path);
+	memcpy(path, real, strlen(real) + 1);
 	return OK;
 }
 

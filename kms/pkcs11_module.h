@@ -2,7 +2,7 @@
  * pkcs11_module: PKCS#11 libraries in this process.
  *
  * A library is loaded and initialised once, however many tokens are used
- * through it, and stays loaded: initialising takes no account of forks, so it
+ * through it, by whatever paths, and stays loaded: initialising takes no account of forks, so it
  * happens in the process that uses it, at its first use.
  *
  * Thread-safe.  Calls into a library are made with its lock held for reading
@@ -41,6 +41,13 @@ struct p11_module {
  * (now); ERR_INVAL: no PKCS#11 library; ERR_NOMEM.
  */
 enum err p11_module_get(const char *path, struct p11_module **ret) MUSTCHECK;
+/*
+ * p11_module_resolve(path):
+ * Put the true path of the library ${path} in its place, if nobody but root can
+ * have put it there, nor anything on the way to it: what is loaded by that path
+ * is what was looked at.  ERR_ACCESS, also when there is none.
+ */
+enum err p11_module_resolve(char path[static PATH_MAX]) MUSTCHECK;
 /* The last user finalises it.  NULL is fine. */
 void p11_module_put(struct p11_module *m);
 

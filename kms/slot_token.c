@@ -23,12 +23,13 @@ token_close(void **p)
 }
 #define CLEANUP_TOKEN CLEANUP(token_close)
 
-/* ${iv}: who makes nonces, "caller" or "token". */
+/* ${iv}: who makes nonces, "caller" or "token".  ${stored}: anybody may have
+ * written ${uri}. */
 static enum err
-token_open(const char *uri, const char *iv, void **ret)
+token_open(const char *uri, const char *iv, bool stored, void **ret)
 {
 	const struct provider_option opt[] = { { "sessions", "1" },
-		{ "iv", iv } };
+		{ "iv", iv }, { "only-root", stored ? "yes" : "no" } };
 	const struct provider_conf c = {
 		.uri = uri, .opt = opt, .nopt = COUNTOF(opt)
 	};
@@ -57,7 +58,7 @@ slot_token_make(const char *uri, const uint8_t uuid[static UUID_LEN],
 
 	uuid_format(uuid, text);
 	(void)snprintf(label, sizeof(label), "ssefs root:%s", text);
-	TRY(token_open(uri, "caller", &p));
+	TRY(token_open(uri, "caller", false, &p));
 	TRY(provider_pkcs11.make_key(p, "", label, ref, &n));
 	if (n != REF_LEN)
 		return ERR_INTERNAL;
@@ -77,7 +78,7 @@ seal_with(const char *uri, const char *iv, const struct provider_msg *m,
 
 	if (back == NULL)
 		return ERR_NOMEM;
-	TRY(token_open(uri, iv, &p));
+	TRY(token_open(uri, iv, false, &p));
 	TRY(provider_pkcs11.wrap(p, m, kmk->b, KEY_LEN, ret, SLOT_SEALED, &n));
 	if (n != SLOT_SEALED)
 		return ERR_INTERNAL;
@@ -98,7 +99,7 @@ destroy(const char *uri, const uint8_t ref[static REF_LEN], enum err e)
 	enum err gone;
 
 	(void)snprintf(why, sizeof(why), "%s", err_detail(e));
-	gone = token_open(uri, "caller", &p);
+	gone = token_open(uri, "caller", false, &p);
 	if (gone == OK)
 		gone = provider_pkcs11.destroy_key(p, ref, REF_LEN);
 	if (gone != OK)
@@ -127,42 +128,6 @@ slot_token_seal(const char *uri, const uint8_t id[static SLOT_TOKEN_ID],
 	return e == OK ? OK : destroy(uri, ref, e);
 }
 
-/* Nobody but root can have put ${path} there, nor anything on the way to it. */
-static bool
-only_root(const char *path)
-{
-	char *real CLEANUP_FREE = realpath(path, NULL);
-	struct stat st;
-
-	if (real == NULL)
-		return false;
-	for (char *slash = real + strlen(real); slash != NULL;
-	     slash = strrchr(real, '/')) {
-		*slash = '\0';
-		if (stat(*real == '\0' ? "/" : real, &st) != 0 ||
-		    st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-			return false;
-	}
-	return true;
-}
-
-static enum err
-check_stored(const char *uri)
-{
-	struct p11_uri *u CLEANUP_FREE = calloc(1, sizeof(*u));
-
-	if (u == NULL)
-		return ERR_NOMEM;
-	TRY(p11_uri_parse(uri, u));
-	if (u->module[0] == '\0' || only_root(u->module))
-		return OK;
-	return err_fail(ERR_ACCESS,
-	    "others than root could have put the library %.256s there; if it "
-	    "is "
-	    "right, give the URI with --root-key",
-	    u->module);
-}
-
 static enum err
 open_with(const char *uri, bool stored, const struct provider_msg *m,
     const uint8_t sealed[static SLOT_SEALED], struct key *ret_kmk)
@@ -170,9 +135,7 @@ open_with(const char *uri, bool stored, const struct provider_msg *m,
 	void *p CLEANUP_TOKEN = NULL;
 	size_t n = 0;
 
-	if (stored)
-		TRY(check_stored(uri));
-	TRY(token_open(uri, "caller", &p));
+	TRY(token_open(uri, "caller", stored, &p));
 	TRY(provider_pkcs11.unwrap(
 	    p, m, sealed, SLOT_SEALED, ret_kmk->b, KEY_LEN, &n));
 	return n == KEY_LEN ? OK : ERR_AUTH;

@@ -14,6 +14,7 @@
 #include "kms/api.h"
 #include "kms/pkcs11.h"
 #include "kms/pkcs11_api.h"
+#include "kms/pkcs11_module.h"
 #include "kms/providers.h"
 #include "lib/base/clock.h"
 #include "tests/fake/p11.h"
@@ -578,12 +579,47 @@ test_slot(void **state)
 	assert_int_equal(t->f->open, 0);
 }
 
+/* What was looked at is what is named after that, whatever a link becomes. */
+static void
+test_module_path(void **state)
+{
+	const struct token *t = *state;
+	char *real = realpath("/bin/sh", NULL);
+	char path[PATH_MAX], other[PATH_MAX];
+	struct p11_module *m, *n;
+
+	assert_non_null(real);
+	(void)snprintf(other, sizeof(other), "%s/link.so", t->p->dir);
+	assert_int_equal(symlink("/bin/sh", other), 0);
+	(void)snprintf(path, sizeof(path), "%s", other);
+	assert_ok(p11_module_resolve(path));
+	assert_string_equal(path, real);
+	(void)snprintf(path, sizeof(path), "/proc/self/root/bin/sh");
+	assert_ok(p11_module_resolve(path));
+	assert_string_equal(path, real);
+	free(real);
+	(void)snprintf(path, sizeof(path), "%s", t->pin);
+	assert_int_equal(p11_module_resolve(path), ERR_ACCESS);
+	(void)snprintf(path, sizeof(path), "/nowhere/at/all");
+	assert_int_equal(p11_module_resolve(path), ERR_ACCESS);
+
+	/* Two paths of one library. */
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(symlink(t->module, other), 0);
+	assert_ok(p11_module_get(t->module, &m));
+	assert_ok(p11_module_get(other, &n));
+	assert_ptr_equal(m, n);
+	p11_module_put(n);
+	p11_module_put(m);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, token_setup, token_teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_module_path),
 		TEST(test_messages),
 		TEST(test_each_call),
 		TEST(test_gone_and_back),
