@@ -44,8 +44,6 @@
 
 static char vfs_name[VFS_MAX];
 
-static const char schema[] = SCHEMA_1 SCHEMA_3 SCHEMA_5 SCHEMA_7;
-
 const char *
 kms_state_name(enum kms_state s)
 {
@@ -115,7 +113,7 @@ fill(struct db *db, bool sealing, const struct kms_root *root,
 	TRY(slot_make(uuid, sealing, 0, root, kmk, s));
 	TRY(kdb_exec(db, "PRAGMA journal_mode=WAL"));
 	TRY(kdb_begin(db, &tx));
-	TRY(kdb_exec(db, schema));
+	TRY(schema_make(db));
 	TRY(kdb_run(db,
 	    "INSERT INTO meta(k, v) VALUES('format', ?), ('region', ?), "
 	    "('uuid', ?), ('epoch', 0)",

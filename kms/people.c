@@ -186,22 +186,24 @@ grow(void *array, size_t n, size_t size)
 	return array;
 }
 
-/* One row to the end of what it belongs to. */
-typedef enum err row_fn(sqlite3_stmt *st, struct people *p);
+/* A policy that is attached to a role. */
+struct role_doc {
+	char tenant[KMS_NAME_MAX];
+	char role[KMS_NAME_MAX];
+	struct pdoc *doc; /* NULL: it is gone */
+};
 
-static enum err
-each_row(struct db *db, struct people *p, const char *sql, row_fn *fn)
+struct loading {
+	struct people *p;
+	struct role_doc *docs; /* by tenant, role */
+	size_t ndocs;
+};
+
+static void
+loading_cleanup(struct loading *l)
 {
-	sqlite3_stmt *st CLEANUP_STMT = NULL;
-	bool row = false;
 
-	TRY(kdb_query(db, &st, sql, ""));
-	for (;;) {
-		TRY(kdb_step(db, st, &row));
-		if (!row)
-			return OK;
-		TRY(fn(st, p));
-	}
+	free(l->docs);
 }
 
 static enum err
@@ -214,11 +216,11 @@ load_user(sqlite3_stmt *st, struct people *p)
 		return ERR_NOMEM;
 	p->users = u;
 	u += p->nusers++;
-	TRY(kdb_col_text(st, 0, u->u.tenant, sizeof(u->u.tenant)));
-	TRY(kdb_col_text(st, 1, u->u.name, sizeof(u->u.name)));
-	TRY(kdb_col_text(st, 2, u->u.id, sizeof(u->u.id)));
-	TRY(kdb_col_int(st, 3, 0, 1, &admin));
-	TRY(kdb_col_int(st, 4, INT64_MIN, INT64_MAX, &u->u.created));
+	TRY(kdb_col_text(st, 1, u->u.tenant, sizeof(u->u.tenant)));
+	TRY(kdb_col_text(st, 2, u->u.name, sizeof(u->u.name)));
+	TRY(kdb_col_text(st, 3, u->u.id, sizeof(u->u.id)));
+	TRY(kdb_col_int(st, 4, 0, 1, &admin));
+	TRY(kdb_col_int(st, 5, INT64_MIN, INT64_MAX, &u->u.created));
 	u->u.admin = admin != 0;
 	if (p->nusers > WHO_USERS_MAX || people_reserved(u->u.name))
 		return err_fail(ERR_CORRUPT, "keystore: a user is not allowed");
@@ -237,20 +239,20 @@ load_doc(sqlite3_stmt *st, struct people *p)
 	d += p->ndocs++;
 	if (text == NULL)
 		return ERR_NOMEM;
-	TRY(kdb_col_text(st, 0, d->tenant, sizeof(d->tenant)));
-	TRY(kdb_col_text(st, 1, d->name, sizeof(d->name)));
-	TRY(kdb_col_text(st, 2, text, POLICY_TEXT_MAX + 1));
+	TRY(kdb_col_text(st, 1, d->tenant, sizeof(d->tenant)));
+	TRY(kdb_col_text(st, 2, d->name, sizeof(d->name)));
+	TRY(kdb_col_text(st, 3, text, POLICY_TEXT_MAX + 1));
 	return document_set(&d->d, text, strlen(text)) ? OK : ERR_NOMEM;
 }
 
-/* The user of a row that begins with its tenant and its name. */
+/* The user of a row: its tenant in column ${col}, its name in the next. */
 static enum err
-row_user(sqlite3_stmt *st, const struct people *p, struct puser **ret)
+row_user(sqlite3_stmt *st, int col, const struct people *p, struct puser **ret)
 {
 	char tenant[KMS_NAME_MAX], name[KMS_NAME_MAX];
 
-	TRY(kdb_col_text(st, 0, tenant, sizeof(tenant)));
-	TRY(kdb_col_text(st, 1, name, sizeof(name)));
+	TRY(kdb_col_text(st, col, tenant, sizeof(tenant)));
+	TRY(kdb_col_text(st, col + 1, name, sizeof(name)));
 	*ret = find_user(p, tenant, name);
 	if (*ret == NULL)
 		return err_fail(ERR_CORRUPT, "keystore: a row names no user");
@@ -263,32 +265,87 @@ load_role(sqlite3_stmt *st, struct people *p)
 	struct puser *u = NULL;
 	char(*role)[KMS_NAME_MAX];
 
-	TRY(row_user(st, p, &u));
+	TRY(row_user(st, 1, p, &u));
 	role = grow(u->role, u->nroles, sizeof(*role));
 	if (role == NULL)
 		return ERR_NOMEM;
 	u->role = role;
-	return kdb_col_text(st, 2, u->role[u->nroles++], KMS_NAME_MAX);
+	return kdb_col_text(st, 3, u->role[u->nroles++], KMS_NAME_MAX);
 }
 
 static enum err
-load_attached(sqlite3_stmt *st, struct people *p)
+attach(struct puser *u, struct pdoc *d)
 {
-	struct puser *u = NULL;
-	char name[KMS_NAME_MAX];
 	struct pdoc **doc;
 
-	TRY(row_user(st, p, &u));
-	TRY(kdb_col_text(st, 2, name, sizeof(name)));
+	if (d == NULL)
+		return err_fail(
+		    ERR_CORRUPT, "keystore: a policy that is attached is gone");
+	/* A policy that reaches a user on two ways is there once. */
+	for (size_t i = 0; i < u->ndocs; i++)
+		if (u->doc[i] == d)
+			return OK;
 	doc = grow(u->doc, u->ndocs, sizeof(struct pdoc *));
 	if (doc == NULL)
 		return ERR_NOMEM;
 	u->doc = doc;
-	u->doc[u->ndocs] = find_doc(p, u->u.tenant, name);
-	if (u->doc[u->ndocs] == NULL)
-		return err_fail(
-		    ERR_CORRUPT, "keystore: a policy that is attached is gone");
-	u->ndocs++;
+	u->doc[u->ndocs++] = d;
+	return OK;
+}
+
+static enum err
+load_attached(sqlite3_stmt *st, struct loading *l)
+{
+	struct people *p = l->p;
+	char tenant[KMS_NAME_MAX], who[KMS_NAME_MAX], name[KMS_NAME_MAX];
+	int64_t to_role = 0;
+	struct puser *u;
+	struct role_doc *r;
+
+	TRY(kdb_col_text(st, 1, tenant, sizeof(tenant)));
+	TRY(kdb_col_int(st, 2, 0, 1, &to_role));
+	TRY(kdb_col_text(st, 3, who, sizeof(who)));
+	TRY(kdb_col_text(st, 4, name, sizeof(name)));
+	if (to_role == 0) {
+		u = find_user(p, tenant, who);
+		if (u == NULL)
+			return err_fail(
+			    ERR_CORRUPT, "keystore: a row names no user");
+		return attach(u, find_doc(p, tenant, name));
+	}
+	r = grow(l->docs, l->ndocs, sizeof(*r));
+	if (r == NULL)
+		return ERR_NOMEM;
+	l->docs = r;
+	r += l->ndocs++;
+	memcpy(r->tenant, tenant, sizeof(tenant));
+	memcpy(r->role, who, sizeof(who));
+	r->doc = find_doc(p, tenant, name);
+	return OK;
+}
+
+/* What is attached to a role, to one who has it. */
+static enum err
+attach_role(const struct loading *l, struct puser *u, const char *role)
+{
+	size_t lo = 0, hi = l->ndocs;
+
+	while (lo < hi) {
+		const size_t mid = lo + (hi - lo) / 2;
+		const struct role_doc *r = &l->docs[mid];
+
+		if (compare(u->u.tenant, role, r->tenant, r->role) <= 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	for (; lo < l->ndocs; lo++) {
+		const struct role_doc *r = &l->docs[lo];
+
+		if (compare(u->u.tenant, role, r->tenant, r->role) != 0)
+			break;
+		TRY(attach(u, r->doc));
+	}
 	return OK;
 }
 
@@ -303,12 +360,12 @@ load_secret(sqlite3_stmt *st, struct people *p)
 		return ERR_NOMEM;
 	p->secrets = s;
 	s += p->nsecrets++;
-	TRY(row_user(st, p, &u));
+	TRY(row_user(st, 2, p, &u));
 	s->user = (uint32_t)(u - p->users);
-	TRY(kdb_col_text(st, 2, s->id, sizeof(s->id)));
-	TRY(kdb_col_blob(st, 3, s->sealed, sizeof(s->sealed)));
-	TRY(kdb_col_int(st, 4, 0, 1, &active));
-	TRY(kdb_col_int(st, 5, INT64_MIN, INT64_MAX, &s->created));
+	TRY(kdb_col_text(st, 1, s->id, sizeof(s->id)));
+	TRY(kdb_col_blob(st, 4, s->sealed, sizeof(s->sealed)));
+	TRY(kdb_col_int(st, 5, 0, 1, &active));
+	TRY(kdb_col_int(st, 6, INT64_MIN, INT64_MAX, &s->created));
 	s->active = active != 0;
 	return OK;
 }
@@ -323,9 +380,9 @@ load_tenant(sqlite3_stmt *st, struct people *p)
 		return ERR_NOMEM;
 	p->tenants = t;
 	t += p->ntenants++;
-	TRY(kdb_col_text(st, 0, t->name, sizeof(t->name)));
-	TRY(kdb_col_text(st, 1, t->t.sse_kms_role, sizeof(t->t.sse_kms_role)));
-	TRY(kdb_col_int(st, 2, 0, 1, &customer));
+	TRY(kdb_col_text(st, 1, t->name, sizeof(t->name)));
+	TRY(kdb_col_text(st, 2, t->t.sse_kms_role, sizeof(t->t.sse_kms_role)));
+	TRY(kdb_col_int(st, 3, 0, 1, &customer));
 	t->t.customer_keys = customer != 0;
 	return OK;
 }
@@ -347,35 +404,53 @@ load_serial(struct db *db, uint64_t *ret)
 }
 
 static enum err
-load(struct db *db, struct people *p)
+load_row(void *arg, enum who_table table, sqlite3_stmt *st)
 {
+	struct loading *l = arg;
+
+	switch (table) {
+	case WHO_TENANTS:
+		return load_tenant(st, l->p);
+	case WHO_USERS:
+		return load_user(st, l->p);
+	case WHO_ACCESS_KEYS:
+		return load_secret(st, l->p);
+	case WHO_USER_ROLES:
+		return load_role(st, l->p);
+	case WHO_POLICIES:
+		return load_doc(st, l->p);
+	case WHO_ATTACHMENTS:
+		return load_attached(st, l);
+	}
+	return ERR_INTERNAL;
+}
+
+static enum err
+load(struct db *db, const struct hmac_key *who, struct people *p, bool *ret)
+{
+	struct loading l CLEANUP(loading_cleanup) = { .p = p };
 
 	if (!document_set(&p->full, full_access, sizeof(full_access) - 1))
 		return ERR_NOMEM;
-	TRY(each_row(db, p,
-	    "SELECT tenant, sse_kms_role, customer_keys FROM tenants",
-	    load_tenant));
-	TRY(each_row(db, p,
-	    "SELECT tenant, name, id, admin, created FROM users "
-	    "ORDER BY tenant, name",
-	    load_user));
-	TRY(each_row(db, p,
-	    "SELECT tenant, name, text FROM policies ORDER BY tenant, name",
-	    load_doc));
-	TRY(each_row(
-	    db, p, "SELECT tenant, user, role FROM user_roles", load_role));
-	/* A policy that reaches a user on two ways is there once. */
-	TRY(each_row(db, p,
-	    "SELECT tenant, principal, policy FROM attachments "
-	    "WHERE to_role = 0 UNION "
-	    "SELECT r.tenant, r.user, a.policy FROM user_roles r "
-	    "JOIN attachments a ON a.tenant = r.tenant AND a.to_role = 1 "
-	    "AND a.principal = r.role",
-	    load_attached));
-	return each_row(db, p,
-	    "SELECT tenant, user, id, sealed, active, created FROM access_keys "
-	    "ORDER BY id",
-	    load_secret);
+	TRY(who_mac_read(db, who, load_row, &l, ret));
+	if (!*ret)
+		return OK;
+	for (size_t i = 0; i < p->nusers; i++)
+		for (size_t j = 0; j < p->users[i].nroles; j++)
+			TRY(attach_role(&l, &p->users[i], p->users[i].role[j]));
+	return OK;
+}
+
+static struct people *
+people_new(uint64_t serial)
+{
+	struct people *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->refs = 1;
+	p->serial = serial;
+	return p;
 }
 
 enum err
@@ -383,27 +458,30 @@ people_load(struct db *db, const struct hmac_key *who, struct people *old,
     struct people **ret)
 {
 	struct people *p CLEANUP_PEOPLE = NULL;
+	struct people *none;
 	uint64_t serial = 0;
-	bool good = true;
+	bool good = false;
 
 	TRY(load_serial(db, &serial));
 	if (old != NULL && old->serial == serial && !old->altered) {
 		*ret = people_ref(old);
 		return OK;
 	}
-	p = calloc(1, sizeof(*p));
+	p = people_new(serial);
 	if (p == NULL)
 		return ERR_NOMEM;
-	p->refs = 1;
-	p->serial = serial;
-	if (who != NULL)
-		TRY(who_mac_check(db, who, NULL, NULL, &good));
-	p->altered = !good;
-	if (!good && (old == NULL || !old->altered))
+	TRY(load(db, who, p, &good));
+	if (good) {
+		*ret = steal(p);
+		return OK;
+	}
+	if (old == NULL || !old->altered)
 		log_error(WHO_MAC_ALTERED);
-	if (good)
-		TRY(load(db, p));
-	*ret = steal(p);
+	none = people_new(serial);
+	if (none == NULL)
+		return ERR_NOMEM;
+	none->altered = true;
+	*ret = none;
 	return OK;
 }
 

@@ -78,8 +78,9 @@ struct people {
 };
 
 /* Read all of them, inside the caller's transaction; ${old} (NULL: none) again
- * when nothing was changed since.  ${who} (NULL: none) is the key of their MACs;
- * when one of these is bad, nothing is read, and ${ret} says so. */
+ * when nothing was changed since.  ${who} is the key of their MACs, which are
+ * computed over the values that are taken; when one of these is bad, nothing is
+ * taken, and ${ret} says so. */
 enum err people_load(struct db *db, const struct hmac_key *who,
     struct people *old, struct people **ret) MUSTCHECK;
 /* ERR_CORRUPT: they were altered, nobody has rights by them. */

@@ -9,6 +9,8 @@
 #ifndef KMS_SCHEMA_H
 #define KMS_SCHEMA_H
 
+#include "kms/db.h"
+
 #define FORMAT 7
 #define FORMAT_SEALING 8
 
@@ -109,5 +111,19 @@
 	"ALTER TABLE attachments ADD COLUMN mac BLOB NOT NULL DEFAULT x'';"
 
 #define SCHEMA_5 SCHEMA_5_KEYS SCHEMA_5_PROVIDERS SCHEMA_5_WHO SCHEMA_5_AUDIT
+
+/* All of it, in an empty database. */
+enum err schema_make(struct db *db) MUSTCHECK;
+
+/* An object, as type, name, table, SQL. */
+typedef enum err schema_fn(void *arg, sqlite3_stmt *object);
+/* Inside a transaction: call ${fn} for each object (table, index, trigger, view)
+ * that is not one of ours, or is one of ours and not there word for word.
+ * SQLite reads from an index what it finds there, and trusts that the table
+ * says the same: one that somebody added may say anything. */
+enum err schema_check(struct db *db, schema_fn *fn, void *arg) MUSTCHECK;
+/* Inside a transaction: drop those that are not ours, make our indexes anew.
+ * ERR_CORRUPT: a table of ours is not as it was made. */
+enum err schema_mend(struct db *db) MUSTCHECK;
 
 #endif

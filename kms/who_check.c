@@ -2,6 +2,7 @@
  * Identities that somebody edited: named, and taken out.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "kms/authz.h"
 #include "kms/who_internal.h"
@@ -21,6 +22,11 @@ tell(void *arg, const char *table, const char *what)
 	if (what == NULL)
 		(void)snprintf(text, sizeof(text),
 		    "identities: rows were removed, or older ones put back");
+	else if (strcmp(table, "sqlite_master") == 0)
+		(void)snprintf(text, sizeof(text),
+		    "identities: %s in the keystore's schema is not one that "
+		    "ssefs makes, or not as it makes it",
+		    what);
 	else
 		(void)snprintf(text, sizeof(text),
 		    "identities: the row of table %s (%s) was made outside of "

@@ -16,6 +16,7 @@
 
 #include "lib/base/buf.h"
 
+#include "kms/schema.h"
 #include "kms/who_mac.h"
 
 #define LABEL "ssefs identities v1"
@@ -25,34 +26,34 @@ static const struct {
 	int npk; /* columns of the primary key, which come first */
 	const char *rows, *update, *remove;
 } tables[] = {
-	{ "tenants", 1,
+	[WHO_TENANTS] = { "tenants", 1,
 	    "SELECT mac, tenant, sse_kms_role, customer_keys, created "
 	    "FROM tenants ORDER BY tenant",
 	    "UPDATE tenants SET mac = ?1 WHERE tenant = ?2",
 	    "DELETE FROM tenants WHERE tenant = ?2" },
-	{ "users", 2,
+	[WHO_USERS] = { "users", 2,
 	    "SELECT mac, tenant, name, id, admin, created FROM users "
 	    "ORDER BY tenant, name",
 	    "UPDATE users SET mac = ?1 WHERE tenant = ?2 AND name = ?3",
 	    "DELETE FROM users WHERE tenant = ?2 AND name = ?3" },
-	{ "access_keys", 1,
+	[WHO_ACCESS_KEYS] = { "access_keys", 1,
 	    "SELECT mac, id, tenant, user, sealed, active, created "
 	    "FROM access_keys ORDER BY id",
 	    "UPDATE access_keys SET mac = ?1 WHERE id = ?2",
 	    "DELETE FROM access_keys WHERE id = ?2" },
-	{ "user_roles", 3,
+	[WHO_USER_ROLES] = { "user_roles", 3,
 	    "SELECT mac, tenant, user, role FROM user_roles "
 	    "ORDER BY tenant, user, role",
 	    "UPDATE user_roles SET mac = ?1 "
 	    "WHERE tenant = ?2 AND user = ?3 AND role = ?4",
 	    "DELETE FROM user_roles "
 	    "WHERE tenant = ?2 AND user = ?3 AND role = ?4" },
-	{ "policies", 2,
+	[WHO_POLICIES] = { "policies", 2,
 	    "SELECT mac, tenant, name, text, created, updated FROM policies "
 	    "ORDER BY tenant, name",
 	    "UPDATE policies SET mac = ?1 WHERE tenant = ?2 AND name = ?3",
 	    "DELETE FROM policies WHERE tenant = ?2 AND name = ?3" },
-	{ "attachments", 4,
+	[WHO_ATTACHMENTS] = { "attachments", 4,
 	    "SELECT mac, tenant, to_role, principal, policy FROM attachments "
 	    "ORDER BY tenant, to_role, principal, policy",
 	    "UPDATE attachments SET mac = ?1 WHERE tenant = ?2 "
@@ -141,6 +142,8 @@ struct walk {
 	bool write, purge; /* what becomes of a row whose MAC is bad */
 	bool good;         /* there was none */
 	who_mac_bad_fn *tell;
+	who_mac_row_fn *row;
+	enum err failed; /* what ${row} said */
 	void *arg;
 };
 
@@ -212,6 +215,8 @@ walk_table(struct walk *w, size_t table)
 		n++;
 		if (!row_good(st, mac))
 			TRY(bad_row(w, table, st, mac));
+		else if (w->row != NULL && w->good && w->failed == OK)
+			w->failed = w->row(w->arg, (enum who_table)table, st);
 	}
 	add_number(&w->set, n);
 	return OK;
@@ -245,26 +250,58 @@ walk_all(struct walk *w, uint8_t ret_set[static SHA256_LEN])
 	return OK;
 }
 
+static enum err
+bad_object(void *arg, sqlite3_stmt *st)
+{
+	struct walk *w = arg;
+	const char *name = (const char *)sqlite3_column_text(st, 1);
+
+	w->good = false;
+	if (w->tell != NULL)
+		w->tell(w->arg, "sqlite_master", name == NULL ? "" : name);
+	return OK;
+}
+
+static enum err
+check(struct walk *w)
+{
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	uint8_t set[SHA256_LEN];
+	bool row = false;
+
+	TRY(walk_all(w, set));
+	TRY(kdb_query(
+	    w->db, &st, "SELECT v FROM meta WHERE k = 'who_mac'", ""));
+	TRY(kdb_step(w->db, st, &row));
+	/* A bad row makes it bad as well, which is no news. */
+	if (w->good && !(row && row_good(st, set))) {
+		w->good = false;
+		if (w->tell != NULL)
+			w->tell(w->arg, "meta", NULL);
+	}
+	return schema_check(w->db, bad_object, w);
+}
+
 enum err
 who_mac_check(struct db *db, const struct hmac_key *key, who_mac_bad_fn *bad,
     void *arg, bool *ret)
 {
 	struct walk w = { .db = db, .key = key, .tell = bad, .arg = arg };
-	sqlite3_stmt *st CLEANUP_STMT = NULL;
-	uint8_t set[SHA256_LEN];
-	bool row = false;
 
-	TRY(walk_all(&w, set));
-	TRY(kdb_query(db, &st, "SELECT v FROM meta WHERE k = 'who_mac'", ""));
-	TRY(kdb_step(db, st, &row));
-	/* A bad row makes it bad as well, which is no news. */
-	if (w.good && !(row && row_good(st, set))) {
-		w.good = false;
-		if (bad != NULL)
-			bad(arg, "meta", NULL);
-	}
+	TRY(check(&w));
 	*ret = w.good;
 	return OK;
+}
+
+enum err
+who_mac_read(struct db *db, const struct hmac_key *key, who_mac_row_fn *fn,
+    void *arg, bool *ret)
+{
+	struct walk w = { .db = db, .key = key, .row = fn, .arg = arg };
+
+	TRY(check(&w));
+	*ret = w.good;
+	return w.good ? w.failed : OK;
 }
 
 enum err
@@ -290,6 +327,7 @@ who_mac_purge(struct db *db, const struct hmac_key *key)
 	struct walk w = { .db = db, .key = key, .purge = true };
 	uint8_t set[SHA256_LEN];
 
+	TRY(schema_mend(db));
 	TRY(walk_all(&w, set));
 	return kdb_exec(db,
 	    "DELETE FROM access_keys WHERE NOT EXISTS (SELECT 1 FROM users u "

@@ -32,10 +32,30 @@ enum err who_mac_key(const struct key *kmk, const uint8_t uuid[static UUID_LEN],
  * rows is bad. */
 typedef void who_mac_bad_fn(void *arg, const char *table, const char *what);
 
-/* Look at all of them: *${ret} is false when one is bad.  ${bad} (NULL: none) is
- * called for each. */
+/* Look at all of them: *${ret} is false when one is bad, or the schema has
+ * objects that are not ours (named as rows of "sqlite_master").  ${bad} (NULL:
+ * none) is called for each. */
 enum err who_mac_check(struct db *db, const struct hmac_key *key,
     who_mac_bad_fn *bad, void *arg, bool *ret) MUSTCHECK;
+
+/* In this order they are read. */
+enum who_table {
+	WHO_TENANTS,
+	WHO_USERS,
+	WHO_ACCESS_KEYS,
+	WHO_USER_ROLES,
+	WHO_POLICIES,
+	WHO_ATTACHMENTS,
+};
+/* One row of ${table}, by primary key: column 0 is its MAC, then those of
+ * FORMAT.md in their order, but the primary key first. */
+typedef enum err who_mac_row_fn(
+    void *arg, enum who_table table, sqlite3_stmt *row);
+/* The same look, and ${fn} gets the very values that the MACs were computed
+ * over; what it made of them is worth something only when *${ret} is true in the
+ * end.  Its error comes back only then. */
+enum err who_mac_read(struct db *db, const struct hmac_key *key,
+    who_mac_row_fn *fn, void *arg, bool *ret) MUSTCHECK;
 /* Inside a transaction that began with a check, or in a new keystore: make the
  * MACs of rows that changed, and that over all. */
 enum err who_mac_write(struct db *db, const struct hmac_key *key) MUSTCHECK;

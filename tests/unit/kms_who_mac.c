@@ -121,6 +121,24 @@ test_altered(void **state)
 		"UPDATE meta SET v = v - 1 WHERE k = 'who'",
 		"DELETE FROM meta WHERE k = 'who_mac'",
 		"UPDATE meta SET v = zeroblob(32) WHERE k = 'who_mac'",
+		/* The rows are right; an index that SQLite takes for the same
+		 * says otherwise. */
+		"CREATE INDEX evil ON users(tenant, name, id, (admin + 1), "
+		"created); PRAGMA writable_schema = ON; UPDATE sqlite_master "
+		"SET sql = 'CREATE INDEX evil ON users(tenant, name, id, "
+		"admin, created)' WHERE name = 'evil'",
+		"CREATE INDEX evil ON policies((tenant), name, "
+		"(replace(text, 'Deny', 'Allow'))); PRAGMA writable_schema = "
+		"ON; UPDATE sqlite_master SET sql = 'CREATE INDEX evil ON "
+		"policies(tenant, name, text)' WHERE name = 'evil'",
+		"CREATE INDEX evil ON attachments(tenant, to_role, principal)",
+		"CREATE TRIGGER evil AFTER INSERT ON grants BEGIN "
+		"UPDATE users SET admin = 1; END",
+		"CREATE VIEW evil AS SELECT * FROM users",
+		"CREATE TABLE evil(a)",
+		"DROP INDEX keys_default; "
+		"CREATE INDEX keys_default ON keys(tenant)",
+		"DROP INDEX grants_key",
 		/* An older program's, they say. */
 		"UPDATE users SET admin = 1;"
 		"ALTER TABLE users DROP COLUMN mac;"

@@ -63,6 +63,30 @@ is "bob is gone, alice not" \
     "$("$SSEFS" user ls --json | jq -r '.[].user' | tr '\n' ,)" "alice,"
 back
 
+# ---- Rights that an index gives ----------------------------------------------
+
+# Its rows are right, and SQLite prefers what an index says that it can read
+# instead.
+edit "CREATE INDEX evil ON users(tenant, name, id, (admin + 1), created);
+    PRAGMA writable_schema = ON;
+    UPDATE sqlite_master SET sql =
+    'CREATE INDEX evil ON users(tenant, name, id, admin, created)'
+    WHERE name = 'evil'"
+fails "bob has an index made" "$SSEFS" mount docs "$M" -o user=bob
+like "and is told that it shows" "$(cat "$T/out")" 'identities were altered'
+check
+is "fsck: exit 4" "$rc" 4
+like "what it is" "$(cat "$T/fsck")" '^K1: .*evil .*not one that ssefs makes'
+unlike "nothing else" "$(cat "$T/fsck")" '^K1: .*removed'
+check --repair
+is "repaired: exit 1" "$rc" 1
+check
+is "clean afterwards" "$rc" 0
+is "all are there" "$("$SSEFS" user ls --json |
+    jq -r '.[] | "\(.user) \(.admin)"' | tr '\n' ,)" \
+    "alice false,bob false,"
+back
+
 # A process that runs sees it with the next change.
 start_mount docs -o user=alice
 edit "UPDATE policies SET text = replace(text, 'kms', 'obs');
