@@ -179,8 +179,10 @@ enum err kms_tenant_set(struct kms *k, const struct kms_who *who,
 enum err kms_identities_check(struct kms *k,
     void (*bad)(void *arg, const char *what), void *arg,
     bool *ret_good) MUSTCHECK;
-/* Remove those that are not, and take the rest for what there is. */
+/* Remove those that are not.  *${ret_all}: what was left could not be shown to be
+ * what there was, and all but tenants' settings was removed, these made strict
+ * (who_mac_purge). */
 enum err kms_identities_repair(
-    struct kms *k, const struct kms_who *who) MUSTCHECK;
+    struct kms *k, const struct kms_who *who, bool *ret_all) MUSTCHECK;
 
 #endif

@@ -52,8 +52,7 @@ static enum err
 repair_tx(struct kms *k, void *arg)
 {
 
-	(void)arg;
-	TRY(who_mac_purge(&k->db, k->who));
+	TRY(who_mac_purge(&k->db, k->who, arg));
 	return who_counted(k);
 }
 
@@ -62,13 +61,15 @@ op_repair(struct kms *k, struct call *c)
 {
 
 	TRY(authz_identities(c));
-	return kms_change(k, repair_tx, NULL, true);
+	return kms_change(k, repair_tx, c->arg, true);
 }
 
 enum err
-kms_identities_repair(struct kms *k, const struct kms_who *who)
+kms_identities_repair(struct kms *k, const struct kms_who *who, bool *ret_all)
 {
-	struct call c = { .who = who, .event = "RepairIdentities" };
+	struct call c = {
+		.who = who, .event = "RepairIdentities", .arg = ret_all
+	};
 
 	return gate_run(k, &c, op_repair);
 }

@@ -15,6 +15,7 @@
 #include "crypto/kdf.h"
 
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 
 #include "kms/schema.h"
 #include "kms/who_mac.h"
@@ -139,8 +140,10 @@ struct walk {
 	struct db *db;
 	const struct hmac_key *key;
 	struct hmac_ctx set;
-	bool write, purge; /* what becomes of a row whose MAC is bad */
-	bool good;         /* there was none */
+	struct hmac_ctx kept; /* the same over MACs as they are stored */
+	bool write, purge;    /* what becomes of a row whose MAC is bad */
+	bool good;            /* there was none */
+	bool refusing;        /* one was of a table whose rows may refuse */
 	who_mac_bad_fn *tell;
 	who_mac_row_fn *row;
 	enum err failed; /* what ${row} said */
@@ -190,6 +193,8 @@ bad_row(struct walk *w, size_t table, sqlite3_stmt *st, const uint8_t *mac)
 		return run_on_row(
 		    w, tables[table].update, tables[table].npk, st, mac);
 	w->good = false;
+	w->refusing =
+	    w->refusing || (table != WHO_USERS && table != WHO_ACCESS_KEYS);
 	tell(w, table, st);
 	if (w->purge)
 		return run_on_row(
@@ -212,6 +217,9 @@ walk_table(struct walk *w, size_t table)
 			break;
 		row_mac(w->key, table, st, mac);
 		hmac_add(&w->set, mac, sizeof(mac));
+		if (sqlite3_column_bytes(st, 0) > 0)
+			hmac_add(&w->kept, sqlite3_column_blob(st, 0),
+			    (size_t)sqlite3_column_bytes(st, 0));
 		n++;
 		if (!row_good(st, mac))
 			TRY(bad_row(w, table, st, mac));
@@ -219,6 +227,7 @@ walk_table(struct walk *w, size_t table)
 			w->failed = w->row(w->arg, (enum who_table)table, st);
 	}
 	add_number(&w->set, n);
+	add_number(&w->kept, n);
 	return OK;
 }
 
@@ -244,6 +253,7 @@ walk_all(struct walk *w, uint8_t ret_set[static SHA256_LEN])
 	hmac_begin(&w->set, w->key);
 	hmac_add(&w->set, "set", 4);
 	add_number(&w->set, v);
+	w->kept = w->set;
 	for (size_t i = 0; i < COUNTOF(tables); i++)
 		TRY(walk_table(w, i));
 	hmac_end(&w->set, ret_set);
@@ -321,13 +331,13 @@ who_mac_write(struct db *db, const struct hmac_key *key)
 	    (const void *)set, sizeof(set));
 }
 
-enum err
-who_mac_purge(struct db *db, const struct hmac_key *key)
+/* Rows whose MAC is bad, and what means nothing without them. */
+static enum err
+purge(struct db *db, const struct hmac_key *key)
 {
 	struct walk w = { .db = db, .key = key, .purge = true };
 	uint8_t set[SHA256_LEN];
 
-	TRY(schema_mend(db));
 	TRY(walk_all(&w, set));
 	return kdb_exec(db,
 	    "DELETE FROM access_keys WHERE NOT EXISTS (SELECT 1 FROM users u "
@@ -339,4 +349,41 @@ who_mac_purge(struct db *db, const struct hmac_key *key)
 	    "WHERE p.tenant = attachments.tenant AND p.name = policy) OR "
 	    "(to_role = 0 AND NOT EXISTS (SELECT 1 FROM users u "
 	    "WHERE u.tenant = attachments.tenant AND u.name = principal))");
+}
+
+/* Nothing that is there can be shown to be what was there: nobody keeps a right,
+ * no tenant the liberty that it may have been denied. */
+static enum err
+take_all(struct db *db)
+{
+
+	TRY(kdb_exec(db,
+	    "DELETE FROM access_keys; DELETE FROM user_roles;"
+	    "DELETE FROM attachments; DELETE FROM policies;"
+	    "DELETE FROM users; UPDATE tenants SET customer_keys = 0"));
+	return kdb_run(db,
+	    "INSERT OR IGNORE INTO tenants(tenant, customer_keys, created) "
+	    "SELECT DISTINCT tenant, 0, ? FROM keys WHERE kind <> 2",
+	    "i", (int64_t)clock_wall().tv_sec);
+}
+
+enum err
+who_mac_purge(struct db *db, const struct hmac_key *key, bool *ret_all)
+{
+	struct walk w = { .db = db, .key = key };
+	sqlite3_stmt *st CLEANUP_STMT = NULL;
+	uint8_t set[SHA256_LEN], kept[SHA256_LEN];
+	bool row = false;
+
+	TRY(schema_mend(db));
+	TRY(walk_all(&w, set));
+	hmac_end(&w.kept, kept);
+	TRY(kdb_query(db, &st, "SELECT v FROM meta WHERE k = 'who_mac'", ""));
+	TRY(kdb_step(db, st, &row));
+	/* The rows that were there last are all there, as their MACs say. */
+	*ret_all = w.refusing || !(row && row_good(st, kept));
+	kdb_stmt_cleanup(&st);
+	st = NULL;
+	TRY(purge(db, key));
+	return *ret_all ? take_all(db) : OK;
 }

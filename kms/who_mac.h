@@ -59,8 +59,13 @@ enum err who_mac_read(struct db *db, const struct hmac_key *key,
 /* Inside a transaction that began with a check, or in a new keystore: make the
  * MACs of rows that changed, and that over all. */
 enum err who_mac_write(struct db *db, const struct hmac_key *key) MUSTCHECK;
-/* Inside a transaction: remove rows whose MAC is bad, and those that mean
- * nothing without them. */
-enum err who_mac_purge(struct db *db, const struct hmac_key *key) MUSTCHECK;
+/* Inside a transaction: drop what is not ours of the schema, remove rows whose
+ * MAC is bad, and those that mean nothing without them.  *${ret_all}: the others
+ * could not be shown to be those that were there last (a row's MAC stays right
+ * when the row is put back after its removal), or a row that refused something
+ * was lost: then there are no users, roles, access keys, policies and
+ * attachments any more, and tenants refuse customers' keys. */
+enum err who_mac_purge(
+    struct db *db, const struct hmac_key *key, bool *ret_all) MUSTCHECK;
 
 #endif

@@ -19,12 +19,19 @@ static enum err
 check_identities(struct check *ck)
 {
 	const struct kms_who root = { .user = KMS_ROOT_USER, .agent = "fsck" };
-	bool good = false;
+	bool good = false, all = false;
 
 	TRY(kms_identities_check(ck->st->kms, bad_identity, ck, &good));
 	if (good || !ck->repair)
 		return (OK);
-	return (kms_identities_repair(ck->st->kms, &root));
+	TRY(kms_identities_repair(ck->st->kms, &root, &all));
+	if (all)
+		check_say(ck, "K1", 0, true,
+		    "identities: which of them are genuine cannot be shown; "
+		    "all users, roles, access keys, policies and attachments "
+		    "are taken away, and tenants refuse files under customer "
+		    "keys until ssefs tenant set");
+	return (OK);
 }
 
 /* Not among the problems: what was recorded cannot be made anew. */

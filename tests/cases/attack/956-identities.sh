@@ -116,6 +116,21 @@ back
 check
 is "as it was" "$rc" 0
 
+# A row put back has a MAC that is right.
+"$SSEFS" user create mal --admin >/dev/null
+edit "VACUUM INTO '$T/before.db'"
+"$SSEFS" user rm mal
+edit "ATTACH '$T/before.db' AS o; INSERT INTO users SELECT * FROM o.users
+    WHERE name = 'mal'"
+check --repair
+is "a user put back: repaired, exit 1" "$rc" 1
+like "what it costs is told" "$(cat "$T/fsck")" '^K1: .*all users.*taken away'
+check
+is "clean afterwards" "$rc" 0
+is "nobody is left" "$("$SSEFS" user ls --json | jq length)" 0
+like "tenants are strict" "$("$SSEFS" tenant show)" customer-keys=deny
+back
+
 # ---- The audit log ----------------------------------------------------------
 
 sed -i '3s/"eventName":"[A-Za-z]*"/"eventName":"Nothing"/' "$S/keys.db-audit.log"
