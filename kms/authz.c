@@ -288,7 +288,8 @@ makes_data_key(const char *action)
 	       is(action, "kms:ReEncryptTo");
 }
 
-/* What the tenant's settings say of the storage service's use of a key. */
+/* What the tenant's settings say of the storage service's use of a key.  What
+ * was altered says all that it may have said. */
 static enum err
 settings(const struct asking *a, const char *action, enum key_kind kind)
 {
@@ -296,6 +297,8 @@ settings(const struct asking *a, const char *action, enum key_kind kind)
 	const struct kms_tenant *t =
 	    people_tenant(a->k->tab->people, c->tenant);
 
+	if (kind == KEY_CUSTOMER && makes_data_key(action))
+		TRY(people_sound(a->k->tab->people));
 	if (t->sse_kms_role[0] != '\0' && a->user != NULL &&
 	    !people_has_role(a->user, t->sse_kms_role))
 		return err_fail(ERR_ACCESS,

@@ -116,6 +116,30 @@ back
 check
 is "as it was" "$rc" 0
 
+# ---- What a tenant refuses ---------------------------------------------------
+
+bucket own
+"$SSEFS" bucket encryption set own "KMS:$("$SSEFS" key create)" >/dev/null
+"$SSEFS" tenant set customer-keys=deny
+start_mount own
+errno "no files under a key of the tenant's" EACCES \
+    dd if=/dev/zero of="$M/new" bs=1 count=1
+stop_mount
+edit "UPDATE users SET created = created + 1"
+start_mount own
+errno "an edit of any row does not lift that" EUCLEAN \
+    dd if=/dev/zero of="$M/new" bs=1 count=1
+stop_mount
+start_mount docs
+ok "the default key is fine" sh -c "echo x >'$M/more'"
+rm "$M/more"
+stop_mount
+check --repair
+start_mount own
+errno "nor does a repair" EACCES dd if=/dev/zero of="$M/new" bs=1 count=1
+stop_mount
+back
+
 # A row put back has a MAC that is right.
 "$SSEFS" user create mal --admin >/dev/null
 edit "VACUUM INTO '$T/before.db'"
