@@ -58,7 +58,15 @@ struct audit_verdict {
 	char what[160];     /* what is wrong with it, for people */
 	uint64_t unsigned_; /* records at the end that no checkpoint covers */
 	uint64_t first;     /* the oldest record that is kept */
+	/* The log began in an older format, with records up to ${older_to}: what
+	 * came after them then cannot be shown to be whole.  Not a finding. */
+	bool older;
+	uint64_t older_to;
 };
+#define AUDIT_OLDER_MAX 160
+/* That, for people. */
+void audit_older(
+    const struct audit_verdict *v, char ret[static AUDIT_OLDER_MAX]);
 /* Told of each finding: the record, its file, what is wrong. */
 typedef void audit_bad_fn(
     void *arg, uint64_t seq, const char *file, const char *what);

@@ -34,6 +34,8 @@ struct audit_head {
 	uint64_t oldest; /* segment that is kept */
 	uint64_t marked; /* line of the last checkpoint; 0: none */
 	int64_t marked_at;
+	bool older; /* lines before ${from}, if any, are those of a format whose
+		     * head had no HMAC: some behind them may be gone */
 	uint64_t forged; /* a head that was not ours was found at this line */
 };
 

@@ -12,7 +12,8 @@
  *	104  8  number of the oldest segment that is kept
  *	112  8  line of the last checkpoint; 0: none
  *	120  8  when that was made
- *	128  8  line at which a head was found that is not ours; 0: none
+ *	128  8  line at which a head was found that is not ours; 0: none; and the
+ *	        highest bit: lines before ${from} come from an older format
  *	136 32  HMAC-SHA-256(head key, keystore uuid || bytes 0..135)
  * Older keystores have the first 48 bytes only.
  *
@@ -31,6 +32,7 @@
 
 #define HEAD_OLD 48
 #define HEAD_TAGGED 136
+#define OLDER (UINT64_C(1) << 63)
 #define SEGMENTS_MAX 1000000 /* in one copy */
 #define SEGMENT_DEFAULT ((uint64_t)64 << 20)
 
@@ -74,7 +76,7 @@ head_write(struct db *db, const struct hmac_key *key, const uint8_t *uuid,
 	put_u64(raw + 104, h->oldest);
 	put_u64(raw + 112, h->marked);
 	put_u64(raw + 120, (uint64_t)h->marked_at);
-	put_u64(raw + 128, h->forged);
+	put_u64(raw + 128, h->forged | (h->older ? OLDER : 0));
 	head_tag(key, uuid, raw, raw + HEAD_TAGGED);
 	return kdb_run(db,
 	    "INSERT OR REPLACE INTO meta(k, v) VALUES('audit', ?)", "b",
@@ -104,7 +106,8 @@ head_read(const uint8_t *raw, struct audit_head *ret)
 	ret->oldest = get_u64(raw + 104);
 	ret->marked = get_u64(raw + 112);
 	ret->marked_at = (int64_t)get_u64(raw + 120);
-	ret->forged = get_u64(raw + 128);
+	ret->forged = get_u64(raw + 128) & ~OLDER;
+	ret->older = (get_u64(raw + 128) & OLDER) != 0;
 }
 
 /* The row as it is; *ret_len HEAD_OLD or AUDIT_HEAD_LEN. */
@@ -201,7 +204,7 @@ head_key(const struct key *kmk, const char *label, struct hmac_key *ret)
 
 enum err
 audit_head_make(struct db *db, const struct key *kmk, const uint8_t *uuid,
-    const uint8_t *old, int64_t now)
+    bool older, const uint8_t *old, int64_t now)
 {
 	struct audit_head h = { .n = 1, .first = 1, .oldest = 1, .from = 1 };
 	WIPED(struct hmac_key, key, 1);
@@ -209,6 +212,8 @@ audit_head_make(struct db *db, const struct key *kmk, const uint8_t *uuid,
 
 	if (old != NULL)
 		head_read_old(old, &h);
+	/* Nothing shows that it is the last that there was. */
+	h.older = older;
 	h.marked_at = now;
 	TRY(head_key(kmk, AUDIT_HEAD_LABEL, key));
 	TRY(audit_key_insert(db, kmk, uuid, NULL, NULL, 1, 1, now, &first));
@@ -232,6 +237,7 @@ upgrade_head(struct kms *k, const uint8_t raw[static AUDIT_HEAD_LEN],
 		head_read_old(raw, &h);
 	else
 		head_read(raw, &h);
+	h.older = h.older || h.from > 1;
 	if (!*ret_ours && (len == HEAD_OLD || !head_good(now, k->uuid, raw)))
 		TRY(head_mend(&k->db, &h));
 	return head_write(&k->db, now, k->uuid, &h);
@@ -247,7 +253,7 @@ audit_upgrade(struct kms *k, int64_t format, bool *ret_ours)
 	if (format >= 5)
 		return upgrade_head(k, raw, len, ret_ours);
 	*ret_ours = true;
-	return audit_head_make(&k->db, k->kmk, k->uuid,
+	return audit_head_make(&k->db, k->kmk, k->uuid, true,
 	    len == HEAD_OLD ? raw : NULL, clock_wall().tv_sec);
 }
 

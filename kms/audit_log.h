@@ -150,9 +150,10 @@ enum err audit_recover(struct kms *k) MUSTCHECK;
 #define AUDIT_HEAD_LABEL "ssefs audit head v2"
 
 /* The head of a keystore that is being made, and of one that was made by an
- * older program (${old}: its 48 bytes); inside the transaction. */
+ * ${older} program (${old}: its 48 bytes, which have no HMAC; NULL: none);
+ * inside the transaction. */
 enum err audit_head_make(struct db *db, const struct key *kmk,
-    const uint8_t *uuid, const uint8_t *old, int64_t now) MUSTCHECK;
+    const uint8_t *uuid, bool older, const uint8_t *old, int64_t now) MUSTCHECK;
 /* Bring the log of a keystore of an older program up to date; inside its
  * transaction.  ${format} is that of the keystore.  *${ret_ours} is false when
  * the head shows that it was edited, or was of today's format before. */

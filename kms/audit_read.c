@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -308,7 +309,19 @@ audit_verify(
 	TRY(verify_to(&y));
 	TRY(verify_end(&y));
 	audit_check_end(&y.c);
+	ret->older = y.last.older;
+	ret->older_to = y.last.from - 1;
 	return OK;
+}
+
+void
+audit_older(const struct audit_verdict *v, char ret[static AUDIT_OLDER_MAX])
+{
+
+	(void)snprintf(ret, AUDIT_OLDER_MAX,
+	    "the records up to %" PRIu64 " come from an older format "
+	    "and cannot be shown to be whole: some may be gone after them",
+	    v->older_to);
 }
 
 /* ---- Comparing ---------------------------------------------------------------- */

@@ -119,7 +119,7 @@ fill(struct db *db, bool sealing, const struct kms_root *root,
 	    "('uuid', ?), ('epoch', 0)",
 	    "itb", (int64_t)(sealing ? FORMAT_SEALING : FORMAT), region,
 	    (const void *)uuid, sizeof(uuid)));
-	TRY(audit_head_make(db, kmk, uuid, NULL, clock_wall().tv_sec));
+	TRY(audit_head_make(db, kmk, uuid, false, NULL, clock_wall().tv_sec));
 	TRY(first_macs(db, kmk, uuid));
 	TRY(slot_insert(db, s));
 	return kdb_commit(&tx);
@@ -259,7 +259,7 @@ load_meta(struct kms *k)
 /* Bring a keystore of an older program up to date: only once it has shown
  * that it is ours, by being unlocked. */
 static enum err
-upgrade(struct kms *k)
+upgrade(struct kms *k, bool *ret_older)
 {
 	LOCK_SCOPE(&k->conn);
 	struct kdb_tx tx CLEANUP_TX = { NULL };
@@ -292,7 +292,27 @@ upgrade(struct kms *k)
 		TRY(who_mac_write(&k->db, k->who));
 	TRY(kdb_run(
 	    &k->db, "UPDATE meta SET v = ? WHERE k = 'format'", "i", now));
+	*ret_older = v < 5;
 	return kdb_commit(&tx);
+}
+
+/* The log says from where on it can be shown to be whole. */
+static enum err
+record_upgrade(struct kms *k)
+{
+	const struct kms_who who = { .user = "ssefs", .agent = "upgrade" };
+	char text[64];
+	const struct call c = { .who = &who,
+		.event = "UpgradeKeystore",
+		.tenant = KMS_TENANT_DEFAULT,
+		.principal_ok = true,
+		.service = true,
+		.extra = text };
+
+	(void)snprintf(
+	    text, sizeof(text), "\"fromFormat\":%" PRId64, k->format);
+	TRY(audit_record(k, &c, OK));
+	return kms_flush(k);
 }
 
 /* Unlock by the first slot of kind ${kind} that ${root} opens. */
@@ -411,6 +431,7 @@ static enum err
 open_once(const char *path, const struct kms_root *root, struct kms **ret)
 {
 	struct kms *k CLEANUP(kms_cleanup) = kms_new();
+	bool older = false;
 	struct stat st;
 
 	if (k == NULL || k->kmk == NULL)
@@ -428,8 +449,10 @@ open_once(const char *path, const struct kms_root *root, struct kms **ret)
 	if (k->who == NULL)
 		return ERR_NOMEM;
 	TRY(who_mac_key(k->kmk, k->uuid, k->who));
-	TRY(upgrade(k));
+	TRY(upgrade(k, &older));
 	TRY(prepare(k));
+	if (older)
+		TRY(record_upgrade(k));
 	*ret = steal(k);
 	return OK;
 }

@@ -44,6 +44,8 @@ found(void *arg, uint64_t seq, const char *file, const char *what)
 static void
 say_verdict(const struct audit_verdict *v, const struct findings *f)
 {
+	char older[AUDIT_OLDER_MAX];
+
 	if (f->n > SHOWN)
 		(void)printf("and %u more\n", f->n - SHOWN);
 	if (v->bad == 0)
@@ -59,6 +61,10 @@ say_verdict(const struct audit_verdict *v, const struct findings *f)
 		(void)printf(
 		    ", the last %" PRIu64 " not signed yet", v->unsigned_);
 	(void)printf("\n");
+	if (!v->older)
+		return;
+	audit_older(v, older);
+	(void)printf("%s\n", older);
 }
 
 static void
@@ -69,6 +75,8 @@ json_verdict(struct json *j, const struct audit_verdict *v)
 	json_u64(j, "files", v->segments);
 	json_u64(j, "firstRecord", v->first);
 	json_u64(j, "unsigned", v->unsigned_);
+	if (v->older)
+		json_u64(j, "olderTo", v->older_to);
 	if (v->bad == 0)
 		return;
 	json_u64(j, "badRecord", v->bad_seq);
