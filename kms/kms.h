@@ -341,14 +341,20 @@ struct kms_uses {
 /*
  * kms_set_uses(k, fn, arg):
  * Who counts the uses of ${d}; called without a lock of this room.  Without one
- * no key can be deleted.
+ * no key can be deleted.  ${wait}: somebody waits for the answer; otherwise it
+ * is the watcher who asks, for whom others wait: ERR_BUSY when it is not known
+ * at once.
  */
 typedef enum err kms_uses_fn(
-    void *arg, const struct kms_desc *d, struct kms_uses *ret);
+    void *arg, const struct kms_desc *d, bool wait, struct kms_uses *ret);
 void kms_set_uses(struct kms *k, kms_uses_fn *fn, void *arg);
 /* Ask it: ERR_NOTSUP when there is none. */
 enum err kms_key_uses(struct kms *k, const struct kms_who *who,
     const char *keyname, struct kms_uses *ret) MUSTCHECK;
+/* The same without gate and record, for the store that a server asks who has
+ * been through his own; ${arn} of any tenant. */
+enum err kms_count_uses(
+    struct kms *k, const char *arn, struct kms_uses *ret) MUSTCHECK;
 
 struct kms_deletion {
 	int64_t at;    /* when, seconds since 1970: kms_desc's delete_at */
@@ -381,7 +387,8 @@ enum err kms_window_set(struct kms *k, const struct kms_who *who,
  * kms_timer(k):
  * Do what is due: rotate, delete, wipe imported material.  Cheap when nothing is, and nothing without
  * kms_set_uses().  The watcher calls it once a second.  A due key that is in
- * use stays pending; that is told and recorded once per process.
+ * use stays pending; that is told and recorded once per process.  So does one of
+ * which that is not known now, until it is.
  */
 enum err kms_timer(struct kms *k) MUSTCHECK;
 

@@ -32,7 +32,7 @@ kms_set_uses(struct kms *k, kms_uses_fn *fn, void *arg)
 }
 
 static enum err
-uses(struct kms *k, const char *arn, struct kms_uses *ret)
+uses(struct kms *k, const char *arn, bool wait, struct kms_uses *ret)
 {
 	kms_uses_fn *fn;
 	struct kms_desc d;
@@ -46,15 +46,15 @@ uses(struct kms *k, const char *arn, struct kms_uses *ret)
 		return err_fail(ERR_NOTSUP,
 		    "only who has the store open knows what uses a key");
 	TRY(keys_describe(k, arn, &d));
-	return fn(arg, &d, ret);
+	return fn(arg, &d, wait, ret);
 }
 
 static enum err
-unused(struct kms *k, const char *arn)
+unused(struct kms *k, const char *arn, bool wait)
 {
 	struct kms_uses u = { 0 };
 
-	TRY(uses(k, arn, &u));
+	TRY(uses(k, arn, wait, &u));
 	if (u.objects == 0 && u.defaults == 0)
 		return OK;
 	return err_fail(ERR_KEYINUSE,
@@ -69,7 +69,7 @@ op_uses(struct kms *k, struct call *c)
 	TRY(gate_key(k, c, c->keyname, "kms:DescribeKey", &c->key));
 	/* Who asks next wants to see the calls as well. */
 	TRY(kms_counters(k));
-	return uses(k, c->key.arn, c->arg);
+	return uses(k, c->key.arn, true, c->arg);
 }
 
 enum err
@@ -83,6 +83,14 @@ kms_key_uses(struct kms *k, const struct kms_who *who, const char *keyname,
 		.arg = ret };
 
 	return gate_run(k, &c, op_uses);
+}
+
+enum err
+kms_count_uses(struct kms *k, const char *arn, struct kms_uses *ret)
+{
+
+	TRY(kms_fresh(k));
+	return uses(k, arn, true, ret);
 }
 
 /* ---- The waiting time --------------------------------------------------- */
@@ -204,7 +212,7 @@ op_delete(struct kms *k, struct call *c)
 		    ERR_PERM, "a tenant's default key cannot be deleted");
 	TRY(state_allows(&c->key, KEY_OP_DELETE));
 	TRY(window_check(&w, s->days));
-	TRY(unused(k, c->key.arn));
+	TRY(unused(k, c->key.arn, true));
 	s->key = &c->key;
 	s->at = clock_wall().tv_sec + s->days * DAY_S;
 	return kms_change(k, schedule_tx, s, true);
@@ -347,10 +355,12 @@ keys_delete_due(struct kms *k, struct due *d)
 	};
 	struct far_key *far CLEANUP_FREE = NULL;
 	size_t nfar = 0;
-	enum err e = unused(k, d->arn);
+	enum err e = unused(k, d->arn, false);
 
 	if (e == ERR_NOKEY) /* another process was faster */
 		return kms_fresh(k);
+	if (e == ERR_BUSY) /* not known now */
+		return OK;
 	/* Those of its versions that are elsewhere: afterwards nobody knows. */
 	if (e == OK)
 		e = far_keys(k, d->uuid, &far, &nfar);

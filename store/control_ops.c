@@ -170,6 +170,20 @@ key_usage(
 	    (unsigned long long)u.objects, (unsigned long long)u.defaults));
 }
 
+/* A server that does not own the store has been through its own gate. */
+static enum err
+key_count(
+    const struct control_on *on, const struct control_req *r, struct buf *out)
+{
+	struct kms_uses u = { 0 };
+	struct kms *k;
+
+	TRY(keys_of(on, &k));
+	TRY(kms_count_uses(k, r->name, &u));
+	return (buf_printf(out, "row %llu %llu\n",
+	    (unsigned long long)u.objects, (unsigned long long)u.defaults));
+}
+
 static enum err
 key_delete(
     const struct control_on *on, const struct control_req *r, struct buf *out)
@@ -205,6 +219,8 @@ control_do(
 		return (encryption_set(on, req));
 	case CONTROL_KEY_USAGE:
 		return (key_usage(on, req, out));
+	case CONTROL_KEY_COUNT:
+		return (key_count(on, req, out));
 	case CONTROL_KEY_DELETE:
 		return (key_delete(on, req, out));
 	case CONTROL_YIELD:

@@ -299,8 +299,8 @@ enum err keyref_used_by(struct store *st, uint32_t ref, uint64_t bit) MUSTCHECK;
 enum err keyref_uses(
     struct store *st, const char *arn, uint64_t *ret) MUSTCHECK;
 /* uses.c: kms_uses_fn of a store, its argument. */
-enum err uses_count(
-    void *st, const struct kms_desc *d, struct kms_uses *ret) MUSTCHECK;
+enum err uses_count(void *st, const struct kms_desc *d, bool wait,
+    struct kms_uses *ret) MUSTCHECK;
 
 /* The two pairs every object's data key is bound to. */
 struct obj_ctx {

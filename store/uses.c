@@ -38,7 +38,8 @@ count_defaults(struct store *st, const struct kms_desc *d, uint64_t *ret)
 }
 
 enum err
-uses_count(void *arg, const struct kms_desc *d, struct kms_uses *ret)
+uses_count(
+    void *arg, const struct kms_desc *d, bool wait UNUSED, struct kms_uses *ret)
 {
 	struct store *st = arg;
 

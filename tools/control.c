@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 
@@ -13,14 +14,18 @@
 
 /* The path goes by way of a descriptor, as a socket's own path must be short. */
 int
-reach_dial(const char *dir)
+reach_dial(const char *dir, unsigned ms)
 {
+	const struct timeval tv = { .tv_sec = ms / 1000,
+		.tv_usec = ms % 1000 * 1000L };
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int dirfd CLEANUP_CLOSE = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int fd CLEANUP_CLOSE = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int ret = -1;
 
-	if (dirfd < 0 || fd < 0)
+	if (dirfd < 0 || fd < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) != 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) != 0)
 		return (-1);
 	(void)snprintf(sa.sun_path, sizeof(sa.sun_path),
 	    "/proc/self/fd/%d/" CONTROL_SOCKET, dirfd);
@@ -49,7 +54,7 @@ reach_make_way(const char *dir)
 {
 	const struct timespec step = { .tv_nsec = WAY_STEP_MS * 1000000L };
 	const struct control_req req = { .op = CONTROL_YIELD };
-	struct reach r = { .fd = reach_dial(dir) };
+	struct reach r = { .fd = reach_dial(dir, 0) };
 
 	if (r.fd < 0)
 		return;
@@ -71,7 +76,7 @@ reach_open(const struct args *a, const struct store_opts *o, struct reach *ret,
 	if (e != OK)
 		ret->st = NULL;
 	if (e == ERR_LOCKED) {
-		ret->fd = reach_dial(a->store);
+		ret->fd = reach_dial(a->store, 0);
 		if (ret->fd >= 0)
 			e = OK;
 	}
@@ -163,6 +168,9 @@ reach_ask(struct reach *r, const struct control_req *req,
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN)
+			return (err_fail(ERR_TIMEDOUT,
+			    "the process that has the store does not answer"));
 		if (n <= 0)
 			return (gone());
 		have += (size_t)n;

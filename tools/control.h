@@ -25,8 +25,9 @@ struct reach {
 bool reach_open(const struct args *a, const struct store_opts *o,
     struct reach *ret, enum err *ret_e) MUSTCHECK;
 /* The connection to the owner of the store ${dir} alone, to be closed; -1: none
- * listens, or not to us. */
-int reach_dial(const char *dir);
+ * listens, or not to us.  ${ms}: how long it, and reach_ask() for each piece,
+ * may take; 0: no limit. */
+int reach_dial(const char *dir, unsigned ms);
 /* Does a process own the store ${dir}? */
 bool reach_owned(const char *dir);
 /* A server that owns the store ${dir} and can do without gives it up; nothing
@@ -39,7 +40,8 @@ int reach_close(struct reach *r, int code);
  * reach_ask(r, req, hear, arg):
  * Send a request to the mount and wait for the end of its answer; ${hear} is
  * called for each ROW, PROGRESS and BAD, and may be NULL.  Returns what the
- * mount says, with its sentence; ERR_IO when it ended before; ERR_PARSE.
+ * mount says, with its sentence; ERR_IO when it ended before; ERR_TIMEDOUT;
+ * ERR_PARSE.
  */
 enum err reach_ask(struct reach *r, const struct control_req *req,
     void (*hear)(void *arg, const struct control_answer *a),

@@ -23,6 +23,11 @@
 /* How long the owner of the store is looked for. */
 #define ASK_STEP_MS 100
 #define ASK_STEPS 80
+/* How long its answer is waited for; by a watcher, who then leaves him alone
+ * for a while. */
+#define ANSWER_MS 8000
+#define ANSWER_QUICK_MS 250
+#define SILENT_MS 10000
 
 struct own {
 	const char *dir;
@@ -32,6 +37,7 @@ struct own {
 	struct control_face face;
 	bool told;         /* why it cannot be opened */
 	uint64_t next_try; /* monotonic */
+	_Atomic uint64_t next_ask;
 
 	struct control *control;
 	struct gateway *gateway; /* on the socket in the store's directory */
@@ -82,16 +88,20 @@ serve_tools(struct own *o)
 static enum err
 let_go(struct own *o)
 {
+	struct store *st = NULL;
 	enum err e = OK;
 
 	gateway_stop(o->gateway);
 	o->gateway = NULL;
 	control_stop(o->control);
 	o->control = NULL;
-	RWLOCK_WRITE_SCOPE(&o->lock);
-	if (o->st != NULL)
-		e = store_close_dir(o->st);
+	/* Who counts a key's uses does not wait for the commit. */
+	rwlock_write(&o->lock);
+	st = o->st;
 	o->st = NULL;
+	rwlock_drop(&o->lock);
+	if (st != NULL)
+		e = store_close_dir(st);
 	return (e);
 }
 
@@ -255,7 +265,7 @@ hear_uses(void *arg, const struct control_answer *a)
 static enum err
 ask_owner(int fd, const struct kms_desc *d, struct kms_uses *ret)
 {
-	struct control_req req = { .op = CONTROL_KEY_USAGE };
+	struct control_req req = { .op = CONTROL_KEY_COUNT };
 	struct uses u = { .ret = ret };
 	struct reach r = { .fd = fd };
 
@@ -266,36 +276,61 @@ ask_owner(int fd, const struct kms_desc *d, struct kms_uses *ret)
 
 /* True when somebody could be asked; what he said goes to ${ret_e}. */
 static bool
-ask(struct own *o, const struct kms_desc *d, struct kms_uses *ret,
+ask(struct own *o, const struct kms_desc *d, unsigned ms, struct kms_uses *ret,
     enum err *ret_e)
 {
 	int fd CLEANUP_CLOSE = -1;
 
 	rwlock_read(&o->lock);
 	if (o->st != NULL) {
-		*ret_e = kms_key_uses(store_kms(o->st), &cmd_who, d->arn, ret);
+		*ret_e = kms_count_uses(store_kms(o->st), d->arn, ret);
 		rwlock_drop(&o->lock);
 		return (true);
 	}
 	rwlock_drop(&o->lock);
-	fd = reach_dial(o->dir);
+	fd = reach_dial(o->dir, ms);
 	if (fd >= 0)
 		*ret_e = ask_owner(fd, d, ret);
 	return (fd >= 0);
 }
 
+static enum err
+not_known(void)
+{
+	return (err_fail(ERR_BUSY,
+	    "the process that owns the store does not answer; try again"));
+}
+
+/* By the thread that acknowledges the changes of keys: everybody who makes one
+ * waits for it, and so may the owner. */
+static enum err
+ask_quick(struct own *o, const struct kms_desc *d, struct kms_uses *ret)
+{
+	enum err e = OK;
+
+	if (clock_mono_ns() < atomic_load(&o->next_ask))
+		return (not_known());
+	if (!ask(o, d, ANSWER_QUICK_MS, ret, &e))
+		return (not_known());
+	if (e != ERR_TIMEDOUT && e != ERR_IO)
+		return (e);
+	atomic_store(&o->next_ask, clock_mono_ns() + SILENT_MS * MS_NS);
+	return (not_known());
+}
+
 enum err
-own_uses(void *arg, const struct kms_desc *d, struct kms_uses *ret)
+own_uses(void *arg, const struct kms_desc *d, bool wait, struct kms_uses *ret)
 {
 	const struct timespec step = { .tv_nsec = ASK_STEP_MS * 1000000L };
 	enum err e = OK;
 
+	if (!wait)
+		return (ask_quick(arg, d, ret));
 	/* Between two owners there is none, for a moment. */
 	for (unsigned i = 0; i < ASK_STEPS; i++) {
-		if (ask(arg, d, ret, &e))
-			return (e);
+		if (ask(arg, d, ANSWER_MS, ret, &e))
+			return (e == ERR_TIMEDOUT ? not_known() : e);
 		(void)nanosleep(&step, NULL);
 	}
-	return (err_fail(ERR_BUSY,
-	    "the process that owns the store does not answer; try again"));
+	return (not_known());
 }

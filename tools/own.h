@@ -37,7 +37,7 @@ void own_look(struct own *o);
 enum err own_stop(struct own *o) MUSTCHECK;
 
 /* For kms_set_uses(); ${arg} is the struct own. */
-enum err own_uses(
-    void *arg, const struct kms_desc *d, struct kms_uses *ret) MUSTCHECK;
+enum err own_uses(void *arg, const struct kms_desc *d, bool wait,
+    struct kms_uses *ret) MUSTCHECK;
 
 #endif

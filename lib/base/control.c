@@ -30,6 +30,7 @@ static const struct {
 	[CONTROL_BACKUP] = { "backup", ARGS_BACKUP },
 	[CONTROL_KEY_USAGE] = { "key-usage", ARGS_KEY },
 	[CONTROL_KEY_DELETE] = { "key-delete", ARGS_KEY_NUMBER },
+	[CONTROL_KEY_COUNT] = { "key-count", ARGS_NAME },
 	[CONTROL_REKEY] = { "rekey", ARGS_BACKUP },
 	[CONTROL_YIELD] = { "yield", ARGS_NONE },
 };

@@ -32,6 +32,9 @@
  *	                               row: when, seconds since 1970.  Both ask
  *	                               as that user of the tenant; without one
  *	                               as the owner's tenant itself
+ *	key-count ARN                  the same row for a server that has
+ *	                               asked its own keystore who may: nobody
+ *	                               is asked for, and nothing recorded
  *	rekey RATE KEY                 wrap data keys anew, RATE files a second
  *	                               (0: no limit); KEY may be empty: all.  At
  *	                               the end a row: files, re-wrapped, skipped,
@@ -85,6 +88,7 @@ enum control_op {
 	CONTROL_BACKUP,
 	CONTROL_KEY_USAGE,
 	CONTROL_KEY_DELETE,
+	CONTROL_KEY_COUNT,
 	CONTROL_REKEY,
 	CONTROL_YIELD
 };

@@ -62,6 +62,9 @@ test_requests(void **state UNUSED)
 	assert_int_equal(parse("key-usage k t u", &r), OK);
 	assert_true(r.has_who);
 	assert_string_equal(r.user, "u");
+	assert_int_equal(parse("key-count k", &r), OK);
+	assert_int_equal(r.op, CONTROL_KEY_COUNT);
+	assert_string_equal(r.name, "k");
 	assert_int_equal(parse("rekey 9 ", &r), OK);
 	assert_int_equal(r.op, CONTROL_REKEY);
 	assert_int_equal(r.rate, 9);
@@ -81,14 +84,14 @@ test_refused(void **state UNUSED)
 	static const char *const bad[] = { "", "sync ", "sync x", "bucket-rm",
 		"bucket-rm a b", "bucket-create", "bucket-create a b c",
 		"bucket-create a b c d e", "encryption-set a", "encryption-get",
-		"key-usage", "key-delete k", "key-delete k x",
-		"key-delete k 1 2", "key-delete k 1 t u v", "key-usage k t",
-		"key-usage k t u v", "key-usage k t u v w x", "rekey",
-		"rekey 1", "rekey k 1", "backup", "backup 1", "backup x /d",
-		"backup 1 /a /b", "scrub", "scrub 1", "scrub 2 0", "scrub 1 ",
-		"scrub  1", "scrub 1 -1", "scrub 1 1K", "scrub 1 0x10",
-		"scrub 1 18446744073709551616", "scrub 1 0 0", "bucket-rm %",
-		"bucket-rm %2", "bucket-rm %00", "bucket-rm %zz",
+		"key-usage", "key-count", "key-count k t u", "key-delete k",
+		"key-delete k x", "key-delete k 1 2", "key-delete k 1 t u v",
+		"key-usage k t", "key-usage k t u v", "key-usage k t u v w x",
+		"rekey", "rekey 1", "rekey k 1", "backup", "backup 1",
+		"backup x /d", "backup 1 /a /b", "scrub", "scrub 1",
+		"scrub 2 0", "scrub 1 ", "scrub  1", "scrub 1 -1", "scrub 1 1K",
+		"scrub 1 0x10", "scrub 1 18446744073709551616", "scrub 1 0 0",
+		"bucket-rm %", "bucket-rm %2", "bucket-rm %00", "bucket-rm %zz",
 		"bucket-rm a\tb", "bucket-rm a\x7f" };
 	static const char *const unknown[] = { "Sync", "syncs", "sy", " sync",
 		"shutdown", "%73ync" };

@@ -246,7 +246,8 @@ test_service_key(void **state)
 }
 
 static enum err
-no_uses(void *arg, const struct kms_desc *d, struct kms_uses *ret)
+no_uses(
+    void *arg, const struct kms_desc *d, bool wait UNUSED, struct kms_uses *ret)
 {
 
 	(void)arg;

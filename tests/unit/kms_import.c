@@ -55,7 +55,8 @@ state_of(struct kms *k, const char *id)
 }
 
 static enum err
-no_uses(void *arg, const struct kms_desc *d, struct kms_uses *ret)
+no_uses(
+    void *arg, const struct kms_desc *d, bool wait UNUSED, struct kms_uses *ret)
 {
 
 	(void)arg;
