@@ -238,13 +238,14 @@ kms_generate(struct kms *k, const struct kms_who *who, const char *keyname,
 
 /* Policies are asked about the new ciphertext with its own context. */
 static enum err
-target_key(struct kms *k, struct call *c, const struct kms_reencrypt *m)
+target_key(struct kms *k, struct call *c, const struct kms_reencrypt *m,
+    const char *name)
 {
 	enum err e;
 
 	c->ctx = m->to;
 	c->nctx = m->nto;
-	e = api_key(k, c, or_default(m->to_key), "kms:ReEncryptTo", c->target);
+	e = api_key(k, c, name, "kms:ReEncryptTo", c->target);
 	c->ctx = m->from;
 	c->nctx = m->nfrom;
 	return e;
@@ -270,16 +271,20 @@ op_reencrypt(struct kms *k, struct call *c)
 	struct plain *plain CLEANUP_PLAIN = secret_alloc(sizeof(*plain));
 	struct crypt *a = c->arg;
 	struct kms_reencrypt *m = a->m;
+	struct keyref pin = { 0 };
 	struct blob_id id;
+	const char *to;
 
 	if (plain == NULL)
 		return ERR_NOMEM;
 	TRY(blob_parse(m->blob, m->bloblen, &id));
-	a->same = gate_is_named(k, c, id.uuid, or_default(m->to_key)) ? "true"
-								      : "false";
+	/* Both policies are asked about the key that it comes to. */
+	to = gate_pin(k, c, or_default(m->to_key), &pin);
+	a->same = reencrypt_same(&pin, id.uuid);
 	TRY(source_key(k, c, m, &id));
 	TRY(message_open(k, c, &id, m->blob, plain->b));
-	TRY(target_key(k, c, m));
+	TRY(target_key(k, c, m, to));
+	TRY(reencrypt_agreed(c, a->same));
 	TRY(gate_go(c));
 	return message_seal(k, c->target, m->to, m->nto, plain->b, id.len,
 	    m->ret_blob, &m->ret_bloblen);

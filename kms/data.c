@@ -164,21 +164,61 @@ kms_unwrap(struct kms *k, const struct kms_who *who, const uint8_t *blob,
 	return e;
 }
 
+const char *
+reencrypt_same(const struct keyref *to, const uint8_t from[static UUID_LEN])
+{
+
+	return to->arn[0] != '\0' && memcmp(to->uuid, from, UUID_LEN) == 0
+		   ? "true"
+		   : "false";
+}
+
+enum err
+reencrypt_agreed(const struct call *c, const char *same)
+{
+	const bool is = memcmp(c->key.uuid, c->target->uuid, UUID_LEN) == 0;
+
+	if (is == (strcmp(same, "true") == 0))
+		return OK;
+	return err_fail(ERR_TIMEDOUT,
+	    "the name of the new key was given to another one meanwhile; try "
+	    "again");
+}
+
+/* The name that policies see is the new key's, and only when they are asked
+ * about that. */
+static enum err
+rewrap_open(struct kms *k, struct call *c)
+{
+	const char *to = c->keyname;
+	enum err e;
+
+	c->keyname = NULL;
+	e = open_blob(k, c, "kms:ReEncryptFrom");
+	c->keyname = to;
+	return e;
+}
+
 static enum err
 op_rewrap(struct kms *k, struct call *c)
 {
 	struct data *d = c->arg;
+	struct keyref pin = { 0 };
+	const char *to = NULL;
 	struct blob_id id;
 
 	TRY(blob_parse(d->blob, d->bloblen, &id));
-	if (d->keyname != NULL && !gate_is_named(k, c, id.uuid, d->keyname))
-		d->same = "false";
-	TRY(open_blob(k, c, "kms:ReEncryptFrom"));
-	if (d->keyname != NULL)
-		TRY(gate_key(k, c, d->keyname, "kms:ReEncryptTo", c->target));
+	if (d->keyname != NULL) {
+		to = gate_pin(k, c, d->keyname, &pin);
+		d->same = reencrypt_same(&pin, id.uuid);
+	}
+	TRY(rewrap_open(k, c));
+	if (to != NULL)
+		TRY(gate_key(k, c, to, "kms:ReEncryptTo", c->target));
 	else
 		TRY(gate_key_id(
 		    k, c, c->key.uuid, "kms:ReEncryptTo", c->target));
+	TRY(reencrypt_agreed(c, d->same));
 	return seal(k, c->target, d->ctx, d->nctx, d);
 }
 

@@ -57,16 +57,19 @@ gate_find(struct kms *k, const struct name *n, struct keyref *ret)
 	return err_fail(ERR_NOKEY, "no such key");
 }
 
-bool
-gate_is_named(struct kms *k, const struct call *c,
-    const uint8_t uuid[static UUID_LEN], const char *keyname)
+const char *
+gate_pin(struct kms *k, const struct call *c, const char *keyname,
+    struct keyref *ret)
 {
-	struct keyref key = { 0 };
 	struct name n;
 
-	return name_parse(keyname, c->tenant, k->region, &n) == OK &&
-	       gate_find(k, &n, &key) == OK &&
-	       memcmp(key.uuid, uuid, UUID_LEN) == 0;
+	if (kms_fresh(k) != OK ||
+	    name_parse(keyname, c->tenant, k->region, &n) != OK ||
+	    gate_find(k, &n, ret) != OK) {
+		ret->arn[0] = '\0';
+		return keyname;
+	}
+	return ret->arn;
 }
 
 enum err

@@ -129,9 +129,11 @@ enum err state_allows(const struct keyref *key, enum key_op op) MUSTCHECK;
 /* Not for the service key: ERR_PERM. */
 enum err state_managed(const struct keyref *key) MUSTCHECK;
 
-/* Is it this key that the asker calls so?  Without any check. */
-bool gate_is_named(struct kms *k, const struct call *c,
-    const uint8_t uuid[static UUID_LEN], const char *keyname);
+/* What the asker calls so now, without any check: its ARN, which is in ${ret}
+ * and means the same as long as the key is there; ${keyname} itself when there is
+ * none yet. */
+const char *gate_pin(struct kms *k, const struct call *c, const char *keyname,
+    struct keyref *ret);
 /* The facts about ${n} without any check; OK, ERR_NOKEY. */
 enum err gate_find(
     struct kms *k, const struct name *n, struct keyref *ret) MUSTCHECK;

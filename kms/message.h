@@ -22,4 +22,10 @@ enum err message_seal(struct kms *k, struct keyref *key,
 enum err message_open(struct kms *k, struct call *c, struct blob_id *id,
     const uint8_t *blob, uint8_t *ret) MUSTCHECK;
 
+/* kms:ReEncryptOnSameKey, of ${to} from gate_pin() and the old key's UUID. */
+const char *reencrypt_same(
+    const struct keyref *to, const uint8_t from[static UUID_LEN]);
+/* Was ${same} said of the keys that the call came to?  ERR_TIMEDOUT. */
+enum err reencrypt_agreed(const struct call *c, const char *same) MUSTCHECK;
+
 #endif

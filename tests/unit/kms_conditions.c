@@ -2,6 +2,11 @@
  * What policies may ask about each operation, under AWS's names (R13): a
  * condition that holds and one that does not, operation by operation.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/base/clock.h"
+
 #include "kms/api.h"
 #include "kms/who.h"
 #include "tests/unit/kms_common.h"
@@ -148,6 +153,17 @@ do_rewrap(struct kms *k)
 
 	return kms_rewrap(
 	    k, &alice, blob, bloblen, dept, 1, NULL, dept, 1, ret, &len, arn);
+}
+
+static enum err
+do_rewrap_other(struct kms *k)
+{
+	uint8_t ret[KMS_BLOB_MAX];
+	char arn[KMS_ARN_MAX];
+	size_t len;
+
+	return kms_rewrap(k, &alice, blob, bloblen, dept, 1, "alias/two", dept,
+	    1, ret, &len, arn);
 }
 
 static enum err
@@ -394,6 +410,14 @@ static const struct {
 	{ "ReEncryptFrom", do_rewrap, BOOL("kms:ReEncryptOnSameKey", "true"),
 	    BOOL("kms:ReEncryptOnSameKey", "false") },
 
+	{ "ReEncryptFrom", do_rewrap_other,
+	    BOOL("kms:ReEncryptOnSameKey", "false"),
+	    BOOL("kms:ReEncryptOnSameKey", "true") },
+	{ "ReEncryptFrom", do_rewrap_other, ABSENT("kms:RequestAlias"),
+	    IS("kms:RequestAlias", "alias/two") },
+	{ "ReEncryptTo", do_rewrap_other, IS("kms:RequestAlias", "alias/two"),
+	    ABSENT("kms:RequestAlias") },
+
 	{ "EnableKeyRotation", do_rotation,
 	    NUM("LessThanEquals", "kms:RotationPeriodInDays", "400"),
 	    NUM("LessThan", "kms:RotationPeriodInDays", "400") },
@@ -557,6 +581,58 @@ test_tag_changes(void **state)
 	kms_close(k);
 }
 
+static atomic_bool flipping;
+
+static void *
+flip(void *arg)
+{
+	struct kms *k = arg;
+
+	for (unsigned i = 0; atomic_load(&flipping); i++)
+		if (kms_alias_update(
+			k, &root_user, "flip", i % 2 == 0 ? other : key) != OK)
+			abort();
+	return NULL;
+}
+
+/* What policies are told of the new key is true of the one that is used, also
+ * while its name goes from one to another. */
+static void
+test_moving_name(void **state)
+{
+	struct kms *k = place_open(*state);
+	const int64_t end = clock_wall_s() + 3;
+	pthread_t t;
+
+	prepare(k);
+	assert_ok(kms_alias_create(k, &root_user, "flip", key));
+	on_condition(k, "ReEncrypt*", BOOL("kms:ReEncryptOnSameKey", "true"));
+	atomic_store(&flipping, true);
+	assert_int_equal(pthread_create(&t, NULL, flip, k), 0);
+	while (clock_wall_s() < end) {
+		uint8_t ret[KMS_CIPHER_MAX];
+		struct kms_reencrypt m = { .blob = blob,
+			.bloblen = bloblen,
+			.from = dept,
+			.nfrom = 1,
+			.to_key = "alias/flip",
+			.to = dept,
+			.nto = 1,
+			.ret_blob = ret };
+		char arn[KMS_ARN_MAX];
+		size_t len;
+
+		if (kms_reencrypt(k, &alice, &m) == OK)
+			assert_string_equal(m.ret_from, m.ret_to);
+		if (kms_rewrap(k, &alice, blob, bloblen, dept, 1, "alias/flip",
+			dept, 1, ret, &len, arn) == OK)
+			assert_non_null(strstr(arn, key));
+	}
+	atomic_store(&flipping, false);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	kms_close(k);
+}
+
 int
 main(void)
 {
@@ -565,6 +641,8 @@ main(void)
 		    test_conditions, place_setup, place_teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_tag_changes, place_setup, place_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_moving_name, place_setup, place_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
