@@ -12,7 +12,6 @@
 #include "kms/people.h"
 
 #define DOCS_MAX (WHO_ATTACHED_MAX * (WHO_ROLES_MAX + 1) + 1)
-#define ALIASES_MAX 64 /* of a key, that conditions see */
 #define FACTS_MAX 24
 
 /* ---- The asker ---------------------------------------------------------- */
@@ -97,7 +96,6 @@ struct facts {
 	struct policy_fact v[FACTS_MAX];
 	size_t n;
 	const char *one[FACTS_MAX];
-	const char *alias[ALIASES_MAX];
 };
 
 static void
@@ -131,7 +129,6 @@ static void
 facts_of_key(const struct asking *a, const struct subject *s, struct facts *f)
 {
 	const struct table *t = a->k->tab;
-	size_t n = 0;
 
 	fact(f, "kms:KeySpec", "SYMMETRIC_DEFAULT");
 	fact(f, "kms:KeyUsage", "ENCRYPT_DECRYPT");
@@ -146,11 +143,9 @@ facts_of_key(const struct asking *a, const struct subject *s, struct facts *f)
 	fact(f, "kms:RequestAlias", request_alias(a->c->keyname));
 	if (s->key == NULL)
 		return;
-	for (size_t i = 0; i < s->key->naliases && n < ALIASES_MAX; i++)
-		f->alias[n++] = t->by_key[s->key->alias + i]->name;
-	f->v[f->n++] = (struct policy_fact){
-		.key = "kms:ResourceAliases", .values = f->alias, .n = n
-	};
+	f->v[f->n++] = (struct policy_fact){ .key = "kms:ResourceAliases",
+		.values = t->alias_names + s->key->alias,
+		.n = s->key->naliases };
 }
 
 static void

@@ -295,7 +295,8 @@ index_aliases(struct table *t)
 {
 
 	t->by_key = calloc(t->naliases + 1, sizeof(struct talias *));
-	if (t->by_key == NULL)
+	t->alias_names = calloc(t->naliases + 1, sizeof(const char *));
+	if (t->by_key == NULL || t->alias_names == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < t->naliases; i++)
 		t->by_key[i] = &t->aliases[i];
@@ -303,6 +304,7 @@ index_aliases(struct table *t)
 	for (size_t i = 0; i < t->naliases; i++) {
 		struct tkey *k = t->by_key[i]->key;
 
+		t->alias_names[i] = t->by_key[i]->name;
 		if (k->naliases++ == 0)
 			k->alias = i;
 	}
@@ -458,6 +460,7 @@ table_free(struct table *t)
 	free(t->keys);
 	free(t->aliases);
 	free(t->by_key);
+	free(t->alias_names);
 	free(t->allowed);
 	people_unref(t->people);
 	free(t);

@@ -120,8 +120,9 @@ struct table {
 	size_t naliases;
 	struct tprovider *providers; /* by id */
 	size_t nproviders;
-	uint8_t *choice;        /* CHOICE_SEALED bytes; NULL: none was made */
-	struct talias **by_key; /* the aliases of one key side by side */
+	uint8_t *choice;          /* CHOICE_SEALED bytes; NULL: none was made */
+	struct talias **by_key;   /* the aliases of one key side by side */
+	const char **alias_names; /* of ${by_key} */
 	struct people *people;
 	struct authz_cache *allowed; /* decisions, good for this table */
 	uint64_t serial;             /* order of loading */

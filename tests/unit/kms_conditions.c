@@ -3,6 +3,7 @@
  * condition that holds and one that does not, operation by operation.
  */
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 
 #include "lib/base/clock.h"
@@ -581,6 +582,41 @@ test_tag_changes(void **state)
 	kms_close(k);
 }
 
+/* All aliases of a key are seen, however many it has. */
+static void
+test_many_aliases(void **state)
+{
+	static const char text[] =
+	    "{\"Version\":\"2012-10-17\",\"Statement\":["
+	    "{\"Effect\":\"Allow\",\"Action\":\"kms:*\","
+	    "\"Resource\":\"*\"},"
+	    "{\"Effect\":\"Deny\",\"Action\":\"kms:Decrypt\","
+	    "\"Resource\":\"*\",\"Condition\":{" ANY(
+		"kms:ResourceAliases", "alias/zz") "}}]}";
+	/* More than this program lets a key have. */
+	static const char more[] =
+	    "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c "
+	    "WHERE i < 100) INSERT INTO aliases(tenant, name, key, created, "
+	    "updated) SELECT tenant, name || i, key, created, updated "
+	    "FROM aliases, c WHERE name LIKE '%one'";
+	const struct place *p = *state;
+	struct kms *k = place_open(p);
+	sqlite3 *h = NULL;
+
+	prepare(k);
+	assert_ok(kms_policy_put(k, &root_user, "p", text, sizeof(text) - 1));
+	assert_ok(do_decrypt(k));
+	assert_ok(kms_alias_create(k, &root_user, "zz", key));
+	kms_close(k);
+	assert_int_equal(sqlite3_open(p->path, &h), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(h, more, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_changes(h), 100);
+	assert_int_equal(sqlite3_close(h), SQLITE_OK);
+	k = place_open(p);
+	assert_int_equal(do_decrypt(k), ERR_ACCESS);
+	kms_close(k);
+}
+
 static atomic_bool flipping;
 
 static void *
@@ -641,6 +677,8 @@ main(void)
 		    test_conditions, place_setup, place_teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_tag_changes, place_setup, place_teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_many_aliases, place_setup, place_teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_moving_name, place_setup, place_teardown),
 	};
