@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -49,13 +50,33 @@ reach_owned(const char *dir)
 		fl.l_type != F_UNLCK);
 }
 
+int
+reach_claim(const char *dir, bool server)
+{
+	int fd CLEANUP_CLOSE = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = -1;
+
+	if (fd < 0 || flock(fd, server ? LOCK_EX | LOCK_NB : LOCK_SH) != 0)
+		return (-1);
+	ret = fd;
+	fd = -1;
+	return (ret);
+}
+
 void
 reach_make_way(const char *dir)
 {
+	/* Never closed: until this process, and a mount that it becomes, has
+	 * ended.  Servers do not take what is free meanwhile. */
+	static int claim = -1;
+
 	const struct timespec step = { .tv_nsec = WAY_STEP_MS * 1000000L };
 	const struct control_req req = { .op = CONTROL_YIELD };
-	struct reach r = { .fd = reach_dial(dir, 0) };
+	struct reach r = { .fd = -1 };
 
+	if (claim < 0)
+		claim = reach_claim(dir, false);
+	r.fd = reach_dial(dir, 0);
 	if (r.fd < 0)
 		return;
 	const enum err e = reach_ask(&r, &req, NULL, NULL);

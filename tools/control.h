@@ -30,8 +30,16 @@ bool reach_open(const struct args *a, const struct store_opts *o,
 int reach_dial(const char *dir, unsigned ms);
 /* Does a process own the store ${dir}? */
 bool reach_owned(const char *dir);
+/*
+ * reach_claim(dir, server):
+ * Claim the store ${dir}, until the descriptor that it returns is closed: who
+ * wants it from a server waits until none is taking it; a ${server} gets -1,
+ * and EWOULDBLOCK in errno, while somebody wants it or another server takes it.
+ */
+int reach_claim(const char *dir, bool server);
 /* A server that owns the store ${dir} and can do without gives it up; nothing
- * is said when it does not.  Waits until it has. */
+ * is said when it does not.  Waits until it has; no other one takes it before
+ * this process has ended. */
 void reach_make_way(const char *dir);
 /* Commit and close; ${code}, or EXIT_FAILED when the commit failed. */
 int reach_close(struct reach *r, int code);

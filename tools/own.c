@@ -1,6 +1,7 @@
 /*
  * Owning a store, giving it up, taking it again.
  */
+#include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -105,13 +106,16 @@ let_go(struct own *o)
 	return (e);
 }
 
-/* ERR_LOCKED: another process has it. */
+/* ERR_LOCKED: another process has it, or wants it. */
 static enum err
 take(struct own *o)
 {
+	int claim CLEANUP_CLOSE = reach_claim(o->dir, true);
 	const struct store_opts so = { .dir = o->dir, .root = o->root };
 	struct store *st = NULL;
 
+	if (claim < 0 && errno == EWOULDBLOCK)
+		return (err_fail(ERR_LOCKED, "somebody wants %s", o->dir));
 	TRY(store_open_dir(&so, &st));
 	if (store_kms(st) == NULL) {
 		TRY(store_close_dir(st));
@@ -207,11 +211,13 @@ try_again(struct own *o)
 		o->told = false;
 		return;
 	}
+	if (e == ERR_LOCKED)
+		return;
 	o->next_try = clock_mono_ns() + FAILED_MS * MS_NS;
 	/* Tokens lock themselves after a few wrong PINs. */
 	if (e == ERR_ROOTKEY)
 		o->next_try = UINT64_MAX;
-	if (e != ERR_LOCKED && !o->told) {
+	if (!o->told) {
 		log_error("serve: %s cannot be taken over: %s; its keys are "
 			  "served on",
 		    o->dir, err_detail(e));
