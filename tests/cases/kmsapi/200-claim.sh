@@ -5,6 +5,14 @@
 . "$(dirname "$0")/../../lib.sh"
 require_fuse
 
+# Until a server has it; 10 s at most.
+owned() {
+	for i in $(seq 100); do
+		[ ! -S "$S/control" ] || break
+		sleep 0.1
+	done
+}
+
 new_store
 bucket docs
 ok "serve" "$SSEFS" serve --store "$S" --listen 127.0.0.1:0
@@ -18,6 +26,7 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 	sleep "0.${i}5"
 done
 # Who wants it may be slow.
+owned
 py "$S" <<'END'
 import fcntl, os, socket, sys, time
 from lib import ok
@@ -31,19 +40,13 @@ c.recv(100)
 time.sleep(3)
 ok(not os.path.exists("control"), "no server takes what somebody wants")
 END
-for i in $(seq 100); do
-	[ ! -S "$S/control" ] || break
-	sleep 0.1
-done
+owned
 start_mount docs
 isnt "so does a mount" "$(daemon_pid)" "$one"
 sleep 2
 ok "which keeps it" touch "$M/f"
 stop_mount
-for i in $(seq 100); do
-	[ ! -S "$S/control" ] || break
-	sleep 0.1
-done
+owned
 ok "then a server has it" test -S "$S/control"
 for p in $(pgrep -f "serve --store $S "); do
 	kill "$p"
