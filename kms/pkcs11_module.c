@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "lib/base/sys.h"
 
 #include "kms/pkcs11_module.h"
 
 #define DEFAULT_MODULE "p11-kit-proxy.so"
+#define FUSE_MAGIC 0x65735546 /* f_type of statfs(2) */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct lock list_lock;
@@ -154,10 +156,12 @@ only_root(const char *path)
 	       !S_ISLNK(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* Downwards: where only root can write, what is next stays what it is. */
+/* Downwards: where only root can write, what is next stays what it is.  What a
+ * FUSE filesystem says of owners is the word of whoever mounted it. */
 static bool
 only_root_there(char *real)
 {
+	struct statfs fs;
 
 	if (!only_root("/"))
 		return false;
@@ -171,7 +175,8 @@ only_root_there(char *real)
 		if (!good)
 			return false;
 	}
-	return only_root(real);
+	return only_root(real) && statfs(real, &fs) == 0 &&
+	       fs.f_type != FUSE_MAGIC;
 }
 
 enum err

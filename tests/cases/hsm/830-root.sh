@@ -136,6 +136,20 @@ sqlite3 "$S/keys.db" "UPDATE slots SET
     path = replace(path, '$module', '/proc/$elsewhere/root$module')"
 ok "a link of /proc leads to ours" "$SSEFS" key ls
 kill $elsewhere
+# A FUSE filesystem shows whatever owner whoever mounted it likes.
+said=$(mktemp -d /run/ssefs-case.XXXXXX)
+chmod 755 "$said"
+"$SSEFS" init --store "$T/fuse" >"$T/out"
+"$SSEFS" bucket create --store "$T/fuse" lib --sse None >"$T/out"
+"$SSEFS" mount --store "$T/fuse" lib "$said" -o uid=0,umask=022
+cp $module "$said/lib.so"
+cp "$T/good.db" "$S/keys.db"
+sqlite3 "$S/keys.db" "UPDATE slots SET
+    path = replace(path, '$module', '$said/lib.so')"
+fails "a library in a FUSE filesystem" "$SSEFS" key ls
+like "is not loaded" "$(cat "$T/out")" 'others than root could have put'
+"$SSEFS" umount "$said"
+rmdir "$said"
 cp "$T/good.db" "$S/keys.db"
 rm -f "$S/keys.db-wal" "$S/keys.db-shm"
 ok "as it was" "$SSEFS" key ls
