@@ -258,7 +258,9 @@ grant_params(const struct kms_grant *g, struct params *p)
 	params_strs(p, "operations", ops, n);
 	if (*g->name != '\0')
 		params_str(p, "name", g->name);
-	if (g->constraint != KMS_CONSTRAINT_NONE)
+	/* op_create() refuses more. */
+	if (g->constraint != KMS_CONSTRAINT_NONE &&
+	    g->npairs <= KMS_GRANT_PAIRS_MAX)
 		params_inner(p, "constraints",
 		    g->constraint == KMS_CONSTRAINT_EQUALS
 			? "encryptionContextEquals"
