@@ -214,7 +214,8 @@ ahead_one(struct store *st, int fd, uint64_t x)
  * answered is not waiting now.  It is done without the lock: another writer who
  * comes to one of these extents meanwhile reserves it as well, which does no
  * harm; that it is given back before its reservation here ends would do, so who
- * does that waits (arena_settle()).
+ * does that waits (arena_settle()).  An error is left to who comes to that space:
+ * he reserves it himself, and is told.
  */
 void
 arena_ahead(struct store *st)

@@ -468,6 +468,8 @@ store_write_early(struct store_file *f, uint64_t off, const void *buf,
 	f->early = true;
 	e = file_write(f, off, buf, len, flags, &early);
 	*ret_answered = early.accepted;
-	arena_ahead(st);
+	/* Whoever was not answered waits for this call. */
+	if (early.accepted)
+		arena_ahead(st);
 	return (e);
 }
