@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,7 +66,7 @@ const struct sys_ops sys_linux = {
 
 /* ---- Faults -------------------------------------------------------------- */
 
-const struct sys_ops *sys = &sys_linux;
+const struct sys_ops *_Atomic sys = &sys_linux;
 
 /* The table that faults wrap, and the fault in force; a plain mutex, because
  * system calls are made under locks of every rank. */
@@ -174,7 +175,7 @@ sys_install(const struct sys_ops *ops)
 	(void)pthread_mutex_lock(&fault_lock);
 	__atomic_store_n(&below, ops, __ATOMIC_RELEASE);
 	if (!fault.on)
-		__atomic_store_n(&sys, ops, __ATOMIC_RELEASE);
+		atomic_store(&sys, ops);
 	(void)pthread_mutex_unlock(&fault_lock);
 }
 
@@ -188,7 +189,7 @@ sys_fault_set(const char *call, unsigned nth, int errnum, int forever)
 	fault.seen = 0;
 	fault.errnum = errnum;
 	(void)snprintf(fault.call, sizeof(fault.call), "%s", call);
-	__atomic_store_n(&sys, &sys_faulty, __ATOMIC_RELEASE);
+	atomic_store(&sys, &sys_faulty);
 	(void)pthread_mutex_unlock(&fault_lock);
 }
 
@@ -198,7 +199,7 @@ sys_fault_clear(void)
 	(void)pthread_mutex_lock(&fault_lock);
 	const unsigned seen = fault.on ? fault.seen : 0;
 	fault.on = false;
-	__atomic_store_n(&sys, below, __ATOMIC_RELEASE);
+	atomic_store(&sys, below);
 	(void)pthread_mutex_unlock(&fault_lock);
 	return seen;
 }

@@ -7,7 +7,10 @@
  *
  * Calls behave as their namesakes of Linux: -1 and errno on failure.  The
  * sys_*_full helpers loop over short transfers and EINTR and return enum err.
- * Thread-safe once installed; sys_install() is for the start of a process.
+ * Thread-safe: a table is exchanged whole (fault points are set while other
+ * threads run), and a call that has begun ends in the table it began with.
+ * sys_install(), which changes what descriptors mean, is for the start of a
+ * process.
  */
 #ifndef LIB_BASE_SYS_H
 #define LIB_BASE_SYS_H
@@ -42,7 +45,7 @@ struct sys_ops {
 };
 
 /* The table in force: Linux's own unless replaced. */
-extern const struct sys_ops *sys;
+extern const struct sys_ops *_Atomic sys;
 extern const struct sys_ops sys_linux;
 void sys_install(const struct sys_ops *ops);
 
