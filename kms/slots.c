@@ -1,8 +1,11 @@
 /*
  * The calls on slots: adding, changing, removing, listing ways to unlock.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "lib/base/log.h"
 
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
@@ -13,6 +16,40 @@ struct change {
 	unsigned n;                  /* remove, change */
 	const struct kms_root *root; /* change */
 };
+
+/* Before a slot is made: a token keeps the key that is made in it. */
+static enum err
+slot_exists(struct kms *k, unsigned n)
+{
+	LOCK_SCOPE(&k->conn);
+	struct slot *s CLEANUP_FREE = calloc(SLOT_MAX, sizeof(*s));
+	unsigned have = 0;
+
+	if (s == NULL)
+		return ERR_NOMEM;
+	TRY(slot_load(&k->db, s, &have));
+	for (unsigned i = 0; i < have; i++)
+		if (s[i].n == n)
+			return OK;
+	return err_fail(ERR_NOENT, "no slot %u", n);
+}
+
+/* The change that was to bring in slot ${s} ended with ${e}.  What a commit that
+ * failed has left is known only to the next one that opens the keystore, so the
+ * key in the token is not destroyed; its owner is told. */
+static enum err
+made_for(const struct slot *s, enum err e)
+{
+	char why[256];
+
+	if (e == OK || s->kind != KMS_ROOT_TOKEN)
+		return e;
+	(void)snprintf(why, sizeof(why), "%s", err_detail(e));
+	log_warn("slot %u was not recorded; a key that was made for it stays "
+		 "in the token",
+	    s->n);
+	return err_fail(e, "%s", why);
+}
 
 static enum err
 free_number(struct kms *k, unsigned *ret)
@@ -54,7 +91,7 @@ op_add(struct kms *k, struct call *c)
 	 * another process take the number meanwhile, the insert says so. */
 	TRY(free_number(k, &n));
 	TRY(slot_make(k->uuid, k->sealing, n, c->arg, k->kmk, s));
-	return kms_change(k, add_tx, &a, false);
+	return made_for(s, kms_change(k, add_tx, &a, false));
 }
 
 enum err
@@ -89,9 +126,10 @@ op_change(struct kms *k, struct call *c)
 		return ERR_NOMEM;
 	TRY(gate_policy(k, c, "kms:AddSlot", "*"));
 	TRY(gate_policy(k, c, "kms:RemoveSlot", "*"));
+	TRY(slot_exists(k, a->n));
 	TRY(slot_make(k->uuid, k->sealing, a->n, a->root, k->kmk, s));
 	a->s = s;
-	return kms_change(k, change_tx, a, false);
+	return made_for(s, kms_change(k, change_tx, a, false));
 }
 
 enum err

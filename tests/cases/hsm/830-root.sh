@@ -97,6 +97,10 @@ fails "a change to a token that is away" slot change 1 \
     --passphrase-file "$T/pass2" --new-root-key "$HSM"
 ok "changes nothing" "$SSEFS" key ls --passphrase-file "$T/pass2"
 token_back
+made=$(root_keys | grep -c 'ssefs root:')
+fails "a token's key for a slot that is not there" slot change 7 \
+    --new-root-key "$HSM"
+is "is not made" "$(root_keys | grep -c 'ssefs root:')" "$made"
 ok "a key file" slot add --new-root-key "$T/root"
 ok "the token's slot goes" slot rm 0
 is "what is left" "$(kinds)" "1 passphrase,2 file,"
