@@ -176,6 +176,7 @@ test_by_period(void **state)
 	struct kms_desc d;
 	bool more;
 
+	clock_freeze(&at);
 	kms_set_uses(k, no_uses, NULL);
 	assert_ok(kms_key_create(k, &root_user, "", &d));
 	assert_ok(kms_key_rotation(k, &root_user, d.id, 1));

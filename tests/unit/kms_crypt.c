@@ -266,6 +266,7 @@ rotate(struct kms *k, const char *id, uint32_t n)
 		assert_ok(kms_key_rotate(k, &root_user, id));
 		return;
 	}
+	clock_freeze(&at);
 	assert_ok(kms_key_rotation(k, &root_user, id, 1));
 	at.tv_sec += 86400;
 	clock_freeze(&at);

@@ -65,7 +65,8 @@ no_uses(
 	return OK;
 }
 
-/* Each way, each size; and the material is what was imported. */
+/* Each way, each size, and the larger sizes (whose keys take seconds to make)
+ * by the shortest and the longest way; the material is what was imported. */
 static void
 test_ways(void **state)
 {
@@ -80,6 +81,8 @@ test_ways(void **state)
 	assert_ok(kms_key_new(k, &root_user, &outside, &d));
 	for (size_t i = 0; i < COUNTOF(ways); i++)
 		for (size_t j = 0; j < COUNTOF(bits); j++) {
+			if (j > 0 && i > 0 && i < COUNTOF(ways) - 1)
+				continue;
 			assert_ok(kms_import_parameters(
 			    k, &root_user, d.id, ways[i], bits[j], &params));
 			assert_string_equal(params.arn, d.arn);

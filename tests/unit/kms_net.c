@@ -11,13 +11,14 @@
 
 static struct far_service far;
 
+/* Times that no busy machine exceeds; where they run out, the case says so. */
 static struct net_conf
 conf(void)
 {
 	return (struct net_conf){ .url = far.url,
 		.ca = far.ca,
-		.connect_ms = 2000,
-		.total_ms = 5000,
+		.connect_ms = 20000,
+		.total_ms = 60000,
 		.tries = 3,
 		.backoff_ms = 1 };
 }
@@ -224,6 +225,8 @@ test_unreachable(void **state UNUSED)
 	struct net_conf c = conf();
 	const struct net_request r = request(false);
 
+	/* Where no name server answers, it is the time that runs out. */
+	c.connect_ms = 2000;
 	c.url = "https://127.0.0.1:1";
 	assert_int_equal(ask(&c, &r, ERR_TIMEDOUT, 0), 3);
 	c.url = "https://nonexistent.invalid";

@@ -59,7 +59,7 @@ open_with(const struct setting *more, size_t n)
 {
 	char cred[256];
 	struct provider_option o[12] = { { "ca", far.ca },
-		{ "timeout", "4000" }, { "tries", "2" } };
+		{ "timeout", "30000" }, { "tries", "2" } };
 	struct provider_conf c = { .uri = far.url, .opt = o, .nopt = 4 };
 	void *p = NULL;
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "crypto/secret.h"
@@ -136,6 +137,9 @@ struct asker {
 	bool good;
 };
 
+enum { ASKERS = 50 };
+static atomic_uint came;
+
 static void *
 asker_main(void *arg)
 {
@@ -145,10 +149,13 @@ asker_main(void *arg)
 	size_t n = 0;
 	bool mine = false;
 
+	(void)atomic_fetch_add(&came, 1);
 	if (rcache_begin(a->c, ids[0], S, b, sizeof(b), &n, &mine) != OK)
 		return NULL;
 	if (mine) {
-		(void)nanosleep(&t, NULL);
+		do
+			(void)nanosleep(&t, NULL);
+		while (atomic_load(&came) < ASKERS);
 		(*a->asked)++;
 		rcache_end(
 		    a->c, ids[0], 0, S, OK, (const uint8_t *)"answer", 6);
@@ -163,17 +170,17 @@ static void
 test_flight(void **state UNUSED)
 {
 	struct rcache *c = NULL;
-	struct asker a[50];
-	pthread_t t[50];
+	struct asker a[ASKERS];
+	pthread_t t[ASKERS];
 	unsigned asked = 0;
 
 	assert_int_equal(rcache_new(10, 0, &c), OK);
-	for (unsigned i = 0; i < 50; i++) {
+	for (unsigned i = 0; i < ASKERS; i++) {
 		a[i] = (struct asker){ c, &asked, false };
 		assert_int_equal(
 		    pthread_create(&t[i], NULL, asker_main, &a[i]), 0);
 	}
-	for (unsigned i = 0; i < 50; i++) {
+	for (unsigned i = 0; i < ASKERS; i++) {
 		assert_int_equal(pthread_join(t[i], NULL), 0);
 		assert_true(a[i].good);
 	}

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -261,10 +263,36 @@ test_try(void **state UNUSED)
 }
 
 static atomic_bool wrote;
+static atomic_int waiter;
+
+/* The thread that names itself in ${waiter} sleeps: in the lock, as it does
+ * nothing else. */
+static void
+until_it_waits(void)
+{
+	char path[64], line[256] = "";
+
+	for (unsigned i = 0; i < 6000; i++) {
+		(void)usleep(10000);
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
+		    atomic_load(&waiter));
+		FILE *f = fopen(path, "r");
+		if (f == NULL)
+			continue;
+		const char *state = NULL;
+		if (fgets(line, sizeof(line), f) != NULL)
+			state = strrchr(line, ')');
+		assert_int_equal(fclose(f), 0);
+		if (state != NULL && state[1] == ' ' && state[2] == 'S')
+			return;
+	}
+	fail_msg("nobody waits");
+}
 
 static void *
 writer(void *arg UNUSED)
 {
+	atomic_store(&waiter, gettid());
 	rwlock_write(&rw);
 	atomic_store(&wrote, true);
 	rwlock_drop(&rw);
@@ -274,6 +302,7 @@ writer(void *arg UNUSED)
 static void *
 reader(void *arg UNUSED)
 {
+	atomic_store(&waiter, gettid());
 	rwlock_read(&rw);
 	const bool after_writer = atomic_load(&wrote);
 	rwlock_drop(&rw);
@@ -289,9 +318,10 @@ test_writers_first(void **state UNUSED)
 
 	rwlock_read(&rw);
 	assert_int_equal(pthread_create(&w, NULL, writer, NULL), 0);
-	(void)usleep(50000);
+	until_it_waits();
+	atomic_store(&waiter, 0);
 	assert_int_equal(pthread_create(&r, NULL, reader, &rw), 0);
-	(void)usleep(50000);
+	until_it_waits();
 	assert_false(atomic_load(&wrote));
 	rwlock_drop(&rw);
 	assert_int_equal(pthread_join(w, NULL), 0);

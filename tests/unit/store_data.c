@@ -136,7 +136,7 @@ test_old_space_comes_back(void **state UNUSED)
 	assert_true(last);
 	store_reap(f->st, gone);
 	assert_ok(store_sync(f->st));
-	for (int i = 0; i < 400 && f->st->have_dead; i++) {
+	for (int i = 0; i < 12000 && f->st->have_dead; i++) {
 		epoch_kick(f->st);
 		(void)usleep(5000);
 	}
