@@ -8,7 +8,8 @@
 #
 # It holds every kind of row and record: inline and embedded maps, a node, shared
 # segments, all three methods, two versions of a key, and, as the mount is killed
-# at the end, a log to be brought home and an inode without a name.
+# at the end, a log to be brought home, an inode without a name, and blocks that
+# are in the metadata only.
 set -eu
 here=$(CDPATH="" cd -- "$(dirname "$0")" && pwd)
 name=$1
@@ -74,10 +75,35 @@ os.unlink("gone")
 f = os.open("last", os.O_RDWR | os.O_CREAT, 0o644)
 os.write(f, b"synced, then killed\n")
 os.fsync(f)
+f = os.open("waits", os.O_RDWR | os.O_CREAT, 0o644)
+os.write(f, b"of two blocks " * 400)
+os.fsync(f)
 os.kill(int(open(os.environ["SSEFS_STORE"] + "/lock").read()), 9)
 PY
 sleep 0.5
 umount -l "$W/m"
+# What waits in the metadata for its place: a power cut keeps it from there.
+python3 - "$W" <<'PY'
+import os, shutil, sqlite3, struct, sys
+os.chdir(sys.argv[1])
+for tail in "", "-wal":
+    shutil.copy("s/meta.db" + tail, "look" + tail)
+db = sqlite3.connect("look")
+tables = [r[0] for r in db.execute("SELECT name FROM sqlite_schema")]
+slots = [r[0] for r in db.execute("SELECT slot FROM redo")] \
+    if "redo" in tables else []
+if "ring" in tables:
+    slots += [struct.unpack(">Q", r[0][4096:4104])[0] for r in
+              db.execute("SELECT data FROM ring WHERE place > 0")]
+slots = [s for s in slots if s > 0]
+db.close()
+print(len(slots), "blocks wait")
+assert slots
+with open("s/arena-0", "r+b") as a:
+    for s in slots:
+        os.pwrite(a.fileno(), bytes(4096), s * 4096)
+PY
+rm -f "$W"/look*
 rm -f "$W/s/control" "$W/s/kms.sock" "$W/s/lock" "$W/s/mount.log" "$W/s/keys.db-epoch" \
     "$W/s/keys.db-shm"
 tar -C "$W" -S --sort=name --owner=0 --group=0 --numeric-owner -cf - s s.key |
