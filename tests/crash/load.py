@@ -5,6 +5,7 @@ A line is appended to ACKS after each fsync that returned:
     ver NAME N              the file is version N or a later one, whole
     app NAME N              the log holds N records or more
     del NAME                the name is gone
+Exit 0: all steps are done; 3: the mount died.  Any other error is a failure.
 """
 import random
 from lib import *
@@ -75,5 +76,7 @@ try:
             os.makedirs(d, exist_ok=True)
             for j in range(20): put(d + "/x%d" % j, pattern(3000, j))
             os.rename(d + "/x1", d + "/x2")
-except OSError:
-    pass
+except OSError as e:
+    # The second is of the request that was under way.
+    if e.errno not in (errno.ENOTCONN, errno.ECONNABORTED): raise
+    sys.exit(3)
