@@ -28,10 +28,7 @@ far_start() {
 	"$PY" "$TESTS/farkms.py" "$F" "$F/ca.pem" "$F/key.pem" "$far_port" \
 	    3<&- &
 	far_pid=$!
-	for _ in $(seq 300); do
-		[ ! -f "$F/port" ] || break
-		sleep 0.1
-	done
+	await test -f "$F/port"
 	far_port=$(cat "$F/port")
 	far_url=https://127.0.0.1:$far_port
 }
@@ -59,7 +56,7 @@ far_state() {
 far_add() {
 	# The last of several with one name counts.
 	far_opts=
-	for far_o in "ca=$F/ca.pem" "credentials=$F/credentials" timeout=3000 \
+	for far_o in "ca=$F/ca.pem" "credentials=$F/credentials" timeout=10000 \
 	    "$@"; do
 		far_opts=$(printf '%s\n' "$far_opts" | tr ' ' '\n' |
 		    grep -v "^${far_o%%=*}=" | tr '\n' ' ')

@@ -21,9 +21,8 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 
-from lib import S, SSEFS, eq, ok
+from lib import S, SSEFS, eq, ok, until
 
 REGION = "us-east-1"
 
@@ -73,11 +72,7 @@ class Server:
 
     def stop(self, sig=signal.SIGTERM):
         os.kill(self.pid, sig)
-        for _ in range(400):
-            if not os.path.exists("/proc/%d" % self.pid):
-                return True
-            time.sleep(0.05)
-        return False
+        return until(lambda: not os.path.exists("/proc/%d" % self.pid))
 
 
 class Refused(Exception):

@@ -7,6 +7,7 @@ Reporting: each call prints one TAP line.
     works(desc, fn, *a)           fn(*a) raises nothing; its result is returned
 System calls Python lacks: renameat2, fallocate, utimensat, linkat_tmp.
 acl(...) makes the value of an ACL's attribute.
+until(fn) waits until fn() is true, 60 s at most; returns what it was at last.
 as_user(uid, gid, fn, *a) runs fn in a child with that identity and returns 0
 or the errno it failed with.
 M, S, T, SSEFS as in lib.sh; p(name) is a path below M.
@@ -18,6 +19,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 
 M = os.environ["M"]
 S = os.environ["S"]
@@ -128,6 +130,15 @@ def acl(*entries):
                "o": 32}[e[0]]
         out += struct.pack("<HHI", tag, e[-1], e[1] if named else 0xffffffff)
     return out
+
+
+def until(fn):
+    end = time.monotonic() + 60
+    while True:
+        r = fn()
+        if r or time.monotonic() > end:
+            return r
+        time.sleep(0.1)
 
 
 def as_user(uid, gid, fn, *a, groups=()):

@@ -17,7 +17,7 @@
 # Environment a user may set
 #	SSEFS		another program to test
 #	TMPDIR		where private directories are made (default /tmp)
-#	CASE_TIMEOUT	seconds a case may take (default 240)
+#	CASE_TIMEOUT	seconds a case may take (default 600)
 #	KEEP=1		keep the private directory and say where it is
 #
 # Reporting (each call that ends in "(1 test)" prints one TAP line)
@@ -44,7 +44,9 @@
 #	remount			stop_mount, then start_mount as last time
 #	kill_mount		kill -9 the daemon of $S and drop the dead mount
 #	daemon_pid		print the pid of the process that owns $S
-#	wait_gone PID		wait until the process has ended (10 s at most)
+#	await CMD...		wait until CMD succeeds, trying again and again (60 s
+#				at least, then it fails); its output is hidden
+#	wait_gone PID		wait until the process has ended (as await)
 #	tampered		this case damages its store: no fsck at the end
 #	new_key [ARG...]	ssefs key create; prints the id only
 #	xa NAME FILE		print the value of an extended attribute
@@ -91,7 +93,7 @@ if [ -z "${CASE_INNER:-}" ]; then
 			    fusermount3 -u -z "$case_m"
 		done
 		# A daemon that was unmounted may still be closing.
-		for case_i in 1 2 3 4 5 6 7 8 9 10; do
+		for case_i in $(seq 100); do
 			[ -n "$(case_pids)" ] || break
 			sleep 0.3
 		done
@@ -109,11 +111,11 @@ if [ -z "${CASE_INNER:-}" ]; then
 		return $case_left
 	}
 	trap 'kill "$case_child" 2>/dev/null; case_clean; exit 130' INT TERM HUP
-	timeout -k 10 "${CASE_TIMEOUT:-240}" sh "$0" "$@" </dev/null &
+	timeout -k 10 "${CASE_TIMEOUT:-600}" sh "$0" "$@" </dev/null &
 	case_child=$!
 	wait "$case_child"
 	case_rc=$?
-	[ $case_rc -ne 124 ] || echo "# stopped after ${CASE_TIMEOUT:-240} s"
+	[ $case_rc -ne 124 ] || echo "# stopped after ${CASE_TIMEOUT:-600} s"
 	case_clean || case_rc=1
 	exit $case_rc
 fi
@@ -333,13 +335,16 @@ remount() {
 
 daemon_pid() { grep -oE '[0-9]+' "$S/lock" | head -n 1; }
 
-wait_gone() {
-	for wait_i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		[ -d "/proc/$1" ] || return 0
-		sleep 0.5
+await() {
+	await_left=600
+	until "$@" >/dev/null 2>&1; do
+		await_left=$((await_left - 1))
+		[ $await_left -gt 0 ] || return 1
+		sleep 0.1
 	done
-	return 1
 }
+
+wait_gone() { await test ! -d "/proc/$1"; }
 
 kill_mount() {
 	kill_pid=$(daemon_pid)

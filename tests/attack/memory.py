@@ -122,7 +122,7 @@ class Watch:
         """Handle stops until the processes in the set have ended; without one,
         until all have."""
         until = {0} if until is None else set(until)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while until and time.monotonic() < end:
             try:
                 tid, status = os.waitpid(-1, WALL | os.WNOHANG)
@@ -280,7 +280,7 @@ def commands(secrets):
 
 
 def when_mounted():
-    for _ in range(600):
+    for _ in range(1200):
         if os.path.exists(os.path.join(M, NAMES[0])):
             break
         time.sleep(0.05)

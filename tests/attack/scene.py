@@ -22,7 +22,7 @@ import subprocess
 from lib import M, S, SSEFS, T, errno, get, name, ok, pattern
 from attack.fmt import Store
 
-HANG = 30           # seconds after which an answer does not count any more
+HANG = 90           # seconds after which an answer does not count any more
 DAMAGE = (errno.EBADMSG, errno.EUCLEAN)
 
 # Shape of a file -> size.  Where its map stands: none (inline content), in the
@@ -68,6 +68,21 @@ def copy_store(src, dst):
 def daemon():
     with open(os.path.join(S, "lock")) as f:
         return int(f.read().split()[0])
+
+
+def threads(pid):
+    """Where each thread of a process that does not end stands."""
+    out = []
+    for tid in sorted(os.listdir("/proc/%d/task" % pid)):
+        at = []
+        for f in ("stat", "wchan", "syscall"):
+            try:
+                with open("/proc/%d/task/%s/%s" % (pid, tid, f)) as h:
+                    at.append(" ".join(h.read().split()[:5]))
+            except OSError:
+                pass
+        out.append("; ".join(at))
+    return out
 
 
 def alive(pid):
@@ -237,7 +252,8 @@ class Attempt:
         finally:
             signal.alarm(0)
             rc, out = call("umount", M)
-            self.expect(rc == 0, "umount: exit %s: %s" % (rc, out))
+            if not self.expect(rc == 0, "umount: exit %s: %s" % (rc, out)):
+                self.notes += threads(pid) if alive(pid) else []
 
     def show(self, path):
         """What reading gives: a word of the table above, or a note."""

@@ -33,7 +33,7 @@ start_traced() {
 	while ! mountpoint -q "$M" 2>/dev/null; do
 		kill -0 "$traced" 2>/dev/null || return 1
 		traced_i=$((traced_i + 1))
-		[ $traced_i -lt 400 ] || return 1
+		[ $traced_i -lt 3000 ] || return 1
 		sleep 0.02
 	done
 }

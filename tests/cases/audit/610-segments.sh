@@ -106,10 +106,8 @@ pid=$!
 denied alias/one
 "$SSEFS" audit rotate
 denied alias/two
-for _ in $(seq 100); do
-	[ "$(wc -l <"$T/follow")" -ge 3 ] && break
-	sleep 0.1
-done
+followed() { [ "$(wc -l <"$T/follow")" -ge 3 ]; }
+await followed
 kill "$pid"
 wait "$pid" 2>/dev/null
 is "--follow goes on across files" \

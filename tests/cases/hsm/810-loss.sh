@@ -20,7 +20,7 @@ for i in $(seq 40); do echo "file $i" >"$M/f$i"; done
 exec 8<"$M/f1"
 
 py "$M" "$T" <<'PY'
-import errno, os, sys, threading, time
+import errno, os, sys, threading
 from lib import *
 m, t = sys.argv[1], sys.argv[2]
 stop = threading.Event()
@@ -63,31 +63,25 @@ def fresh(p):
         return e.errno
 threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
 for x in threads: x.start()
-time.sleep(1)
-before = good[0]
-ok(before > 0, "eight threads work")
+ok(until(lambda: good[0] > 0), "eight threads work")
 for turn in range(3):
+    told = timed[0]
     os.rename(t + "/tokens", t + "/tokens.gone")
-    until = time.time() + 20
-    e = 0
-    while e != errno.ETIMEDOUT and time.time() < until:
-        e = fresh(m + "/probe")
-    eq(e, errno.ETIMEDOUT, "gone: making a file times out")
+    ok(until(lambda: fresh(m + "/probe") == errno.ETIMEDOUT),
+       "gone: making a file times out")
     eq(open(m + "/here/f").read(), "here\n", "a key that is here goes on")
     with open(m + "/here/g", "w") as f:
         f.write("g")
     os.unlink(m + "/here/g")
+    ok(until(lambda: timed[0] > told),
+       "who opens one meanwhile is told ETIMEDOUT")
     os.rename(t + "/tokens.gone", t + "/tokens")
-    until = time.time() + 20
-    while e != 0 and time.time() < until:
-        e = fresh(m + "/probe")
-    eq(e, 0, "back: it works without a remount")
+    ok(until(lambda: fresh(m + "/probe") == 0),
+       "back: it works without a remount")
 back.set()
-time.sleep(1)
+ok(until(lambda: after[0] > 0), "the threads work again")
 stop.set()
 for x in threads: x.join()
-ok(timed[0] > 0, "who opened meanwhile was told ETIMEDOUT")
-ok(after[0] > 0, "and works again")
 eq(wrong, [], "no wrong byte")
 eq(other[:3], [], "no other error")
 PY

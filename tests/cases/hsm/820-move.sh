@@ -41,7 +41,7 @@ for ms in 05 15 30; do
 done
 # The mount notices within a second that nobody waits for the last one.
 rekey() {
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in $(seq 200); do
 		"$SSEFS" rekey "$@" 2>"$T/rekey.err" && return
 		rekey_rc=$?
 		grep -q 'running already' "$T/rekey.err" || break

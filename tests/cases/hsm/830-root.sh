@@ -61,18 +61,11 @@ server=$(daemon_pid)
 start_mount docs
 token_gone
 stop_mount
-for i in $(seq 40); do
-	grep -q 'taken over' "$S/serve.log" && break
-	sleep 0.3
-done
+await grep -q 'taken over' "$S/serve.log"
 fails "without the token it cannot" test -S "$S/kms.sock"
 like "and says why" "$(cat "$S/serve.log")" 'taken over: the root key is in a token'
 token_back
-for i in $(seq 60); do
-	[ ! -S "$S/kms.sock" ] || break
-	sleep 0.3
-done
-ok "with it it does" test -S "$S/kms.sock"
+ok "with it it does" await test -S "$S/kms.sock"
 is "it owns the store" "$(daemon_pid)" "$server"
 kill "$server"
 wait_gone "$server"
@@ -131,10 +124,10 @@ rm -f "$S/keys.db-wal" "$S/keys.db-shm"
 # chroot, whose root is no mount, unshare(1) makes no namespace of its own.
 if unshare -m true 2>/dev/null; then
 	echo garbage >"$T/evil.so"
-	unshare -m sh -c 'mount --bind "$1" "$2" && touch "$3" && exec sleep 60' x \
+	unshare -m sh -c 'mount --bind "$1" "$2" && touch "$3" && exec sleep 600' x \
 	    "$T/evil.so" "$module" "$T/there" &
 	elsewhere=$!
-	for i in $(seq 50); do [ -e "$T/there" ] || sleep 0.1; done
+	await test -e "$T/there"
 	ok "another library in another mount namespace" \
 	    grep -q garbage "/proc/$elsewhere/root$module"
 	cp "$T/good.db" "$S/keys.db"

@@ -23,7 +23,7 @@ took() {
 
 new_store
 ok "add" "$SSEFS" kms provider add hsm "$fake" token=fake \
-    "pin-source=$T/pin" timeout=800
+    "pin-source=$T/pin" timeout=3000
 fails "a limit that is none" "$SSEFS" kms provider add x "$fake" token=fake \
     timeout=0
 ok "default" "$SSEFS" kms provider default hsm
@@ -44,25 +44,34 @@ is "are there" "$(cat "$M/far/7")" 7
 
 touch "$T/hang"
 errno "who makes one is told" ETIMEDOUT sh -c 'echo x >"$1"' x "$M/far/new"
-took "again at once" 700 sh -c 'echo x >"$1"' x "$M/far/new"
+# For a second; a busy machine may not be that quick at the first try.
+again() {
+	for _ in 1 2 3 4 5; do
+		again_from=$(ms)
+		sh -c 'echo x >"$1"' x "$M/far/new" 2>/dev/null && return 1
+		[ $(($(ms) - again_from)) -ge 2500 ] || return 0
+	done
+	return 1
+}
+ok "again at once" again
 # More of them than the mount has threads.
+pids=
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	sh -c 'echo x >"$1"' x "$M/far/new$i" 2>/dev/null &
+	pids="$pids $!"
 done
 sleep 0.2
-took "a file under another key opens" 700 cat "$M/here"
+took "a file under another key opens" 2500 cat "$M/here"
 is "and reads" "$(cat "$T/out")" here
-took "one is made" 700 sh -c 'echo y >"$1"' x "$M/new"
-took "the directory is listed" 700 ls "$M/far"
-# No wait(1): it would wait for the mount, which this shell has not started.
-sleep 2
-took "the state of the key" 5000 "$SSEFS" key describe "$local"
-rm "$T/hang"
-for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
-	echo x 2>/dev/null >"$M/far/new" && break
-	sleep 0.5
+took "one is made" 2500 sh -c 'echo y >"$1"' x "$M/new"
+took "the directory is listed" 2500 ls "$M/far"
+for i in $pids; do
+	wait "$i"
 done
-is "it answers: files are made, without a remount" "$(cat "$M/far/new")" x
+took "the state of the key" 15000 "$SSEFS" key describe "$local"
+rm "$T/hang"
+ok "it answers: a file is made" await sh -c 'echo x >"$1"' x "$M/far/new"
+is "without a remount" "$(cat "$M/far/new")" x
 like "both are in the log" "$(cat "$S/mount.log")" 'PKCS#11 library hangs'
 stop_mount
 tampered

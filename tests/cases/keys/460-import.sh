@@ -83,17 +83,14 @@ is "the file opens" "$(cat "$M/f")" data
 # Its time passes, beside a mount and without one.
 db "UPDATE keys SET expires = 1 WHERE origin = 1;
     UPDATE meta SET v = v + 1 WHERE k = 'epoch'" >"$T/out"
-for _ in $(seq 100); do
-	[ "$(get "$x" .state)" = PendingImport ] && break
-	sleep 0.1
-done
-is "expired" "$(get "$x" .state)" PendingImport
+expired() { [ "$(get "$x" .state)" = PendingImport ]; }
+ok "expired" await expired
 errno "its files tell" EKEYEXPIRED cat "$M/f"
 cat >"$T/open.py" <<'PY'
 import errno
 import os
 import time
-for _ in range(200):
+for _ in range(1200):
     try:
         os.pread(9, 1, 0)
     except OSError as e:

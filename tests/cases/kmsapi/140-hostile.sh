@@ -7,7 +7,7 @@ new_store
 py <<'END'
 import http.client, json, os, socket, ssl, threading, time
 from kmsapi import Api, Server, head, sign, user
-from lib import eq, ok
+from lib import eq, ok, until
 
 srv = Server()
 alice = user("alice", "--admin")
@@ -76,7 +76,8 @@ served("others are served")
 # ---- Lines and headers
 def raw(data, wait=5):
     """What comes back for these bytes, until the server closes."""
-    s = srv.connect(wait)
+    s = srv.connect()
+    s.settimeout(wait)
     got = b""
     try:
         s.sendall(data)
@@ -183,7 +184,7 @@ def drip():
 t = threading.Thread(target=drip)
 t.start()
 left = slow + mute + body
-deadline = time.time() + 60
+deadline = time.time() + 120
 while left and time.time() < deadline:
     for s in list(left):
         s.settimeout(0.01)
@@ -199,10 +200,7 @@ stop.set()
 t.join()
 eq(len(left), 0, "all slow clients were cut off")
 served("others are served")
-for i in range(50):
-    if threads() <= quiet + 5:
-        break
-    time.sleep(0.2)
+until(lambda: threads() <= quiet + 5)
 ok(threads() <= quiet + 5, "their threads are gone (%d, %d before)" %
    (threads(), quiet))
 

@@ -9,7 +9,7 @@ require jq curl
 sock() { stat -c '%F %a %u' "$S/kms.sock" 2>/dev/null || echo none; }
 ours="socket 600 $(id -u)"
 ask() {
-	(cd "${2:-$S}" && curl -s --max-time 20 --unix-socket kms.sock \
+	(cd "${2:-$S}" && curl -s --max-time 60 --unix-socket kms.sock \
 	    -H "X-Amz-Target: TrentService.$1" --data-binary @- http://kms/)
 }
 serve() {
@@ -182,10 +182,7 @@ END
 fi
 "$SSEFS" serve --store "$S" -f --listen 127.0.0.1:0 >"$T/fg.out" 2>"$T/fg.err" &
 fg=$!
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-	grep -q '^KMS API' "$T/fg.out" && break
-	sleep 0.3
-done
+await grep -q '^KMS API' "$T/fg.out"
 like "in the foreground" "$(cat "$T/fg.out")" '^KMS API +https://127.0.0.1:'
 like "it names the CA" "$(cat "$T/fg.out")" "^CA file +$S/tls/ca.pem"
 kill $fg

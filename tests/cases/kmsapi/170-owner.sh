@@ -15,29 +15,28 @@ end() {
 	kill "$1"
 	ok "SIGTERM ends it" wait_gone "$1"
 }
-# The owner, once it is that; 10 s at most.
-owner_is() {
-	for i in $(seq 100); do
-		if [ "$(daemon_pid)" = "$2" ] && [ -S "$S/kms.sock" ]; then
-			pass "$1"
-			return
-		fi
-		sleep 0.1
-	done
-	fail "$1"
-	note "owner $(cat "$S/lock"), want $2"
-}
 sock() {
-	(cd "$S" && echo '{}' | curl -s --max-time 20 --unix-socket kms.sock \
+	(cd "$S" && echo '{}' | curl -s --max-time 60 --unix-socket kms.sock \
 	    -H "X-Amz-Target: TrentService.ListKeys" --data-binary @- \
 	    http://kms/)
+}
+# One that was killed leaves its socket there.
+owns() { [ "$(daemon_pid)" = "$1" ] && sock; }
+# The owner, once it is that.
+owner_is() {
+	if await owns "$2"; then
+		pass "$1"
+	else
+		fail "$1"
+		note "owner $(cat "$S/lock"), want $2"
+	fi
 }
 # The network's answers, all the while: in the background.
 watch_net() {
 	: >"$T/net"
 	rm -f "$T/stop"
 	while [ ! -e "$T/stop" ]; do
-		curl -s --max-time 10 --cacert "$S/tls/ca.pem" -o /dev/null \
+		curl -s --max-time 60 --cacert "$S/tls/ca.pem" -o /dev/null \
 		    -w '%{http_code}\n' -X POST \
 		    "https://$(jq -r .address "$T/serve.json")/" >>"$T/net"
 	done &
@@ -71,7 +70,7 @@ like "and told why" "$(cat "$T/err")" "in use by process $(daemon_pid)"
 stop_mount
 owner_is "unmounted: it is the server's again" "$server"
 like "the socket is the server's" "$(sock)" "$key"
-like "which says so" "$(cat "$S/serve.log")" 'taken over'
+ok "which says so" await grep 'taken over' "$S/serve.log"
 ok "the tools work through it" "$SSEFS" bucket create more
 ok "fsck gets the store" "$SSEFS" fsck
 ok "serve --mount gets it, too" "$SSEFS" serve --store "$S" \
@@ -124,7 +123,7 @@ stop_mount
 owner_is "the server again" "$second"
 "$SSEFS" backup --rate 10M "$T/b" >"$T/backup.out" 2>&1 &
 backup=$!
-until [ -d "$T/b/new" ] || ! kill -0 $backup 2>/dev/null; do sleep 0.1; done
+await test -d "$T/b/new"
 fails "no mount while a backup runs" "$SSEFS" mount docs "$M"
 ok "the backup comes to its end" wait $backup
 start_mount docs

@@ -54,10 +54,7 @@ sqlite3 "$S/meta.db" "UPDATE dflt SET text = replace(text, '$used', '$late')"
 ok "serve" "$SSEFS" serve --listen 127.0.0.1:0
 server=$(daemon_pid)
 due
-for i in $(seq 50); do
-	grep -q 'is due to be deleted' "$S/serve.log" && break
-	sleep 0.1
-done
+await grep 'is due to be deleted' "$S/serve.log"
 sleep 2.5
 like "in use: not deleted" "$(cat "$S/serve.log")" 'due.*is in use by'
 is "nobody is said to have asked" "$(counted)" 0
@@ -86,15 +83,16 @@ l = socket.socket(socket.AF_UNIX)
 l.bind("control")
 l.listen(8)
 open(t + "/listens", "w")
-time.sleep(120)
+time.sleep(600)
 END2
 $PY "$T/hold.py" "$S" "$T" &
 holder=$!
-until [ -e "$T/held" ]; do sleep 0.05; done
+await test -e "$T/held"
 "$SSEFS" serve --json --listen 127.0.0.1:0 >"$T/serve.json"
 server=$(jq -r .pid "$T/serve.json")
 due
 "$SSEFS" key enable "$other" >/dev/null # the server reads it
+# Who waits for a watcher does so for 5 seconds, and is warned.
 quickly() {
 	began=$(date +%s%N)
 	for i in 1 2; do
@@ -104,23 +102,20 @@ quickly() {
 		sleep 0.7
 	done
 	ms=$((($(date +%s%N) - began) / 1000000))
-	[ $ms -lt 7000 ] || note "it took $ms ms"
-	ok "$1" test $ms -lt 7000
+	[ $ms -lt 12000 ] || note "it took $ms ms"
+	ok "$1" test $ms -lt 12000
 }
 : >"$T/out"
 quickly "no owner to ask: changes of keys do not wait"
 : >"$T/listen"
-until [ -e "$T/listens" ]; do sleep 0.05; done
+await test -e "$T/listens"
 quickly "nor for one who does not answer"
 unlike "no warning" "$(cat "$T/out")" 'may go on'
 is "the key is there still" "$(state "$gone")" PendingDeletion
 kill $holder
 rm -f "$S/control"
-for i in $(seq 150); do
-	[ "$(state "$gone")" = PendingDeletion ] || break
-	sleep 0.1
-done
-isnt "it goes once that is known" "$(state "$gone")" PendingDeletion
+gone() { [ "$(state "$gone")" != PendingDeletion ]; }
+ok "it goes once that is known" await gone
 kill "$server"
 wait_gone "$server"
 done_testing

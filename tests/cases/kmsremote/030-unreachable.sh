@@ -9,7 +9,7 @@ require openssl
 new_store
 far_make || skip_all "openssl makes no certificate"
 far_start
-ok "added" far_add cache-age=2 timeout=1000 tries=2
+ok "added" far_add cache-age=2 timeout=3000 tries=2
 id=$(new_key --provider far)
 bucket docs
 start_mount docs

@@ -10,12 +10,7 @@ mkdir "$M"
 # Foreground: stays, and SIGTERM unmounts cleanly with everything kept.
 "$SSEFS" mount docs "$M" --foreground >"$T/fg" 2>&1 &
 pid=$!
-i=0
-while ! mountpoint -q "$M" && [ $i -lt 100 ]; do
-	sleep 0.1
-	i=$((i + 1))
-done
-ok "foreground: mounted" mountpoint -q "$M"
+ok "foreground: mounted" await mountpoint -q "$M"
 ok "and still there" kill -0 $pid
 echo kept >"$M/f"
 kill -USR1 $pid

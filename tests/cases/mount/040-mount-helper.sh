@@ -20,13 +20,11 @@ is "is a mount of the bucket" "$(xa user.sse.status "$M/f")" Yes
 is "with ssefs as its type" "$(findmnt -no FSTYPE "$M")" fuse.ssefs
 is "and the bucket as its source" "$(findmnt -no SOURCE "$M")" docs
 ok "umount(8) ends it" umount "$M"
-ok "daemon gone" sh -c "i=0; while [ \$i -lt 50 ] &&
-    ! '$SSEFS' fsck >/dev/null 2>&1; do sleep 0.2; i=\$((i + 1)); done
-    '$SSEFS' fsck"
+ok "daemon gone" await "$SSEFS" fsck
 ok "read-only" "$helper" docs "$M" -o "ro,store=$S"
 errno "cannot be written" EROFS touch "$M/g"
 umount "$M"
+await "$SSEFS" fsck
 fails "no such bucket" "$helper" nope "$M" -o "rw,store=$S"
 fails "nothing is mounted" mountpoint -q "$M"
-sleep 0.5
 done_testing

@@ -155,7 +155,7 @@ err(errno.EXDEV, "rename from another filesystem", os.rename, T + "/script.py",
     p("g"))
 shutil.copy("/bin/sleep", p("prog"))
 os.chmod(p("prog"), 0o755)
-run = subprocess.Popen([p("prog"), "30"])
+run = subprocess.Popen([p("prog"), "600"])
 while os.readlink("/proc/%d/exe" % run.pid) != p("prog"): pass
 err(errno.ETXTBSY, "a running program is not written", os.open, p("prog"),
     os.O_WRONLY)

@@ -72,7 +72,7 @@ os.close(fd)
 def stale(desc, h):
     """The kernel keeps an inode until the last close has been answered, which
     nobody waits for."""
-    for i in range(500):
+    for i in range(6000):
         forget()
         try: os.close(opened(h))
         except OSError: break

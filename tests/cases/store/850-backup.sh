@@ -66,6 +66,9 @@ is "a path that is relative" "$("$SSEFS" backup --verify "$T/rel" |
     grep -c whole)" 1
 rm -rf "$T/rel"
 
+# Until a backup copies, to DIR: then it has taken hold of its epoch.
+copies() { [ -n "$(ls "$1/new")" ]; }
+
 # ---- While others write -------------------------------------------------------
 
 : >"$T/go"
@@ -83,7 +86,7 @@ rm -rf "$T/rel"
 	done
 ) &
 writers=$!
-sleep 0.3
+await test -f "$M/docs/second"
 for i in 1 2 3; do
 	ok "backup $i beside writers" "$SSEFS" backup "$B"
 done
@@ -91,7 +94,7 @@ rm "$T/go"
 wait "$writers"
 "$SSEFS" backup --rate 200K "$T/slow" >"$T/slow.out" 2>&1 &
 slow=$!
-sleep 1
+await copies "$T/slow"
 fails "one backup at a time" "$SSEFS" backup "$T/other"
 like "says so" "$(cat "$T/out")" 'a backup is running already'
 fails "nor a scrub" "$SSEFS" scrub
@@ -228,9 +231,9 @@ full() {
 	start_mount docs
 	head -c 60000000 /dev/urandom >"$M/a"
 	sync "$M/a"
-	"$SSEFS" backup --rate 2M "$T/bf" >"$T/full.out" 2>&1 &
+	"$SSEFS" backup --rate 1M "$T/bf" >"$T/full.out" 2>&1 &
 	slow=$!
-	sleep 1
+	await copies "$T/bf"
 	rm "$M/a"
 	sync "$M"
 	ok "a writer gets what the backup keeps" sh -c "
