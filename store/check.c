@@ -198,11 +198,11 @@ redo_bad(void *arg, uint64_t slot)
 	struct check *ck = arg;
 
 	if (slot == 0)
-		check_say(
-		    ck, "I13", 0, ck->repair, "a row of table redo is damaged");
+		check_say(ck, "I13", 0, ck->repair,
+		    "table ring (or redo) is damaged");
 	else
 		check_say(ck, "I13", 0, ck->repair,
-		    "table redo has a block for slot %llu, which nothing uses",
+		    "table ring has a block for slot %llu, which nothing uses",
 		    (unsigned long long)slot);
 }
 

@@ -32,7 +32,8 @@
 #define ROOM_INODE 1024u
 #define ROOM_NODE 4096u
 #define ROOM_STEP ((uint64_t)4 << 20)
-#define ROOM_REDO ((uint64_t)1 << 20) /* a commit's rows of table redo */
+#define ROOM_REDO \
+	((uint64_t)9 << 17) /* a commit's rows of table ring: 129 pages */
 #define ROOM_LOOKS 64u
 #define ROOM_CALLS 256u /* operations that one reservation lets pass */
 
@@ -217,7 +218,8 @@ check_super(struct store *st, sqlite3_stmt *s)
 		    "the store has format %lld, this "
 		    "program (" SSEFS_VERSION ") knows formats up to %d",
 		    (long long)format, STORE_FORMAT_MAX));
-	if ((format != base && format != base + STORE_REDO) ||
+	if ((format != base && format != base + STORE_REDO &&
+		format != base + STORE_RING) ||
 	    sqlite3_column_bytes(s, 1) != UUID_LEN ||
 	    sqlite3_column_int64(s, 2) < 0 ||
 	    sqlite3_column_int64(s, 2) > (sqlite3_int64)COUNTER_MAX ||
@@ -551,7 +553,7 @@ int
 db_format(const struct store *st)
 {
 	return ((st->sealed ? STORE_FORMAT_SEALED : STORE_FORMAT) +
-		(redo_waits(st) ? STORE_REDO : 0));
+		(redo_waits(st) ? STORE_RING : 0));
 }
 
 /* By how much meta.db will grow when all is home. */

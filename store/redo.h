@@ -4,12 +4,12 @@
  *
  * Rule 1 wants data before the map.  A commit therefore syncs the arenas, then
  * the WAL: two flushes, which is what an fsync of one small write waits for.  Of a
- * commit with at most REDO_SLOTS new blocks the ciphertext goes into table redo
+ * commit with at most REDO_SLOTS new blocks the ciphertext goes into table ring
  * instead, in the commit's own transaction; their slots are written at once as
  * all are, and synced when a later commit has more to sync, or the store is closed
  * or backed up.  At open every row is written to its slot again, before anything
  * is read.  So rule 1 reads: no map row is committed before the slot it names
- * is synced, or stands in redo.
+ * is synced, or stands in a row.
  *
  * Rule 2 holds for rows too: one may be written to its slot at any open until
  * it is dropped, so it must be gone before the slot can have another use.  A
@@ -19,7 +19,9 @@
  *     is durable.
  *
  * While there are rows the store's format is the one of a program that knows
- * them (STORE_REDO more than otherwise): an older one would read stale slots.
+ * them (STORE_RING more than otherwise): an older one would read stale slots.
+ * Rows that an older program has left, in table redo, are put in place as well
+ * (STORE_REDO); none is added there.
  *
  * Locks: ${slot}, ${n} and ${over} under st->alloc_lock, the rest under
  * st->commit, with the exclusive epoch where a function says so.
@@ -42,15 +44,20 @@ struct redo {
 	uint32_t n;
 	atomic_bool over; /* … and more than fit */
 
-	bool off;     /* every commit syncs the arenas */
+	bool have_old, have_ring; /* the tables redo and ring */
+	bool off;                 /* every commit syncs the arenas */
 	bool stale;   /* all rows are of slots that were synced since */
 	bool damaged; /* a row is none; dropped by the next commit */
-	uint64_t row[REDO_ROWS]; /* slots that have rows */
+	uint64_t gen; /* generation that counts, 0 for none */
+	uint64_t row[REDO_ROWS]; /* by place: whose row, 0 for none */
 	uint32_t nrows;
+	uint64_t old[REDO_ROWS]; /* slots that have rows in table redo */
+	uint32_t nold;
 	uint8_t *data; /* the rows of the first ${nnew} slots */
 	uint32_t nnew; /* rows that the present commit adds */
 
-	/* Set at the start: rows of a store that may not be written to. */
+	/* Set at the start, for at most REDO_ROWS: rows of a store that may not
+	 * be written to. */
 	struct redo_block *shown;
 	uint32_t nshown;
 };

@@ -45,7 +45,7 @@ static const char schema_sql[] =
     " PRIMARY KEY(seg, first)) WITHOUT ROWID;"
     "CREATE TABLE keyref(id INTEGER PRIMARY KEY, arn TEXT NOT NULL UNIQUE,"
     " uses INTEGER NOT NULL);"
-    "CREATE TABLE redo(slot INTEGER PRIMARY KEY, data BLOB NOT NULL);";
+    "CREATE TABLE ring(place INTEGER PRIMARY KEY, data BLOB NOT NULL);";
 
 #define SCHEMA_SUPER_ADD "INSERT INTO super VALUES(1, ?1, ?2, 0, ?3, 1, ?4, 0)"
 
@@ -121,7 +121,9 @@ static const char *const stmt_sql[ST_COUNT_] = {
 
 	[ST_NODE_GET] = "SELECT row FROM node"
 			" WHERE seg=?1 AND level=?2 AND idx=?3",
-	[ST_NODE_PUT] = "INSERT OR REPLACE INTO node VALUES(?1, ?2, ?3, ?4)",
+	[ST_NODE_PUT] = "INSERT INTO node VALUES(?1, ?2, ?3, ?4)"
+			" ON CONFLICT(seg, level, idx)"
+			" DO UPDATE SET row=excluded.row",
 	[ST_NODE_DEL] = "DELETE FROM node WHERE seg=?1 AND level=?2 AND idx=?3",
 	/* Where a loop goes on by what a row says of its place, a place that is
 	 * no number (SQLite keeps any type) would be met for ever. */

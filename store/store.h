@@ -33,8 +33,9 @@
 #define STORE_ROOT 1          /* inode of the directory of buckets */
 #define STORE_FORMAT 1        /* on-disk format written and read */
 #define STORE_FORMAT_SEALED 2 /* the same, with sealed metadata */
-#define STORE_REDO 2          /* added while table redo has rows */
-#define STORE_FORMAT_MAX (STORE_FORMAT_SEALED + STORE_REDO)
+#define STORE_REDO 2          /* added while table redo has rows (older ones) */
+#define STORE_RING 4          /* added while rows of table ring count */
+#define STORE_FORMAT_MAX (STORE_FORMAT_SEALED + STORE_RING)
 #define STORE_NAME_MAX 255
 #define STORE_LINK_MAX 65000 /* hard links of one file */
 #define STORE_SYMLINK_MAX 4095

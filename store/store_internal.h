@@ -47,7 +47,8 @@
  *   I10 Numbers given out (inode, segment) are below the counters in super.
  *   I11 No inode holds both inline data and a map, nor blocks beyond its size.
  *   I12 An ACL is one, and an access ACL stands for its inode's mode.
- *   I13 A row of redo holds one block, of a slot that is in use.
+ *   I13 A row of table ring (or redo) that counts holds one block, of a slot
+ *       that is in use.
  */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
@@ -229,9 +230,9 @@ enum err db_begin(struct store *st) MUSTCHECK;
 enum err db_room(struct store *st) MUSTCHECK;
 /* The same before a new inode. */
 enum err db_room_new(struct store *st) MUSTCHECK;
-/* Is there room for a commit's rows of table redo besides? */
+/* Is there room for a commit's rows of table ring besides? */
 bool db_room_redo(struct store *st) MUSTCHECK;
-/* The store's format with what table redo holds now. */
+/* The store's format with what table ring holds now. */
 int db_format(const struct store *st);
 /* End it.  The WAL is not synced: db_sync() does, without any lock. */
 enum err db_commit(struct store *st) MUSTCHECK;
@@ -498,7 +499,7 @@ enum err epoch_stop(struct store *st, enum err e, const char *what);
 enum err epoch_damage(struct store *st, enum err e);
 /* Commit all; wait until durable. */
 enum err epoch_commit(struct store *st) MUSTCHECK;
-/* The last one before the store closes: nothing waits in table redo after it. */
+/* The last one before the store closes: nothing waits in table ring after it. */
 enum err epoch_last(struct store *st) MUSTCHECK;
 /* Commit all, then call ${fn} before any other commit can come; ${epoch} is the
  * last one on disk. */

@@ -1,7 +1,10 @@
-/* store: blocks that are durable in table redo before they are in their slots. */
+/* store: blocks that are durable in table ring before they are in their slots. */
 #include "store_fixture.h"
 
 #include <sqlite3.h>
+
+#include "crypto/digest.h"
+#include "lib/base/buf.h"
 
 #include "store/redo.h"
 
@@ -169,13 +172,14 @@ test_closed(void **state UNUSED)
 
 	put(st, a, 0, 'a', BYTES);
 	assert_ok(store_fsync(st, a));
-	assert_int_equal(db_format(st), STORE_FORMAT + STORE_REDO);
+	assert_int_equal(db_format(st), STORE_FORMAT + STORE_RING);
 	assert_ok(store_close_dir(st));
 	sql(f->dir, "CREATE TABLE x(v CHECK(v)); INSERT INTO x "
 		    "SELECT format = 1 FROM super; INSERT INTO x SELECT "
-		    "count(*) = 0 FROM redo; DROP TABLE x");
+		    "substr(data, 1, 8) = zeroblob(8) FROM ring WHERE "
+		    "place = 0; DROP TABLE x");
 	/* One of an older program. */
-	sql(f->dir, "DROP TABLE redo");
+	sql(f->dir, "DROP TABLE ring");
 	fixture_open(f);
 	holds(f->st, a, 0, 'a', BYTES);
 	put(f->st, a, 0, 'b', 4096);
@@ -185,48 +189,185 @@ test_closed(void **state UNUSED)
 	holds(f->st, a, 0, 'b', 4096);
 }
 
+/* Rows of former generations stand on, and do not count. */
+static void
+test_generations(void **state UNUSED)
+{
+	FIXTURE(f, false);
+	const uint64_t a = mkfile(st, f->bkt, "a");
+	struct store *back = NULL;
+	CRASHED(to);
+	const struct store_opts o = { .dir = to };
+
+	put(st, a, 0, 'a', BYTES);
+	assert_ok(store_fsync(st, a));
+	assert_int_equal(st->redo->nrows, 5);
+	/* More than a commit's share: the arenas are synced. */
+	put(st, a, 0, 'b', (size_t)(REDO_SLOTS + 1) * 4096);
+	assert_ok(store_fsync(st, a));
+	assert_int_equal(st->redo->nrows, 0);
+	put(st, a, 8192, 'c', 4096);
+	assert_ok(store_fsync(st, a));
+	assert_int_equal(st->redo->nrows, 1);
+	crash(f, to, true);
+	sql(to, "CREATE TABLE x(v CHECK(v)); INSERT INTO x "
+		"SELECT count(*) = 6 FROM ring; DROP TABLE x");
+	assert_ok(store_open_dir(&o, &back));
+	assert_int_equal(back->redo->nrows, 1);
+	holds(back, a, 0, 'b', 8192);
+	holds(back, a, 8192, 'c', 4096);
+	clean(back);
+	assert_ok(store_close_dir(back));
+}
+
+/* A row goes where one was dropped, and those that are dropped without a
+ * successor are gone. */
+static void
+test_places(void **state UNUSED)
+{
+	FIXTURE(f, false);
+	const uint64_t a = mkfile(st, f->bkt, "a");
+	struct store *back = NULL;
+	CRASHED(to);
+	const struct store_opts o = { .dir = to };
+	const struct store_attr cut = { .size = 8192 };
+	uint64_t was[REDO_ROWS];
+
+	put(st, a, 0, 'a', BYTES);
+	assert_ok(store_fsync(st, a));
+	memcpy(was, st->redo->row, sizeof(was));
+	put(st, a, 8192, 'b', 4096);
+	assert_ok(store_fsync(st, a));
+	for (unsigned i = 0; i < REDO_ROWS; i++)
+		assert_int_equal(st->redo->row[i] != was[i], i == 2);
+	assert_ok(store_setattr(
+	    st, &who, a, STORE_SET_SIZE, &cut, &(struct store_attr){ 0 }));
+	assert_ok(store_fsync(st, a));
+	assert_int_equal(st->redo->nrows, 2);
+	crash(f, to, false);
+	assert_ok(store_open_dir(&o, &back));
+	assert_int_equal(back->redo->nrows, 2);
+	holds(back, a, 0, 'a', 8192);
+	clean(back);
+	assert_ok(store_close_dir(back));
+}
+
+/* What an fsync after one block costs: pages of the WAL. */
+static void
+test_pages(void **state UNUSED)
+{
+	FIXTURE(f, false);
+	const uint64_t a = mkfile(st, f->bkt, "a");
+	const uint64_t frame = 8192 + 24;
+
+	put(st, a, 0, 'a', (size_t)100 * 4096);
+	assert_ok(store_fsync(st, a));
+	for (unsigned i = 0; i < REDO_ROWS - 1; i++) {
+		put(st, a, (uint64_t)(i % 90) * 4096, 'b', 4096);
+		assert_ok(store_fsync(st, a));
+	}
+	put(st, a, 0, 'b', (size_t)(REDO_SLOTS + 1) * 4096);
+	assert_ok(store_fsync(st, a));
+	for (unsigned i = 0; i < 20; i++) {
+		const uint64_t before = db_wal_bytes(st);
+
+		put(st, a, (uint64_t)(i + 40) * 4096, 'c', 4096);
+		assert_ok(store_fsync(st, a));
+		/* super, the inode, two of its node, the bitmap, the row; and
+		 * at first the generation. */
+		assert_in_range(db_wal_bytes(st) - before, frame, 7 * frame);
+	}
+}
+
 static void
 count_bad(void *arg, const struct store_problem *p)
 {
 	*(unsigned *)arg += strcmp(p->invariant, "I13") == 0;
 }
 
+/* A row of ${slot}, whole in itself, at ${place}. */
+static void
+forge(const char *dir, int place, uint64_t slot)
+{
+	uint8_t data[4116] = { 0 };
+	char path[256];
+	sqlite3 *c = NULL;
+	sqlite3_stmt *s = NULL;
+
+	(void)snprintf(path, sizeof(path), "%s/meta.db", dir);
+	assert_int_equal(sqlite3_open(path, &c), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(
+		c, "SELECT data FROM ring WHERE place = 0", -1, &s, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_bytes(s, 0), 12);
+	put_u64(data + 4096, slot);
+	memcpy(data + 4104, sqlite3_column_blob(s, 0), 8);
+	put_u32(data + 4112, crc32c(0, data, 4112));
+	assert_int_equal(sqlite3_finalize(s), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(
+		c, "INSERT OR REPLACE INTO ring VALUES(?1, ?2)", -1, &s, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_bind_int(s, 1, place), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_bind_blob(s, 2, data, sizeof(data), SQLITE_STATIC),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(s), SQLITE_DONE);
+	assert_int_equal(sqlite3_finalize(s), SQLITE_OK);
+	(void)sqlite3_close(c);
+}
+
+static void
+one_damage(const char *text, int place, uint64_t slot)
+{
+	FIXTURE(f, false);
+	const uint64_t a = mkfile(st, f->bkt, "a");
+	struct store *back = NULL;
+	struct store_check_result r;
+	unsigned bad = 0;
+	CRASHED(to);
+	struct store_opts o = { .dir = to };
+
+	put(st, a, 0, 'a', 4096);
+	assert_ok(store_fsync(st, a));
+	crash(f, to, true);
+	if (text != NULL)
+		sql(to, text);
+	else
+		forge(to, place, slot);
+	assert_err(store_open_dir(&o, &back), ERR_CORRUPT);
+	o.check = true;
+	assert_ok(store_open_dir(&o, &back));
+	assert_ok(store_check(back, true, count_bad, &bad, &r));
+	assert_int_equal(bad, 1);
+	assert_ok(store_close_dir(back));
+	o.check = false;
+	assert_ok(store_open_dir(&o, &back));
+	holds(back, a, 0, 'a', 4096);
+	clean(back);
+	assert_ok(store_close_dir(back));
+}
+
 static void
 test_damaged(void **state UNUSED)
 {
 	static const char *const how[] = {
-		"UPDATE redo SET data = zeroblob(4100)",
-		"UPDATE redo SET data = 'text'",
-		"UPDATE redo SET slot = -slot",
-		"UPDATE redo SET slot = slot + 1000",
-		"UPDATE redo SET slot = slot + (1 << 40)",
+		"UPDATE ring SET data = zeroblob(4116) WHERE place = 1",
+		"UPDATE ring SET data = 'text' WHERE place = 1",
+		"UPDATE ring SET place = 129 WHERE place = 1",
+		"INSERT INTO ring SELECT 2, data FROM ring WHERE place = 1",
+		"UPDATE ring SET data = zeroblob(12) WHERE place = 0",
+		"UPDATE ring SET data = 'text' WHERE place = 0",
+		"UPDATE ring SET place = -1 WHERE place = 0",
+		"DELETE FROM ring WHERE place = 0",
 	};
 
-	for (size_t i = 0; i < COUNTOF(how); i++) {
-		FIXTURE(f, false);
-		const uint64_t a = mkfile(st, f->bkt, "a");
-		struct store *back = NULL;
-		struct store_check_result r;
-		unsigned bad = 0;
-		CRASHED(to);
-		struct store_opts o = { .dir = to };
-
-		put(st, a, 0, 'a', 4096);
-		assert_ok(store_fsync(st, a));
-		crash(f, to, true);
-		sql(to, how[i]);
-		assert_err(store_open_dir(&o, &back), ERR_CORRUPT);
-		o.check = true;
-		assert_ok(store_open_dir(&o, &back));
-		assert_ok(store_check(back, true, count_bad, &bad, &r));
-		assert_int_equal(bad, 1);
-		assert_ok(store_close_dir(back));
-		o.check = false;
-		assert_ok(store_open_dir(&o, &back));
-		holds(back, a, 0, 'a', 4096);
-		clean(back);
-		assert_ok(store_close_dir(back));
-	}
+	for (size_t i = 0; i < COUNTOF(how); i++)
+		one_damage(how[i], 0, 0);
+	one_damage(NULL, 2, UINT64_MAX);
+	one_damage(NULL, 2, UINT64_C(1) << 40);
 }
 
 int
@@ -237,6 +378,9 @@ main(void)
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_damaged),
 	};
 

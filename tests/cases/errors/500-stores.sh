@@ -66,11 +66,11 @@ fails "is not mounted without it" "$SSEFS" mount --store "$T/p" / "$M"
 like "says what is missing" "$(cat "$T/out")" 'passphrase, and none'
 
 # A newer format is refused, by version, and left alone (2 is that of stores with
-# sealed metadata, 3 and 4 those of stores with blocks in table redo).
-sqlite3 "$S/meta.db" "UPDATE super SET format = 5" >/dev/null
+# sealed metadata, 3 to 6 those of stores with blocks in table redo or ring).
+sqlite3 "$S/meta.db" "UPDATE super SET format = 7" >/dev/null
 sum=$(sha256sum <"$S/meta.db")
 fails "a newer format" "$SSEFS" mount docs "$M"
-like "names both versions" "$(cat "$T/out")" 'format 5.* 4'
+like "names both versions" "$(cat "$T/out")" 'format 7.* 6'
 fails "fsck refuses it too" "$SSEFS" fsck
 is "nothing was written" "$(sha256sum <"$S/meta.db")" "$sum"
 sqlite3 "$S/meta.db" "UPDATE super SET format = 1" >/dev/null
