@@ -10,6 +10,7 @@
 #include "crypto/secret.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 
 #include "kms/pkcs11_crew.h"
 
@@ -171,7 +172,7 @@ hire(struct p11_crew *c)
 		return OK;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&c->member[c->n], NULL, member_main, c);
+	rc = thread_make(member_main, c, &c->member[c->n]);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc == 0)
 		c->n++;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "lib/base/thread.h"
 #include "store/crew.h"
 
 #define HELPERS_MAX 7
@@ -78,16 +79,10 @@ static void
 start(void)
 {
 	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	pthread_attr_t a;
-	pthread_t t;
 
-	if (pthread_attr_init(&a) != 0)
-		return;
-	(void)pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
 	while ((long)helpers < cpus - 1 && helpers < HELPERS_MAX &&
-	       pthread_create(&t, &a, helper_main, NULL) == 0)
+	       thread_make(helper_main, NULL, NULL) == 0)
 		helpers++;
-	(void)pthread_attr_destroy(&a);
 }
 
 /* Offer the job to the helpers; false when another has them. */
