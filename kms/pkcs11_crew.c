@@ -27,8 +27,9 @@ struct p11_crew {
 	unsigned n, idle, ended;
 	struct p11_job *first, *last; /* the queue */
 	uint64_t hung_until;          /* monotonic; 0: not at all */
-	bool told, ending;
-	void (*rest)(void *arg); /* once all have ended; NULL: not yet */
+	bool told, ending;            /* told: some hang, none ended since */
+	const struct p11_job *probe;  /* whose caller tries it meanwhile */
+	void (*rest)(void *arg);      /* once all have ended; NULL: not yet */
 	void *rest_arg;
 };
 
@@ -108,6 +109,7 @@ finish(struct p11_crew *c, struct p11_job *j)
 	if (c->told)
 		log_info("calls into the PKCS#11 library end again");
 	c->told = false;
+	c->probe = NULL;
 	j->done = true;
 	left = j->left;
 	if (!left)
@@ -209,6 +211,11 @@ leave(struct p11_crew *c, struct p11_job **job)
 	struct p11_job *j = *job;
 
 	c->hung_until = clock_mono_ns() + HUNG_NS;
+	if (c->probe == j)
+		c->probe = NULL;
+	/* Nor do those wait on that have not begun. */
+	for (struct p11_job *q = c->first; q != NULL; q = q->next)
+		(void)pthread_cond_signal(&q->ended);
 	if (!c->told)
 		log_warn("a call into the PKCS#11 library hangs, for %u ms "
 			 "now; it is left to itself",
@@ -230,9 +237,11 @@ p11_crew_run(struct p11_crew *c, struct p11_job **job)
 	const uint64_t end = clock_mono_ns() + c->ms * MS_NS;
 	LOCK_SCOPE(&c->lock);
 
-	if (clock_mono_ns() < c->hung_until)
+	if (clock_mono_ns() < c->hung_until || c->probe != NULL)
 		return hangs(c);
 	TRY(hire(c));
+	if (c->told)
+		c->probe = j;
 	j->queued = true;
 	if (c->last != NULL)
 		c->last->next = j;
@@ -243,7 +252,7 @@ p11_crew_run(struct p11_crew *c, struct p11_job **job)
 	while (!j->done) {
 		const uint64_t now = clock_mono_ns();
 
-		if (now >= end)
+		if (now >= end || (j->queued && now < c->hung_until))
 			return leave(c, job);
 		(void)lock_wait_for(&c->lock, &j->ended, end - now);
 	}

@@ -3,8 +3,9 @@
  *
  * Such a call cannot be interrupted.  So it is made by a thread of a crew, for
  * which its caller waits as long as the crew's limit says; then the call is left
- * to itself, with all that it needs, and whoever comes in the next second is told
- * so at once, unless some call has ended meanwhile.  A thread that hangs is the
+ * to itself, with all that it needs, and whoever waits for a thread or comes in
+ * the next second is told so at once.  After that one caller at a time tries it,
+ * so that few wait, until some call has ended.  A thread that hangs is the
  * crew's for ever; of these there is a fixed number.
  *
  * Thread-safe.

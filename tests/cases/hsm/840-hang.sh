@@ -39,6 +39,7 @@ mkdir "$M/far"
 ok "files under it" setfattr -n user.sse.default -v "KMS:$key" "$M/far"
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	echo "$i" >"$M/far/$i"
+	mkdir "$M/far/d$i" # the kernel makes one file of a directory at a time
 done
 is "are there" "$(cat "$M/far/7")" 7
 
@@ -54,10 +55,11 @@ again() {
 	return 1
 }
 ok "again at once" again
-# More of them than the mount has threads.
+# More of them than the mount has threads, when that second is over.
+sleep 1.2
 pids=
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-	sh -c 'echo x >"$1"' x "$M/far/new$i" 2>/dev/null &
+	sh -c 'echo x >"$1"' x "$M/far/d$i/new" 2>/dev/null &
 	pids="$pids $!"
 done
 sleep 0.2
