@@ -182,19 +182,34 @@ send_signed(struct remote *r, const char *op, const struct buf *body,
 }
 
 /*
- * Ask ${op}; OK with the answer of status 200.  A side that does not answer is
- * left alone for a second, so that not each file that is opened meanwhile waits
- * for the whole time-out.
+ * A side that does not answer is left alone for a second, then tried by one
+ * caller, so that not each file that is opened meanwhile waits for the whole
+ * time-out.
  */
+static bool
+may_ask(struct remote *r)
+{
+	uint64_t down = atomic_load(&r->down_until);
+
+	while (down != 0) {
+		if (clock_mono_ns() < down)
+			return false;
+		if (atomic_compare_exchange_strong(
+			&r->down_until, &down, UINT64_MAX))
+			return true;
+	}
+	return true;
+}
+
+/* Ask ${op}; OK with the answer of status 200. */
 static enum err
 call(struct remote *r, const char *op, const struct buf *body, bool idempotent,
     struct net_answer *ret)
 {
-	const uint64_t down = atomic_load(&r->down_until);
 	enum err e;
 
 	*ret = (struct net_answer){ .status = 0 };
-	if (down != 0 && clock_mono_ns() < down)
+	if (!may_ask(r))
 		return err_fail(ERR_TIMEDOUT, "%s did not answer a moment ago",
 		    net_client_host(r->net));
 	e = send_signed(r, op, body, idempotent, ret);

@@ -9,7 +9,7 @@ require openssl
 new_store
 far_make || skip_all "openssl makes no certificate"
 far_start
-ok "added" far_add cache-age=2 timeout=3000 tries=2
+ok "added" far_add cache-age=2 timeout=6000 tries=2
 id=$(new_key --provider far)
 bucket docs
 start_mount docs
@@ -19,6 +19,9 @@ setfattr -n user.sse.default -v AES256 "$M/near"
 for f in a b c; do
 	echo "far $f" >"$M/far/$f"
 	echo "near $f" >"$M/near/$f"
+done
+for i in $(seq 20); do
+	echo "far $i" >"$M/far/n$i"
 done
 remount
 exec 3<"$M/far/a"
@@ -45,6 +48,21 @@ echo new >"$M/near/new"
 is "new files, too" "$(cat "$M/near/new")" new
 wait $!
 like "it gave up" "$(cat "$T/hung")" 'timed out'
+# Nor do more of them than the mount has threads, a second later.
+sleep 1.2
+pids=
+for i in $(seq 20); do
+	cat "$M/far/n$i" >/dev/null 2>&1 &
+	pids="$pids $!"
+done
+sleep 1
+from=$(date +%s%N)
+is "others beside twenty of them" "$(cat "$M/near/b")" "near b"
+ms=$((($(date +%s%N) - from) / 1000000))
+is "who do not wait for their time limit" $((ms < 4000)) 1 || note "$ms ms"
+for i in $pids; do
+	wait "$i"
+done
 far_mode
 sleep 1.2
 is "and is back" "$(cat "$M/far/b")" "far b"
