@@ -27,6 +27,16 @@
 #define FS_IO_MAX ((size_t)1 << 20)
 #define FS_BLOCK 4096
 
+/* Files whose pages the kernel is to drop, for the thread that tells it. */
+struct fs_stale {
+	struct lock lock;
+	pthread_cond_t cond;
+	pthread_t thread;
+	bool started, ending;
+	uint64_t *ino;
+	size_t n, room;
+};
+
 struct fs {
 	const struct fs_opts *opts;
 	struct store *store;
@@ -40,6 +50,7 @@ struct fs {
 	bool acl;             /* the kernel enforces ACLs; set by INIT */
 	struct lock revoke;   /* held while the kernel drops pages */
 	bool ending; /* protected by revoke: the kernel is told no more */
+	struct fs_stale stale;
 };
 
 static inline struct fs *
@@ -121,6 +132,14 @@ unsigned fs_kill_fields(fuse_req_t req, const struct store_attr *a);
  * file under it.  For store_on_revoke(); ${arg} is the struct fs. */
 void fs_revoke(void *arg, uint32_t keyref);
 
+void fs_stale_init(struct fs *fs);
+/* What the kernel has of ${ino}, pages and attributes, is not what the store has:
+ * it is told so soon, by a thread of its own, as dropping a page may wait for a
+ * request of the loop.  May be called inside an operation. */
+void fs_stale(struct fs *fs, uint64_t ino);
+/* Tell what is left, while the loop still answers, and end the thread. */
+void fs_stale_end(struct fs *fs);
+
 /* ---- xattr.c --------------------------------------------------------------*/
 
 /* user.sse.*: virtual attributes.  True for names of that kind. */
@@ -186,6 +205,8 @@ void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 void op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
     off_t off, struct fuse_file_info *fi);
 void op_fsync(
+    fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi);
+void op_fsyncdir(
     fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi);
 void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
     off_t length, struct fuse_file_info *fi);

@@ -80,7 +80,7 @@ fs_ops(void)
 		.readdir = op_readdir,
 		.readdirplus = op_readdirplus,
 		.releasedir = op_releasedir,
-		.fsyncdir = op_fsync,
+		.fsyncdir = op_fsyncdir,
 		.statfs = op_statfs,
 		.setxattr = op_setxattr,
 		.getxattr = op_getxattr,

@@ -167,6 +167,9 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
     off_t off, struct fuse_file_info *fi)
 {
 	const struct handle *h = fs_handle(fi);
+	/* After the answer neither the request nor the handle may be there. */
+	struct fs *fs = fs_of(req);
+	const uint64_t ino = h->ino;
 	const bool kill = rawio_kill();
 	const unsigned flags = kill ? STORE_WRITE_KILLPRIV : 0;
 	struct early early = { req, 0 };
@@ -181,8 +184,12 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 		    write_answer, &early, &answered);
 	else
 		e = store_write(h->file, (uint64_t)off, buf, size, flags);
-	if (answered)
+	if (answered) {
+		/* The kernel took the bytes for written. */
+		if (e != OK)
+			fs_stale(fs, ino);
 		return;
+	}
 	if (e != OK) {
 		fs_reply_err(req, e);
 		return;
@@ -193,9 +200,22 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 	(void)fuse_reply_write(req, size);
 }
 
-/* Of files and directories alike.  Replies: err. */
+/* Replies: err. */
 void
 op_fsync(
+    fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi)
+{
+	const enum err e = store_fsync_file(fs_handle(fi)->file);
+
+	(void)node;
+	(void)datasync;
+	lock_assert_none();
+	(void)fuse_reply_err(req, fs_errno_sync(e));
+}
+
+/* Replies: err. */
+void
+op_fsyncdir(
     fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);

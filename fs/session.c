@@ -335,6 +335,7 @@ session_open(struct session *s, const struct fs_opts *o, const char *mp)
 	};
 	handles_init(&s->fs.handles);
 	lock_init(&s->fs.revoke, RANK_FS_CONF, "fs revoke");
+	fs_stale_init(&s->fs);
 	code = load_uidmap(&s->fs);
 	if (code == FS_EXIT_OK)
 		code = open_store(&s->fs);
@@ -511,8 +512,10 @@ reap_one(void *arg, uint64_t ino)
 static void
 end_revoking(struct fs *fs)
 {
-	LOCK_SCOPE(&fs->revoke);
+	lock_take(&fs->revoke);
 	fs->ending = true;
+	lock_drop(&fs->revoke);
+	fs_stale_end(fs);
 }
 
 /*
@@ -551,5 +554,6 @@ session_close(struct session *s)
 	inodes_free(fs->inodes);
 	uidmap_release(&fs->uidmap);
 	lock_destroy(&fs->revoke);
+	lock_destroy(&fs->stale.lock);
 	return (e == OK);
 }

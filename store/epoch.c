@@ -386,7 +386,7 @@ store_fsync(struct store *st, uint64_t ino)
 
 	st->n.fsyncs++;
 	TRY(epoch_commit(st));
-	if (st->late == 0)
+	if (!st->late)
 		return (OK);
 	lock_take(&st->db);
 	ip = inode_peek(st, ino);
@@ -394,8 +394,21 @@ store_fsync(struct store *st, uint64_t ino)
 	if (ip == NULL)
 		return (OK);
 	rwlock_write(&ip->lock);
-	e = late_error(st, ip);
+	e = late_error(ip, NULL);
 	rwlock_drop(&ip->lock);
 	inode_unpin(st, ip);
 	return (e);
+}
+
+enum err
+store_fsync_file(struct store_file *f)
+{
+	struct store *st = f->st;
+
+	st->n.fsyncs++;
+	TRY(epoch_commit(st));
+	if (!st->late)
+		return (OK);
+	RWLOCK_WRITE_SCOPE(&f->ip->lock);
+	return (late_error(f->ip, f));
 }

@@ -77,6 +77,10 @@ use(struct store *st, const struct kms_who *who, struct store_file *f)
 	TRY(e);
 	TRY(mark(f));
 	RWLOCK_READ_SCOPE(&f->ip->lock);
+	/* A failure that nobody knows of is everybody's. */
+	f->late_told = f->ip->late_no;
+	if (f->ip->late_no != 0 && !f->ip->late_known)
+		f->late_told--;
 	return (file_ask(f));
 }
 

@@ -126,8 +126,6 @@ inode_free(struct store *st, struct inode *ip)
 	st->icount--;
 	obj_free(ip->obj);
 	free(ip->dflt);
-	if (ip->late != OK)
-		st->late--;
 	rwlock_destroy(&ip->lock);
 	free(ip);
 }

@@ -350,6 +350,9 @@ struct store_file {
 	bool made;           /* by this handle: no right to read was asked */
 	_Atomic uint64_t at; /* KMS epoch in which it was allowed */
 	atomic_bool early;   /* had a write that was answered early */
+	enum err late;       /* … which then failed: its next write says so */
+	uint32_t late_told;  /* ip->late_no that fsync has told; all three under
+			      * ip->lock */
 	bool noatime;        /* set before the first read */
 };
 /* file.c.  file_new takes over one pin of ${ip}.  ${at} is the KMS's epoch
@@ -404,8 +407,10 @@ struct early {
 enum err blocks_write(struct store *st, struct obj *o, uint64_t off,
     const uint8_t *buf, size_t len, struct early *early,
     int64_t *ret_delta) MUSTCHECK;
-/* The error of an early answered write of this file, told once: OK mostly. */
-enum err late_error(struct store *st, struct inode *ip) MUSTCHECK;
+/* What fsync says of early answered writes that failed, after ip->lock was
+ * taken: once to everybody who had the file open (${f}), as the kernel does it
+ * with errors of write-back; without ${f} what nobody was told. */
+enum err late_error(struct inode *ip, struct store_file *f) MUSTCHECK;
 /* Move inline data into a segment. */
 enum err inline_convert(struct store *st, struct inode *ip) MUSTCHECK;
 

@@ -281,7 +281,8 @@ enum err store_write(struct store_file *f, uint64_t off, const void *buf,
  * release ${f}.
  * answer() is called at most once, with the file's lock held, and must not
  * call the store.  ${ret_answered}: it was.  An error after it is logged,
- * returned here, and returned once more by the file's next write or fsync.
+ * returned here, by the next write through ${f}, and by the next
+ * store_fsync_file() of each open file of the inode.
  */
 enum err store_write_early(struct store_file *f, uint64_t off, const void *buf,
     size_t len, unsigned flags, void (*answer)(void *arg), void *arg,
@@ -313,6 +314,9 @@ enum err store_sync(struct store *st) MUSTCHECK;
 /* Everything done to ${ino}; today the same work as store_sync, skipped when
  * nothing changed since the last commit. */
 enum err store_fsync(struct store *st, uint64_t ino) MUSTCHECK;
+/* The same for an open file, which is told once, by the error it met, of a write
+ * that was answered early and then failed while it was open, whoever wrote. */
+enum err store_fsync_file(struct store_file *f) MUSTCHECK;
 
 struct store_stat {
 	uint64_t bytes_total, bytes_free, bytes_avail;

@@ -406,7 +406,9 @@ struct inode {
 
 	struct rwlock lock;
 	struct obj *obj; /* regular files; under ${lock} */
-	enum err late;   /* of a write answered early; under ${lock} */
+	enum err late; /* of the last write that failed after its answer … */
+	uint32_t late_no; /* … of so many; under ${lock} */
+	bool late_known;  /* somebody was told */
 };
 
 /* All with st->db held, except inode_unpin (takes it). */
@@ -520,7 +522,7 @@ struct store {
 	bool readonly;
 	bool sealed;            /* meta.db is (store/vfs_seal.h) */
 	atomic_bool stopped;    /* rule 3 */
-	atomic_uint late;       /* inodes with an error to tell, ip->late */
+	atomic_bool late;       /* a write failed after its answer, ever */
 	struct store_opts opts; /* with defaults filled in */
 	uint8_t uuid[UUID_LEN];
 	char uuid_text[UUID_STRLEN + 1];

@@ -397,28 +397,34 @@ write_locked(struct store *st, struct inode *ip, uint64_t off,
 	return (OK);
 }
 
-/* What an answered write of this file met: told once.  Exclusive. */
 enum err
-late_error(struct store *st, struct inode *ip)
+late_error(struct inode *ip, struct store_file *f)
 {
-	const enum err e = ip->late;
-
-	if (e != OK) {
-		ip->late = OK;
-		st->late--;
-	}
-	return (e);
+	if (f != NULL ? f->late_told == ip->late_no
+		      : ip->late_no == 0 || ip->late_known)
+		return (OK);
+	if (f != NULL)
+		f->late_told = ip->late_no;
+	ip->late_known = true;
+	return (ip->late);
 }
 
+/* The writer learns it from its next write too; others see no trace of it but
+ * the old bytes. */
 static void
-late_set(struct store *st, struct inode *ip, enum err e)
+late_set(struct store_file *f, enum err e)
 {
+	struct inode *ip = f->ip;
+
 	log_error("store: inode %llu: a write that was answered failed: %s; "
-		  "the next write or fsync of the file returns the error",
+		  "its writer's next write and whoever calls fsync get the "
+		  "error",
 	    (unsigned long long)ip->ino, err_text(e));
-	if (ip->late == OK)
-		st->late++;
+	f->st->late = true;
+	f->late = e;
 	ip->late = e;
+	ip->late_no++;
+	ip->late_known = false;
 }
 
 static enum err
@@ -435,11 +441,12 @@ file_write(struct store_file *f, uint64_t off, const void *buf, size_t len,
 		return (OK);
 	EPOCH_SCOPE(st);
 	TRY(file_lock(f, true));
-	e = late_error(st, ip);
+	e = f->late;
+	f->late = OK;
 	if (e == OK)
 		e = write_locked(st, ip, off, buf, len, flags, early);
 	if (e != OK && early != NULL && early->accepted)
-		late_set(st, ip, e);
+		late_set(f, e);
 	rwlock_drop(&ip->lock);
 	/* From here on ${f} may be gone when the write was answered. */
 	TRY(e);

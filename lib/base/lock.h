@@ -32,6 +32,7 @@ enum lock_rank {
 	RANK_STORE_ALLOC = 36,  /* store: slots */
 	RANK_STORE_STATE = 38,  /* store: waiters and counters */
 	RANK_FS_REFS = 42,      /* fs: look-up counts */
+	RANK_FS_STALE = 43,     /* fs: files the kernel is to drop pages of */
 	RANK_KMS = 50,          /* kms: keystore connection and key cache */
 	RANK_PROVIDERS = 51,    /* kms: list of open providers */
 	RANK_TOKEN_LIST = 51,   /* kms: list of PKCS#11 modules */

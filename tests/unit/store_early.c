@@ -101,19 +101,21 @@ test_reader_waits(void **state UNUSED)
 	}
 }
 
-/* An error after the answer: the old bytes stay, and it is told once. */
+/* An error after the answer: the old bytes stay; its writer's next write tells it,
+ * and so does the next fsync of each that had the file open, once. */
 static void
 test_error_is_told(void **state UNUSED)
 {
 	FIXTURE(f, true);
 	struct seen s = { .st = st, .fault = EIO };
 	struct store_file *h = file_with_old(f, &s.ino);
-	struct store_file *other = NULL;
+	struct store_file *other = NULL, *beside = NULL, *late = NULL;
 	const uint64_t ino2 = mkfile(st, f->bkt, "b");
 	bool answered = false;
 	size_t n = 0;
 
 	assert_ok(store_open(st, &who, ino2, &other));
+	assert_ok(store_open(st, &who, s.ino, &beside));
 	for (unsigned how = 0; how < 2; how++) {
 		assert_err(
 		    store_write_early(h, 0, new, LEN, 0, answer, &s, &answered),
@@ -127,16 +129,40 @@ test_error_is_told(void **state UNUSED)
 		/* Not to others. */
 		assert_ok(store_write(other, 0, old, 100, 0));
 		assert_ok(store_fsync(st, ino2));
-		if (how == 0)
-			assert_err(store_fsync(st, s.ino), ERR_IO);
-		else
+		if (how == 0) {
+			/* Nor to their writes; a file opened now is one more
+			 * that had it open, as nobody knows yet. */
+			assert_ok(store_write(beside, 0, old, 10, 0));
+			assert_ok(store_open(st, &who, s.ino, &late));
 			assert_err(store_write(h, 0, new, 10, 0), ERR_IO);
+			assert_ok(store_write(h, 0, old, 10, 0));
+			assert_err(store_fsync_file(late), ERR_IO);
+			store_release(late);
+		}
+		assert_err(store_fsync_file(beside), ERR_IO);
+		assert_err(store_fsync_file(h), ERR_IO);
+		assert_ok(store_fsync_file(beside));
+		assert_ok(store_fsync_file(h));
 		assert_ok(store_fsync(st, s.ino));
+		/* Known by now. */
+		assert_ok(store_open(st, &who, s.ino, &late));
+		assert_ok(store_fsync_file(late));
+		store_release(late);
+		if (how == 1)
+			assert_err(store_write(h, 0, old, 10, 0), ERR_IO);
 	}
+	/* Without an open file: whoever asks first. */
+	assert_err(store_write_early(h, 0, new, LEN, 0, answer, &s, &answered),
+	    ERR_IO);
+	(void)sys_fault_clear();
+	assert_err(store_fsync(st, s.ino), ERR_IO);
+	assert_ok(store_fsync(st, s.ino));
+	assert_err(store_write(h, 0, old, 10, 0), ERR_IO);
 	assert_ok(store_write(h, 0, new, LEN, 0));
 	assert_ok(store_read(h, 0, got, LEN, &n));
 	assert_memory_equal(got, new, LEN);
 	store_release(other);
+	store_release(beside);
 	store_release(h);
 }
 
