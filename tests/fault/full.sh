@@ -1,8 +1,9 @@
 #!/bin/sh
 # A disk of 200 MiB filled through the mount to the last block, again and again:
 # every operation is tried on the full disk and is done or says ENOSPC; nothing
-# is lost; removing works always; the space comes back; a store on a disk that is
-# full to the last byte opens, and files can be removed in it.
+# is lost; removing works always; the space comes back, the audit log's by rotating
+# it; a store on a disk that is full to the last byte opens, and files can be
+# removed in it.
 # Serves: R30
 # Environment: ROUNDS (3), BACKING (tmpfs, or ext4 on a loop device), SSE (KMS).
 . "$(dirname "$0")/../lib.sh"
@@ -14,10 +15,13 @@ S=$T/disk/s SSEFS_STORE=$T/disk/s
 export S SSEFS_STORE
 new_store
 bucket docs --sse "${SSE:-KMS}"
+ok "the audit log is kept up to 8 MiB" "$SSEFS" audit keep 8M
 
 cat >"$T/full.py" <<'PY'
-"""full.py ROUND fill|try|verify|empty: one part of a round.
+"""full.py ROUND fill|try|verify|empty [keyless]: one part of a round.
 
+"keyless": others have filled the disk to its last byte, so that no record of a
+key's use can be written, and no key is given out.
 What the mount must hold is kept in $T/want as {name: (seed, size)}.
 """
 import json
@@ -32,21 +36,28 @@ WANT = T + "/want"
 want = {}
 if os.path.exists(WANT):
     want = {k: tuple(v) for k, v in json.load(open(WANT)).items()}
-# On a full disk no record of a key's use can be written either, and then no key
-# is given out (EIO).  What must never come is EROFS: the store has stopped.
-FULL = (errno.ENOSPC, errno.EIO)
+KEYLESS = "keyless" in sys.argv
+refused = 0
 bad = []
 
 
-def full(what, fn, *a):
+def full(what, fn, *a, also=()):
     """Do it: None when the disk was too full for it."""
     try:
         r = fn(*a)
         return True if r is None else r
     except OSError as e:
-        if e.errno not in FULL:
+        if e.errno != errno.ENOSPC and e.errno not in also:
             bad.append("%s: %s" % (what, e))
         return None
+
+
+def full_key(what, fn, *a):
+    """The same for what asks for a file's key."""
+    global refused
+    r = full(what, fn, *a, also=(errno.EIO,) if KEYLESS else ())
+    refused += r is None
+    return r
 
 
 def write_all(fd, data, off=0):
@@ -61,8 +72,8 @@ def write_all(fd, data, off=0):
 
 def make(name, size, seed):
     """A file, recorded when it was made whole; else removed again."""
-    fd = full("create " + name, os.open, p(name),
-              os.O_CREAT | os.O_RDWR | os.O_EXCL)
+    fd = full_key("create " + name, os.open, p(name),
+                  os.O_CREAT | os.O_RDWR | os.O_EXCL)
     if fd is None:
         return False
     done = write_all(fd, pattern(size, seed))
@@ -142,7 +153,7 @@ def change(name):
     """Overwrite, append, punch, cut: each leaves the old bytes or the new."""
     seed, size = want[name]
     b = bytearray(pattern(size, seed))
-    fd = full("open " + name, os.open, p(name), os.O_RDWR)
+    fd = full_key("open " + name, os.open, p(name), os.O_RDWR)
     if fd is None:
         return
     for what in ("write", "append", "punch", "zero", "truncate"):
@@ -201,9 +212,9 @@ def part_try():
     full("utime", os.utime, p(a), (1, 1))
     if full("exchange", renameat2, p(a), p(b), RENAME_EXCHANGE) is not None:
         want[a], want[b] = want[b], want[a]
-    fd = full("create", os.open, p(t), os.O_CREAT | os.O_RDWR)
+    fd = full_key("create", os.open, p(t), os.O_CREAT | os.O_RDWR)
     if fd is not None:
-        src = full("open", os.open, p(a), os.O_RDONLY)
+        src = full_key("open", os.open, p(a), os.O_RDONLY)
         if src is not None:
             full("copy", os.copy_file_range, src, fd, 1 << 20)
             os.close(src)
@@ -222,7 +233,7 @@ def part_try():
     os.statvfs(M)
     # Removing is no question of space.
     c, d = some[8], some[9]
-    if full("empty", os.truncate, p(c), 0) is not None:
+    if full_key("empty", os.truncate, p(c), 0) is not None:
         want[c] = (0, 0)
     os.unlink(p(d))
     del want[d]
@@ -250,10 +261,12 @@ finally:
     json.dump(want, open(WANT, "w"))
 for b in bad[:10]:
     print("#  ", b)
+if KEYLESS:
+    print("#   round %d, %s: %d times no key" % (rnd, part, refused))
 ok(not bad, "round %d, %s: all was done or refused for want of space" % (
     rnd, part))
 PY
-part() { py "$1" "$2" <"$T/full.py"; }
+part() { py "$@" <"$T/full.py"; }
 
 start_mount docs
 round=1
@@ -262,8 +275,12 @@ while [ $round -le "${ROUNDS:-3}" ]; do
 	# each file that is opened makes a record.
 	disk_take 24
 	part $round fill
-	[ $((round % 3)) != 0 ] || disk_fill
-	part $round try
+	keyless=
+	if [ $((round % 3)) = 0 ]; then
+		disk_fill
+		[ "${SSE:-KMS}" = None ] || keyless=keyless
+	fi
+	part $round try $keyless
 	disk_unfill
 	part $round verify
 	# To the last byte, also of what the store would take back.
@@ -278,9 +295,10 @@ while [ $round -le "${ROUNDS:-3}" ]; do
 	part $round empty
 	disk_unfill
 	remount
+	ok "round $round: a new file of the audit log" "$SSEFS" audit rotate
 	free=$(df -k --output=avail "$T/disk" | tail -n 1)
 	# What the log says of keys stays; so do the pages of names, for others.
-	logs=$(du -ck "$S/keys.db-audit.log" "$S/meta.db" 2>/dev/null | tail -n 1 | cut -f 1)
+	logs=$(du -ck "$S"/keys.db-audit* "$S/meta.db" | tail -n 1 | cut -f 1)
 	[ -n "${free1:-}" ] || free1=$((free + logs))
 	ok "round $round: the space is back ($free + $logs of $free1 KiB)" \
 	    [ $((free + logs)) -gt $((free1 * 92 / 100)) ]
@@ -291,6 +309,8 @@ stop_mount
 out=$("$SSEFS" fsck)
 is "fsck" $? 0
 like "clean" "$out" clean
+ok "the audit log is whole" "$SSEFS" audit verify
+note "$(tail -n 1 "$T/out"); $(du -ck "$S"/keys.db-audit* | tail -n 1)"
 : >"$T/stores"
 cd /
 disk_drop
