@@ -109,10 +109,11 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread \
 all: $(O)/ssefs
 
 # Installs missing packages when root, else names them in one line.
-.PHONY: deps deps-run deps-test deps-bench deps-fuzz deps-faults deps-valgrind
+.PHONY: deps deps-run deps-test deps-bench deps-fuzz deps-faults deps-soak \
+	deps-valgrind
 deps:
 	@sh tools/deps.sh build
-deps-run deps-test deps-bench deps-fuzz deps-faults deps-valgrind: deps-%:
+deps-run deps-test deps-bench deps-fuzz deps-faults deps-soak deps-valgrind: deps-%:
 	@sh tools/deps.sh $*
 
 # Objects are made anew when the compiler or its flags change.
@@ -253,16 +254,17 @@ check-asan: deps-test
 tsan: deps-test
 	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run tsan
 
-# Long ones, outside of check.
+# Long ones, outside of check.  Who asks for them wants them run: what cannot run
+# here is a failure.
 .PHONY: kills
 kills: deps-test all
-	CASE_TIMEOUT=7200 SSEFS='$(O)/ssefs' LOOPS=100 sh tests/crash/kill9.sh
-	CASE_TIMEOUT=7200 SSEFS='$(O)/ssefs' sh tests/crash/killn.sh
+	NO_SKIP=1 CASE_TIMEOUT=7200 SSEFS='$(O)/ssefs' LOOPS=100 sh tests/crash/kill9.sh
+	NO_SKIP=1 CASE_TIMEOUT=14400 SSEFS='$(O)/ssefs' sh tests/crash/killn.sh
 
 .PHONY: soak
-soak: deps-test all
-	CASE_TIMEOUT=36000 SSEFS='$(O)/ssefs' sh tests/load/soak.sh
-	CASE_TIMEOUT=3600 SSEFS='$(O)/ssefs' sh tests/load/postgres.sh
+soak: deps-soak all
+	NO_SKIP=1 CASE_TIMEOUT=36000 SSEFS='$(O)/ssefs' sh tests/load/soak.sh
+	NO_SKIP=1 CASE_TIMEOUT=3600 SSEFS='$(O)/ssefs' sh tests/load/postgres.sh
 
 # All sequences of two steps take an hour of a processor; random ones of three
 # follow until it is stopped.

@@ -19,6 +19,7 @@
 #	TMPDIR		where private directories are made (default /tmp)
 #	CASE_TIMEOUT	seconds a case may take (default 600)
 #	KEEP=1		keep the private directory and say where it is
+#	NO_SKIP=1	a case that cannot run here fails
 #
 # Reporting (each call that ends in "(1 test)" prints one TAP line)
 #	ok DESC CMD...		CMD succeeds (1 test); its output is shown if not
@@ -273,6 +274,11 @@ py() {
 }
 
 skip_all() {
+	if [ -n "${NO_SKIP:-}" ]; then
+		echo "not ok - the case can run here: $*"
+		echo "1..1"
+		exit 1
+	fi
 	echo "1..0 # SKIP $*"
 	exit 0
 }

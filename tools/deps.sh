@@ -1,5 +1,6 @@
 #!/bin/sh
-# deps.sh build|run|test|bench|fuzz|faults...: what these targets need, as Debian packages.
+# deps.sh build|run|test|bench|fuzz|faults|soak...: what these targets need, as
+# Debian packages.
 #
 # Nothing missing: one dpkg-query and silence, no network.  Something missing:
 # installed when we are root, else named in one line.
@@ -15,6 +16,7 @@ run="$build attr"
 bench="$build softhsm2 fio gocryptfs securefs jq python3 git"
 fuzz="$build clang libclang-rt-dev"
 faults="$test xfsprogs btrfs-progs"
+soak="$test postgresql"
 
 want=
 for group; do
@@ -26,8 +28,9 @@ for group; do
 	fuzz) want="$want $fuzz" ;;
 	valgrind) want="$want $test valgrind" ;;
 	faults) want="$want $faults" ;;
+	soak) want="$want $soak" ;;
 	*)
-		echo "usage: deps.sh build|run|test|bench|fuzz|faults|valgrind" >&2
+		echo "usage: deps.sh build|run|test|bench|fuzz|faults|soak|valgrind" >&2
 		exit 2
 		;;
 	esac
@@ -36,7 +39,7 @@ done
 # fusermount3 reads /etc/mtab when an ordinary user unmounts, which a test does.
 # A booted Debian has it, a bare chroot has not.
 case " $* " in
-*' test '* | *' faults '*)
+*' test '* | *' faults '* | *' soak '*)
 	if [ "$(id -u)" = 0 ] && [ ! -e /etc/mtab ] && [ ! -L /etc/mtab ]; then
 		ln -s ../proc/self/mounts /etc/mtab
 	fi
