@@ -1,7 +1,8 @@
 """soak.py K SEED SECONDS DIR: one process of the load, content checked.
 
 Keeps in memory what every file of its own directory DIR holds, and compares at
-each read.  SIGUSR1: close all, say "paused" on stdout, wait for SIGUSR1.
+each read.  SIGUSR1: close all, say "paused" on stdout, wait for SIGUSR1, compare
+everything.
 Prints the number of operations and of bytes compared at the end; the first
 difference ends it with 1.
 """
@@ -176,11 +177,11 @@ def verify_all():
 def rest():
     for n in list(open_fds):
         forget(n)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     pause[0] = False
     print("paused", flush=True)
-    while not pause[0]:
-        signal.pause()
-    pause[0] = False
+    signal.sigwait({signal.SIGUSR1})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
     verify_all()
 
 
