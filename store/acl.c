@@ -133,6 +133,22 @@ acl_mode(const struct acl *a, bool *ret_plain)
 	return (mode);
 }
 
+const char *
+acl_wrong(bool access, uint32_t mode, const void *p, size_t len)
+{
+	struct acl a UNINIT;
+	bool plain = false;
+
+	if (p == NULL || acl_parse(&a, p, len) != OK)
+		return (access ? "its access ACL is none"
+			       : "its default ACL is none");
+	if (S_ISLNK(mode) || (!access && !S_ISDIR(mode)))
+		return ("it is nothing that has such an ACL");
+	if (access && acl_mode(&a, &plain) != (mode & PERMS))
+		return ("its ACL stands for another mode than it has");
+	return (NULL);
+}
+
 void
 acl_chmod(struct acl *a, uint32_t mode)
 {

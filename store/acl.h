@@ -42,6 +42,9 @@ uint32_t acl_mode(const struct acl *a, bool *ret_plain);
 /* chmod(2): the owner, others, and the mask, or without one the group, follow
  * ${mode}. */
 void acl_chmod(struct acl *a, uint32_t mode);
+/* What is wrong with ${p}, kept as the list (${access}, or the default one) of an
+ * inode with this mode: a sentence, or NULL. */
+const char *acl_wrong(bool access, uint32_t mode, const void *p, size_t len);
 /* Turn a directory's default list into the access list of a new file for which
  * ${mode} was asked. */
 void acl_narrow(struct acl *a, uint32_t mode);

@@ -6,7 +6,6 @@
  * mode together again, setfacl -b removes one.
  */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "store/acl.h"
 #include "store/check_internal.h"
@@ -22,21 +21,12 @@ check_one(struct check *ck, sqlite3_stmt *s)
 	const uint64_t ino = (uint64_t)sqlite3_column_int64(s, 0);
 	const bool access =
 	    (size_t)sqlite3_column_bytes(s, 1) == strlen(STORE_ACL_ACCESS);
-	const uint32_t mode = (uint32_t)sqlite3_column_int64(s, 3);
-	const char *const name = access ? "access" : "default";
-	struct acl a UNINIT;
-	bool plain = false;
+	const char *const wrong =
+	    acl_wrong(access, (uint32_t)sqlite3_column_int64(s, 3),
+		sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2));
 
-	if (acl_parse(&a, sqlite3_column_blob(s, 2),
-		(size_t)sqlite3_column_bytes(s, 2)) != OK)
-		check_say(ck, "I12", ino, false, "its %s ACL is none", name);
-	else if (S_ISLNK(mode) || (!access && !S_ISDIR(mode)))
-		check_say(ck, "I12", ino, false,
-		    "it is nothing that has an %s ACL", name);
-	else if (access && acl_mode(&a, &plain) != (mode & 0777))
-		check_say(ck, "I12", ino, false,
-		    "its ACL stands for the mode %03o, its mode is %03o",
-		    acl_mode(&a, &plain), mode & 0777);
+	if (wrong != NULL)
+		check_say(ck, "I12", ino, false, "%s", wrong);
 }
 
 enum err
