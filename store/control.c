@@ -177,7 +177,7 @@ job_progress(void *arg, uint64_t done, uint64_t total)
 }
 
 static void
-scrub_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
+job_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
 {
 	struct client *cl = arg;
 	struct buf line CLEANUP_BUF;
@@ -188,6 +188,22 @@ scrub_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
 	    control_field(&line, what, true) == OK &&
 	    buf_put_str(&line, "\n") == OK)
 		transmit(cl, &line);
+}
+
+static void
+scrub_bad(void *arg, const struct store_damage *d)
+{
+	struct client *cl = arg;
+	struct buf line CLEANUP_BUF;
+
+	_Static_assert(3 * STORE_SHOWN_MAX + 16 < CONTROL_LINE,
+	    "a path fits into a line, whatever its bytes are");
+	buf_init(&line, CONTROL_LINE);
+	if (d->path != NULL && buf_put_str(&line, "row") == OK &&
+	    control_field(&line, d->path, false) == OK &&
+	    buf_put_str(&line, "\n") == OK)
+		transmit(cl, &line);
+	job_bad(arg, d->ino, d->off, d->e, d->what);
 }
 
 static enum err
@@ -213,7 +229,7 @@ scrub_run(struct client *cl, struct buf *out)
 static void
 backup_bad(void *arg, const char *what)
 {
-	scrub_bad(arg, 0, 0, ERR_CORRUPT, what);
+	job_bad(arg, 0, 0, ERR_CORRUPT, what);
 }
 
 static enum err
@@ -248,7 +264,7 @@ rekey_run(struct client *cl, struct buf *out)
 		.key = cl->req.name[0] != '\0' ? cl->req.name : NULL,
 		.rate = cl->req.rate,
 		.progress = job_progress,
-		.bad = scrub_bad,
+		.bad = job_bad,
 		.arg = cl,
 	};
 	struct store_rekey_result r = { .bad = 0 };

@@ -14,9 +14,7 @@
 
 /* ---- Rows --------------------------------------------------------------- */
 
-/* The default set on the directory itself, into STORE_DEFAULT_MAX bytes:
- * ERR_NODATA. */
-static enum err
+enum err
 dflt_row(struct store *st, uint64_t ino, char *ret)
 {
 	sqlite3_stmt *const s = db_stmt(st, ST_DFLT_GET);

@@ -126,6 +126,9 @@ enum err ns_make(struct store *st, const struct kms_who *who, uint64_t dir,
  * STORE_DEFAULT_MAX bytes from one that a user gave (no lock needed). */
 enum err dflt_canonical(struct store *st, const struct kms_who *who,
     const char *text, char *ret) MUSTCHECK;
+/* What is set on the directory itself, into STORE_DEFAULT_MAX bytes:
+ * ERR_NODATA, ERR_CORRUPT. */
+enum err dflt_row(struct store *st, uint64_t ino, char *ret) MUSTCHECK;
 enum err dflt_put(
     struct store *st, struct inode *ip, const char *text) MUSTCHECK;
 enum err dflt_drop(struct store *st, struct inode *ip) MUSTCHECK;

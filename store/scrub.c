@@ -1,7 +1,8 @@
 /*
  * scrub: reading everything back while the store is in use.
  *
- * Inodes are visited by rising number, the segments that lie under several
+ * Inodes are visited by rising number: their rows (scrub_row.c), and the content
+ * of files.  Then the names (scrub_names.c).  The segments that lie under several
  * files once, through the first file that has them; damaged ones through every
  * file, so that each is named.  Without keys the CRCs of
  * records, map nodes and blocks are checked, with keys their tags as well.
@@ -18,46 +19,132 @@
 
 #include "lib/base/clock.h"
 
+#include "store/acl.h"
 #include "store/scrub_internal.h"
 
-#define BATCH 256                  /* rows listed with st->db held */
+#define BATCH SCRUB_BATCH
 #define SEEN_MAX ((size_t)1 << 22) /* more are read again, not forgotten */
 #define QUEUE_MAX ((size_t)1 << 20)
 
+/* Positions are numbers: rows whose keys are none are passed over. */
 static const char inodes_sql[] =
-    "SELECT ino FROM inode WHERE ino>?1 AND (mode & 61440)=32768"
-    " ORDER BY ino LIMIT ?2";
+    "SELECT ino FROM inode WHERE ino>=?1 ORDER BY ino LIMIT ?2";
 static const char bases_sql[] =
     "SELECT start, seg, off FROM base WHERE owner=?3 AND start>?1"
     " AND typeof(start)='integer' ORDER BY start LIMIT ?2";
 static const char segs_sql[] =
-    "SELECT seg FROM segment WHERE seg>?1 ORDER BY seg LIMIT ?2";
+    "SELECT seg FROM segment WHERE seg>=?1 ORDER BY seg LIMIT ?2";
+static const char dirs_sql[] =
+    "SELECT parent FROM dentry WHERE parent>=?1 AND"
+    " parent<=9223372036854775807 AND typeof(parent)='integer'"
+    " ORDER BY parent LIMIT ?2";
+/* Texts, numbers and the empty name come before all names. */
+static const char names_sql[] = "SELECT name, ino FROM dentry WHERE parent=?1"
+				" AND name>?2 ORDER BY name LIMIT ?3";
+static const char odd_sql[] =
+    "SELECT 1 FROM dentry WHERE parent=?1 AND name<=x'' LIMIT 1";
+static const char target_sql[] =
+    "SELECT mode, nlink, parent FROM inode WHERE ino=?1";
+static const char xattrs_sql[] =
+    "SELECT name, length(value), is_acl, CASE WHEN is_acl THEN"
+    " CASE WHEN length(value)<=4096 THEN value END END FROM (SELECT name,"
+    " value, name IN (CAST('" STORE_ACL_ACCESS
+    "' AS BLOB), CAST('" STORE_ACL_DEFAULT
+    "' AS BLOB)) AS is_acl FROM xattr WHERE ino=?1 LIMIT ?2)";
 
 /* ---- Lists --------------------------------------------------------------------- */
 
-/* Up to BATCH rows of one of our statements; ${owner} only for bases.  st->db
- * is held by nobody afterwards, as the statement is reset. */
+/* Up to ${limit} rows, BATCH at most, of one of our statements; ${owner} only
+ * for bases.  st->db is held by nobody afterwards, as the statement is reset.
+ * Rows before damage are good. */
 static enum err
-list(struct scrub *s, sqlite3_stmt *q, int64_t after, uint64_t owner,
-    int64_t (*ret)[3], unsigned *ret_n)
+list(struct scrub *s, sqlite3_stmt *q, int64_t from, unsigned limit,
+    uint64_t owner, int64_t (*ret)[3], unsigned *ret_n)
 {
 	const int cols = sqlite3_column_count(q);
 	unsigned n = 0;
 	enum err e;
 
 	LOCK_SCOPE(&s->st->db);
-	sqlite3_bind_int64(q, 1, after);
-	sqlite3_bind_int(q, 2, BATCH);
+	sqlite3_bind_int64(q, 1, from);
+	sqlite3_bind_int64(q, 2, limit);
 	if (q == s->bases)
 		sqlite3_bind_int64(q, 3, (int64_t)owner);
-	while ((e = db_step(s->st, q)) == OK && n < BATCH) {
+	while ((e = db_step(s->st, q)) == OK && n < limit) {
 		for (int i = 0; i < cols; i++)
 			ret[n][i] = sqlite3_column_int64(q, i);
 		n++;
 	}
 	(void)sqlite3_reset(q);
 	*ret_n = n;
-	return (e == ERR_NOENT ? OK : e);
+	return (e == ERR_NOENT || (e == ERR_CORRUPT && n != 0) ? OK : e);
+}
+
+/* From ${*at} on nothing can be listed: the next number from which something
+ * can, or nothing is left.  ERR_NOENT: there is none. */
+static enum err
+pass_over(struct scrub *s, sqlite3_stmt *q, int64_t *at)
+{
+	int64_t v[1][3], bad = *at, good, step = 1;
+	unsigned n;
+	enum err e;
+
+	do {
+		if (bad > (int64_t)COUNTER_MAX)
+			return (ERR_NOENT);
+		good = bad < 0 ? 0 : bad + step;
+		e = list(s, q, good, 1, 0, v, &n);
+		if (e == ERR_CORRUPT) {
+			bad = good;
+			step = 2 * step;
+		}
+	} while (e == ERR_CORRUPT);
+	while (e == OK && bad >= 0 && good - bad > 1) {
+		const int64_t mid = bad + (good - bad) / 2;
+
+		e = list(s, q, mid, 1, 0, v, &n);
+		if (e == ERR_CORRUPT)
+			bad = mid;
+		else
+			good = mid;
+		e = e == ERR_CORRUPT ? OK : e;
+	}
+	*at = good;
+	return (e);
+}
+
+enum err
+scrub_walk(struct scrub *s, sqlite3_stmt *q, unsigned limit, const char *lost,
+    enum err (*fn)(struct scrub *s, int64_t number, void *arg), void *arg)
+{
+	int64_t v[BATCH][3], from = INT64_MIN;
+	unsigned n = 1;
+	enum err e;
+
+	while (n != 0 && !s->stopped) {
+		e = list(s, q, from, limit, 0, v, &n);
+		if (e == ERR_CORRUPT) {
+			if (lost != NULL)
+				scrub_bad(s, 0, 0, e, lost);
+			e = pass_over(s, q, &from);
+			if (e == ERR_NOENT)
+				return (OK);
+			n = 1;
+			TRY(e);
+			continue;
+		}
+		TRY(e);
+		for (unsigned i = 0; i < n && !s->stopped; i++) {
+			e = fn(s, v[i][0], arg);
+			if (e != OK)
+				return (e == ERR_NOENT ? OK : e);
+		}
+		if (n != 0 && v[n - 1][0] == INT64_MAX)
+			return (OK);
+		if (n != 0)
+			from = v[n - 1][0] + 1;
+	}
+	return (OK);
 }
 
 /* Index of ${segno} in the set, or where it belongs. */
@@ -135,13 +222,13 @@ queue_bases(struct scrub *s, uint64_t owner, int64_t shift)
 	unsigned n;
 
 	do {
-		TRY(list(s, s->bases, after, owner, v, &n));
+		TRY(list(s, s->bases, after, BATCH, owner, v, &n));
 		for (unsigned i = 0; i < n; i++) {
 			after = v[i][0];
 			TRY(queue_add(
 			    s, (uint64_t)v[i][1], shift + v[i][0] - v[i][2]));
 		}
-	} while (n == BATCH);
+	} while (n != 0);
 	return (OK);
 }
 
@@ -192,51 +279,6 @@ place_close(struct scrub *s, struct place *p)
 		store_reap(st, p->ino);
 }
 
-/* The inode's row: its record must parse and be the one in use. */
-static enum err
-row_check(struct scrub *s, const struct place *p)
-{
-	const struct obj *o = p->ip->obj;
-	uint8_t rec[OBJ_REC_MAX];
-	struct obj *parsed = NULL;
-	struct store *st = s->st;
-	size_t len;
-	uint64_t size;
-
-	lock_take(&st->db);
-	sqlite3_stmt *q = db_stmt(st, ST_INODE_GET);
-	sqlite3_bind_int64(q, 1, (int64_t)p->ino);
-	enum err e = db_row(st, ST_INODE_GET);
-	if (e != OK) {
-		lock_drop(&st->db);
-		return (e == ERR_NOENT ? OK : e);
-	}
-	size = (uint64_t)sqlite3_column_int64(q, 5);
-	len = (size_t)sqlite3_column_bytes(q, 12);
-	if (len > sizeof(rec))
-		len = 0;
-	if (len != 0)
-		memcpy(rec, sqlite3_column_blob(q, 12), len);
-	db_done(st, ST_INODE_GET);
-	const bool same = p->ip->obj_dirty ||
-			  (o->reclen == len && memcmp(o->rec, rec, len) == 0);
-	lock_drop(&st->db);
-
-	e = obj_parse(len != 0 ? rec : NULL, len, &parsed);
-	if (e == ERR_NOMEM)
-		return (e);
-	if (e != OK)
-		scrub_note(
-		    s, p, 0, ERR_CORRUPT, "the object record is damaged");
-	else if (parsed->size != size)
-		scrub_note(s, p, 0, ERR_CORRUPT, "the file's size was altered");
-	else if (!same)
-		scrub_note(
-		    s, p, 0, ERR_CORRUPT, "the object record was altered");
-	obj_free(parsed);
-	return (OK);
-}
-
 /* A segment under the file's own. */
 static enum err
 shared_segment(struct scrub *s, struct place *p, const struct item *it)
@@ -282,66 +324,63 @@ shared_segments(struct scrub *s, struct place *p)
 }
 
 static enum err
-file(struct scrub *s, uint64_t ino)
+file(struct scrub *s, struct place *p)
 {
-	struct place p = { .ino = ino };
 	uint8_t depth;
 	enum err e;
 
 	s->r->files++;
-	TRY(place_open(s, &p));
-	if (p.ip == NULL)
+	TRY(place_open(s, p));
+	if (p->ip == NULL)
 		return (OK);
-	scrub_lock(s, &p);
-	e = row_check(s, &p);
-	p.segno = p.ip->obj->seg.no;
-	depth = p.ip->obj->seg.depth;
-	scrub_unlock(&p);
-	scrub_found(s, &p);
-	if (e == OK && p.segno != 0)
-		e = scrub_segment(s, &p, depth);
+	scrub_lock(s, p);
+	e = scrub_record(s, p);
+	p->segno = p->ip->obj->seg.no;
+	depth = p->ip->obj->seg.depth;
+	scrub_unlock(p);
+	scrub_found(s, p);
+	if (e == OK && p->segno != 0)
+		e = scrub_segment(s, p, depth);
 	if (e == OK && !s->stopped)
-		e = shared_segments(s, &p);
-	place_close(s, &p);
+		e = shared_segments(s, p);
+	place_close(s, p);
 	scrub_progress(s, false);
 	return (e);
 }
 
 static enum err
-all_files(struct scrub *s)
+inode(struct scrub *s, int64_t ino, void *arg UNUSED)
 {
-	int64_t v[BATCH][3], after = 0;
-	unsigned n;
+	struct place p = { .ino = (uint64_t)ino };
+	bool is_file = false;
+	enum err e;
 
-	do {
-		TRY(list(s, s->inodes, after, 0, v, &n));
-		for (unsigned i = 0; i < n && !s->stopped; i++) {
-			TRY(file(s, (uint64_t)v[i][0]));
-			after = v[i][0];
-		}
-	} while (n == BATCH && !s->stopped);
-	return (OK);
+	if (ino <= 0 || ino > (int64_t)INO_MAX) {
+		scrub_bad(
+		    s, p.ino, 0, ERR_CORRUPT, "no inode has such a number");
+		return (OK);
+	}
+	e = scrub_row(s, &p, &is_file);
+	if (e == OK && is_file)
+		e = file(s, &p);
+	/* Pages of the database that are damaged. */
+	if (e == ERR_CORRUPT) {
+		scrub_bad(s, p.ino, 0, e, err_detail(e));
+		e = OK;
+	}
+	TRY(e);
+	return (scrub_settle(s));
 }
 
-/* Frozen segments that no file led to. */
+/* A frozen segment. */
 static enum err
-all_segments(struct scrub *s)
+segment(struct scrub *s, int64_t segno, void *arg UNUSED)
 {
-	int64_t v[BATCH][3], after = 0;
-	unsigned n = BATCH;
+	struct place p = { .frozen = true, .segno = (uint64_t)segno };
 
-	while (n == BATCH && !s->stopped) {
-		TRY(list(s, s->segs, after, 0, v, &n));
-		for (unsigned i = 0; i < n && !s->stopped; i++) {
-			struct place p = { .frozen = true,
-				.segno = (uint64_t)v[i][0] };
-
-			after = v[i][0];
-			if (!set_has(&s->seen, p.segno))
-				TRY(scrub_segment(s, &p, NODE_LEVELS - 1));
-		}
-	}
-	return (OK);
+	if (segno <= 0 || set_has(&s->seen, p.segno))
+		return (OK);
+	return (scrub_segment(s, &p, NODE_LEVELS - 1));
 }
 
 /* ---- The whole ----------------------------------------------------------------- */
@@ -351,28 +390,34 @@ prepare(struct scrub *s)
 {
 	struct store *st = s->st;
 
+	const struct {
+		const char *sql;
+		sqlite3_stmt **to;
+	} all[] = { { inodes_sql, &s->inodes }, { bases_sql, &s->bases },
+		{ segs_sql, &s->segs }, { dirs_sql, &s->dirs },
+		{ names_sql, &s->names }, { odd_sql, &s->odd },
+		{ target_sql, &s->target }, { xattrs_sql, &s->xattrs } };
+
 	s->plain = calloc(1, BLOCK);
-	if (s->plain == NULL)
+	s->tell = tell_new();
+	if (s->plain == NULL || s->tell == NULL)
 		return (ERR_NOMEM);
 	s->total = alloc_used(st) * BLOCK;
 	s->next_ns = s->said_ns = clock_mono_ns();
 	LOCK_SCOPE(&st->db);
-	sqlite3 *c = sqlite3_db_handle(db_stmt(st, ST_SUPER_GET));
-	int rc = sqlite3_prepare_v2(c, inodes_sql, -1, &s->inodes, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(c, bases_sql, -1, &s->bases, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(c, segs_sql, -1, &s->segs, NULL);
-	return (db_err(rc));
+	for (size_t i = 0; i < COUNTOF(all); i++)
+		TRY(db_prepare(st, all[i].sql, all[i].to));
+	return (OK);
 }
 
 static void
 release(struct scrub *s)
 {
 	lock_take(&s->st->db);
-	(void)sqlite3_finalize(s->inodes);
-	(void)sqlite3_finalize(s->bases);
-	(void)sqlite3_finalize(s->segs);
+	sqlite3_stmt *const all[] = { s->inodes, s->bases, s->segs, s->dirs,
+		s->names, s->odd, s->target, s->xattrs };
+	for (size_t i = 0; i < COUNTOF(all); i++)
+		(void)sqlite3_finalize(all[i]);
 	lock_drop(&s->st->db);
 	if (s->plain != NULL)
 		secret_wipe(s->plain, BLOCK);
@@ -380,6 +425,7 @@ release(struct scrub *s)
 	free(s->seen.v);
 	free(s->damaged.v);
 	free(s->queue);
+	tell_free(s->tell);
 }
 
 enum err
@@ -400,9 +446,17 @@ store_scrub(struct store *st, const struct store_scrub_opts *o,
 	if (e == OK)
 		e = prepare(s);
 	if (e == OK)
-		e = all_files(s);
+		e = scrub_walk(s, s->inodes, BATCH,
+		    "meta.db is damaged: some inodes cannot be read", inode,
+		    NULL);
+	/* Those that no file led to. */
 	if (e == OK)
-		e = all_segments(s);
+		e = scrub_walk(s, s->segs, BATCH,
+		    "meta.db is damaged: some shared segments cannot be read",
+		    segment, NULL);
+	if (e == OK)
+		e = scrub_check_names(s);
+	e = scrub_end(s, e);
 	if (e == OK && !s->stopped)
 		scrub_progress(s, true);
 	release(s);

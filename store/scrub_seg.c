@@ -17,15 +17,6 @@
 /* ---- Telling ------------------------------------------------------------------- */
 
 void
-scrub_bad(
-    struct scrub *s, uint64_t ino, uint64_t off, enum err e, const char *what)
-{
-	s->r->bad++;
-	if (s->o->bad != NULL)
-		s->o->bad(s->o->arg, ino, off, e, what);
-}
-
-void
 scrub_progress(struct scrub *s, bool last)
 {
 	const uint64_t now = clock_mono_ns();
@@ -470,6 +461,8 @@ scrub_segment(struct scrub *s, struct place *p, uint8_t depth)
 		while (e == OK && !s->stopped) {
 			e = piece(s, p, level, &from);
 			pace(s);
+			if (e == OK)
+				e = scrub_settle(s);
 		}
 		if (e != OK && e != ERR_NOENT)
 			return (e);

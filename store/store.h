@@ -432,20 +432,38 @@ enum err store_check(struct store *st, bool repair,
     void (*cb)(void *arg, const struct store_problem *p), void *arg,
     struct store_check_result *ret) MUSTCHECK;
 
+/* The most of a path that is shown, without its NUL. */
+#define STORE_SHOWN_MAX 1023
+/* Damage; valid during the callback. */
+struct store_damage {
+	uint64_t ino; /* 0: no inode's */
+	uint64_t off;
+	/* "bucket/dir/name": one of its names, or the name that is wrong; of
+	 * what is too long or not known ".../" stands in front.  NULL: none is
+	 * known */
+	const char *path;
+	enum err e;
+	const char *what; /* one sentence */
+};
 struct store_scrub_opts {
 	bool keys; /* verify tags with keys, not only CRCs */
 	const struct kms_who *who;
 	uint64_t rate; /* bytes per second; 0: no limit */
 	/* progress, at most once a second and at the end; false stops */
 	bool (*progress)(void *arg, uint64_t done, uint64_t total);
-	void (*bad)(void *arg, uint64_t ino, uint64_t off, enum err e,
-	    const char *what);
+	/* Some time after it was found. */
+	void (*bad)(void *arg, const struct store_damage *d);
 	void *arg;
 };
 struct store_scrub_result {
 	uint64_t files, blocks, bytes, bad;
 	uint64_t skipped; /* files whose key is out of use, with ${keys} */
 };
+/*
+ * store_scrub(st, o, ret):
+ * Read everything back, beside others who use the store: blocks and maps of all
+ * files, the rows of all inodes, all names.  OK also when there is damage.
+ */
 enum err store_scrub(struct store *st, const struct store_scrub_opts *o,
     struct store_scrub_result *ret) MUSTCHECK;
 

@@ -140,21 +140,26 @@ show_progress(void *arg, uint64_t done, uint64_t total)
 }
 
 static void
-show_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
+show_bad(void *arg, const struct store_damage *d)
 {
 	const struct scrub_show *s = arg;
 
 	if (s->j != NULL) {
 		json_object(s->j, NULL);
-		json_u64(s->j, "ino", ino);
-		json_u64(s->j, "offset", off);
-		json_str(s->j, "error", err_name(e));
-		json_str(s->j, "what", what);
+		json_u64(s->j, "ino", d->ino);
+		json_str(s->j, "path", d->path);
+		json_u64(s->j, "offset", d->off);
+		json_str(s->j, "error", err_name(d->e));
+		json_str(s->j, "what", d->what);
 		json_close(s->j, '}');
 		return;
 	}
-	(void)printf("inode %" PRIu64 " at %" PRIu64 ": ", ino, off);
-	cmd_put_name(stdout, what);
+	(void)printf("inode %" PRIu64 " at %" PRIu64 ": ", d->ino, d->off);
+	if (d->path != NULL) {
+		cmd_put_name(stdout, d->path);
+		(void)printf(": ");
+	}
+	cmd_put_name(stdout, d->what);
 	(void)putchar('\n');
 }
 
@@ -192,8 +197,23 @@ scrub_text(const struct store_scrub_result *r)
 struct scrub_heard {
 	const struct store_scrub_opts *o;
 	struct store_scrub_result *r;
-	bool counted;
+	bool counted, named;
+	char path[STORE_SHOWN_MAX + 1]; /* of the next damage, if ${named} */
 };
+
+static void
+hear_bad(struct scrub_heard *h, const struct control_answer *a)
+{
+	const struct store_damage d = { .ino = a->num[0],
+		.off = a->num[1],
+		.path = h->named ? h->path : NULL,
+		.e = a->e,
+		.what = a->text };
+
+	h->r->bad++;
+	h->named = false;
+	h->o->bad(h->o->arg, &d);
+}
 
 static void
 hear_scrub(void *arg, const struct control_answer *a)
@@ -204,9 +224,11 @@ hear_scrub(void *arg, const struct control_answer *a)
 
 	if (a->kind == CONTROL_PROGRESS)
 		(void)h->o->progress(h->o->arg, a->num[0], a->num[1]);
-	if (a->kind == CONTROL_BAD) {
-		h->r->bad++;
-		h->o->bad(h->o->arg, a->num[0], a->num[1], a->e, a->text);
+	if (a->kind == CONTROL_BAD)
+		hear_bad(h, a);
+	if (a->kind == CONTROL_ROW && a->n == 1) {
+		h->named = true;
+		(void)snprintf(h->path, sizeof(h->path), "%s", a->field[0]);
 	}
 	if (a->kind != CONTROL_ROW || a->n != COUNTOF(to))
 		return;

@@ -282,7 +282,9 @@ static const struct cmd cmds[] = {
 	    "16 more: the audit log\nwas altered.",
 	    cmd_fsck },
 	{ "scrub", "", 0, 0, STORE | B(KEYS) | B(RATE),
-	    "read every block and verify it",
+	    "read every block and all metadata, and verify them",
+	    "Damage is told with its inode, the place in the file, and a path "
+	    "in the store.\n"
 	    "Exit 0: clean; 4: damage was found; 8: could not be read.",
 	    cmd_scrub },
 	{ "rekey", "", 0, 0, STORE | B(KEY) | B(FILES_RATE) | B(TO),

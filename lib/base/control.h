@@ -17,8 +17,11 @@
  *	encryption-set NAME DEFAULT    choose it
  *	scrub KEYS RATE                read everything; KEYS is 0 or 1 (verify
  *	                               with keys), RATE bytes a second, 0: no
- *	                               limit.  At the end a row: files, blocks,
- *	                               bytes, damaged places, skipped files
+ *	                               limit.  Before a line "bad" a row of one
+ *	                               field, a path of what is damaged, if one
+ *	                               is known.  At the end a row: files,
+ *	                               blocks, bytes, damaged places, skipped
+ *	                               files
  *
  *	backup RATE DIR                add a backup to the place DIR, an
  *	                               absolute path.  At the end a row: epoch,

@@ -29,14 +29,15 @@ problem(void *arg, const struct store_problem *p)
 }
 
 static void
-bad_block(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
+bad_block(void *arg, const struct store_damage *d)
 {
 	struct problems *ps = arg;
 	const size_t at = strlen(ps->text);
 
 	(void)snprintf(ps->text + at, ps->size - at,
-	    "\n#   scrub: inode %llu at %llu: %s: %s", (unsigned long long)ino,
-	    (unsigned long long)off, err_name(e), what);
+	    "\n#   scrub: inode %llu at %llu: %s: %s",
+	    (unsigned long long)d->ino, (unsigned long long)d->off,
+	    err_name(d->e), d->what);
 }
 
 /* Segments that lie under others hold blocks that no file shows any more. */

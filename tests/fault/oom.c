@@ -227,13 +227,12 @@ open_one(struct test *t, unsigned nth)
 }
 
 static void
-scrub_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
+scrub_bad(void *arg, const struct store_damage *d)
 {
 	struct test *t = arg;
 
-	(void)off;
 	rig_fail(&t->r, "scrub calls inode %llu damaged: %s (%s)",
-	    (unsigned long long)ino, what, err_name(e));
+	    (unsigned long long)d->ino, d->what, err_name(d->e));
 }
 
 /* What is whole is not called damaged for want of memory. */

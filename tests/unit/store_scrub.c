@@ -218,20 +218,22 @@ struct seen {
 	unsigned n, calls, stop_after;
 	uint64_t first, ino, off, done, total;
 	enum err e;
-	char what[128];
+	char what[128], path[STORE_SHOWN_MAX + 1];
 };
 
 static void
-on_bad(void *arg, uint64_t ino, uint64_t off, enum err e, const char *what)
+on_bad(void *arg, const struct store_damage *d)
 {
 	struct seen *s = arg;
 
 	if (s->n++ == 0)
-		s->first = ino;
-	s->ino = ino;
-	s->off = off;
-	s->e = e;
-	(void)snprintf(s->what, sizeof(s->what), "%s", what);
+		s->first = d->ino;
+	s->ino = d->ino;
+	s->off = d->off;
+	s->e = d->e;
+	(void)snprintf(s->what, sizeof(s->what), "%s", d->what);
+	(void)snprintf(s->path, sizeof(s->path), "%s",
+	    d->path == NULL ? "(none)" : d->path);
 }
 
 static bool

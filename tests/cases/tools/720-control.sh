@@ -86,6 +86,11 @@ ino=$(stat -c %i "$M/docs/big")
 		n=$((n + 1))
 		head -c 300000 /dev/urandom >"$M/docs/w.$((n % 7))"
 		[ $((n % 3)) -ne 0 ] || rm "$M/docs/w.$((n % 7))"
+		mkdir -p "$M/docs/wd/in"
+		ln -s "to $n" "$M/docs/wd/in/link.$n"
+		setfattr -n user.n -v "$n" "$M/docs/wd/in"
+		mv "$M/docs/wd/in" "$M/docs/w.in"
+		rm -r "$M/docs/wd" "$M/docs/w.in"
 	done
 ) &
 writers=$!
@@ -104,8 +109,10 @@ is "scrub --json" "$("$SSEFS" scrub --json |
     '[true,0,0,true]'
 rm "$T/go"
 wait "$writers"
-rm -f "$M"/docs/w.*
+rm -rf "$M"/docs/w.* "$M/docs/wd"
 "$SSEFS" scrub >/dev/null
+mkdir "$M/docs/a dir"
+mv "$M/docs/big" "$M/docs/a dir/100% big"
 
 py <<'END'
 import json, os, pty, re, subprocess, time
@@ -173,10 +180,11 @@ ok(found, 'a flipped byte is found')
 j, rc, text = found
 eq((rc, text.returncode), (4, 4), 'it exits with 4')
 eq([x['ino'] for x in j['list']], [ino], 'the file is named')
+eq([x['path'] for x in j['list']], ['docs/a dir/100% big'], 'by a path too')
 eq(j['list'][0]['offset'] % 4096, 0, 'and the place')
 eq(j['list'][0]['error'], 'ERR_AUTH', 'and the error')
-ok(text.stdout.startswith('inode %d at %d: ' % (ino, j['list'][0]['offset'])),
-    'also in words')
+ok(text.stdout.startswith('inode %d at %d: docs/a dir/100%% big: ' % (
+    ino, j['list'][0]['offset'])), 'also in words')
 eq(run('scrub').returncode, 0, 'healed, it is clean')
 END
 
