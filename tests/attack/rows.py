@@ -42,6 +42,12 @@ def gives(a, wants, fn, *args):
         got = e.errno
     a.expect(got in wants, "%s%r: %s, not one of %s" % (
         fn.__name__, args, got and name(got), [w and name(w) for w in wants]))
+    if got in DAMAGE and args:
+        path = os.path.relpath(args[0], M)
+        a.expect(a.named(path), "%s of %s: %s, scrub --keys does not name it "
+                 "but %r" % (fn.__name__, path, name(got), a.scrubbed))
+    elif got in DAMAGE:
+        a.expect(a.scrubbed, "%s: scrub --keys finds nothing" % name(got))
 
 
 def damage(fn, *args):
@@ -75,9 +81,12 @@ BLOCKS = ("docs/big", "docs/hard", "docs/sub/deep/file", "docs/emb-00",
           "plain/none")
 NEW_WORKS = works(lambda: put(p("docs/made"), b"x" * 9000))
 
+# Said to be damaged, and whole.
+BIG_SAME = {"docs/big": "same", "docs/hard": "same"}
+
 # What is done; the SQL; what the files show then (None: the store may be shut;
 # "keys": nothing under a key can be read); checks on the mount; must
-# scrub or fsck tell of it?
+# scrub or fsck tell of it, or scrub --keys alone ("scrub")?
 ROWS = [
     ("a name leads nowhere",
      "UPDATE dentry SET ino=999 WHERE name=CAST('inl-00' AS BLOB)",
@@ -101,39 +110,39 @@ ROWS = [
      "UPDATE dentry SET ino=(SELECT ino FROM dentry WHERE name="
      "CAST('inl-00' AS BLOB)) WHERE name=CAST('empty/' AS BLOB)",
      {}, [damage(os.rmdir, p("docs/empty")),
-          damage(os.listdir, p("docs/empty"))], True),
+          damage(os.listdir, p("docs/empty"))], "scrub"),
     ("a directory below itself",
      "INSERT INTO dentry SELECT (SELECT parent FROM dentry WHERE name="
      "CAST('file' AS BLOB)), CAST('loop/' AS BLOB), (SELECT ino FROM dentry"
      " WHERE name=CAST('sub/' AS BLOB))",
      {}, [damage(os.listdir, p("docs/sub/deep/loop")),
-          works(os.listdir, p("docs/sub/deep"))], True),
+          works(os.listdir, p("docs/sub/deep"))], "scrub"),
     ("two directories exchanged by their names",
      "UPDATE dentry SET parent=CASE name WHEN CAST('deep/' AS BLOB) THEN"
      " (SELECT ino FROM dentry WHERE name=CAST('twin/' AS BLOB)) ELSE parent"
      " END", {"docs/sub/deep/file": (name(errno.ENOENT),)},
-     [damage(os.listdir, p("docs/twin/deep"))], True),
+     [damage(os.listdir, p("docs/twin/deep"))], "scrub"),
     ("parents form a circle, the counter of inodes is high",
      "UPDATE inode SET parent=(SELECT ino FROM dentry WHERE name="
      "CAST('deep/' AS BLOB)) WHERE ino=(SELECT ino FROM dentry WHERE name="
      "CAST('sub/' AS BLOB)); UPDATE super SET next_ino=1 << 47",
      {"docs/sub/deep/file": ("error", "same")},
-     [lists("docs", "big")], True),
+     [lists("docs", "big")], "scrub"),
     ("names with a slash, a NUL, dots, nothing, 300 bytes",
      "INSERT INTO dentry SELECT parent, n.column1, ino FROM dentry,"
      " (VALUES (x'612f62'), (x'610062'), (x'2e'), (x'2e2e'), (x'2f'), (x''),"
      " (x'2e2e2f'), (zeroblob(300)), (7), ('text')) n WHERE name="
      "CAST('inl-00' AS BLOB)",
-     {}, [lists("docs", "big", "inl-00"), NEW_WORKS], True),
+     {}, [lists("docs", "big", "inl-00"), NEW_WORKS], "scrub"),
     ("link counts of 0", "UPDATE inode SET nlink=0 WHERE ino=(SELECT ino FROM"
      " dentry WHERE name=CAST('big' AS BLOB))",
-     {}, [damage(os.unlink, p("docs/hard"))], True),
+     BIG_SAME, [damage(os.unlink, p("docs/hard"))], True),
     ("a directory's link count of 0", "UPDATE inode SET nlink=0 WHERE ino="
      "(SELECT ino FROM dentry WHERE name=CAST('sub/' AS BLOB))",
      {}, [lambda a: gives(a, (0, errno.ENOENT) + DAMAGE, os.mkdir,
                           p("docs/sub/new")),
           works(lambda: os.rename(p("docs/sub/deep"), p("docs/deep2"))),
-          works(lambda: os.rename(p("docs/deep2"), p("docs/deep3")))], True),
+          works(lambda: os.rename(p("docs/deep2"), p("docs/deep3")))], "scrub"),
     ("modes, owners, times (THREATS.md)",
      "UPDATE inode SET mode=mode & 61440 | 2541, uid=77, gid=78, "
      "times=zeroblob(48) WHERE ino > 2 AND mode & 61440 = 32768",
@@ -142,7 +151,7 @@ ROWS = [
     ("impossible times", "UPDATE inode SET times=CAST(replace(times, "
      "substr(times, 9, 4), x'ffffffff') AS BLOB) WHERE ino=(SELECT ino FROM"
      " dentry WHERE name=CAST('inl-00' AS BLOB))",
-     {"docs/inl-00": ("error", "same")}, [lists("docs", "big")], False),
+     {"docs/inl-00": ("error", "same")}, [lists("docs", "big")], "scrub"),
     ("times of another length", "UPDATE inode SET times=x'00' WHERE ino="
      "(SELECT ino FROM dentry WHERE name=CAST('inl-00' AS BLOB))",
      {"docs/inl-00": "error"}, [damage(os.stat, p("docs/inl-00")),
@@ -164,7 +173,7 @@ ROWS = [
      {"docs/inl-00": "error"}, [damage(os.readlink, p("docs/inl-00"))], True),
     ("counts of blocks that cannot be", "UPDATE inode SET blocks=-7 WHERE ino="
      "(SELECT ino FROM dentry WHERE name=CAST('inl-00' AS BLOB))",
-     {"docs/inl-00": "error"}, [], True),
+     {"docs/inl-00": "error"}, [], "scrub"),
     ("a directory of buckets that is a file",
      "UPDATE inode SET mode=33188 WHERE ino=1", None, [], True),
     ("no directory of buckets", "DELETE FROM inode WHERE ino=1", None, [],
@@ -228,33 +237,33 @@ ROWS = [
     ("attributes of impossible names",
      "INSERT INTO xattr SELECT ino, n.column1, x'00' FROM xattr,"
      " (VALUES (x'757365722e00'), (zeroblob(999)), (x'')) n",
-     {}, [damage(os.listxattr, p("docs/big"))], True),
+     BIG_SAME, [damage(os.listxattr, p("docs/big"))], "scrub"),
     ("an attribute of 3 MiB", "UPDATE xattr SET value=zeroblob(3 << 20)",
-     {}, [lambda a: gives(a, (errno.E2BIG, errno.ERANGE, 0) + DAMAGE,
-                          os.getxattr, p("docs/big"), "user.note")], False),
+     BIG_SAME, [lambda a: gives(a, (errno.E2BIG, errno.ERANGE, 0) + DAMAGE,
+                          os.getxattr, p("docs/big"), "user.note")], "scrub"),
     ("an attribute called user.sse.status",
      "INSERT INTO xattr SELECT ino, CAST('user.sse.status' AS BLOB),"
      " CAST('No' AS BLOB) FROM xattr",
-     {}, [lambda a: a.expect(os.getxattr(p("docs/big"), "user.sse.status") ==
+     BIG_SAME, [lambda a: a.expect(os.getxattr(p("docs/big"), "user.sse.status") ==
                              b"Yes", "the stored status shows")], True),
-    ("a count of attributes of 0", "UPDATE inode SET xattrs=0", {}, [], True),
+    ("a count of attributes of 0", "UPDATE inode SET xattrs=0", BIG_SAME, [], "scrub"),
     ("a default changed to None (THREATS.md)",
      "UPDATE dflt SET text='None'", {},
      [NEW_WORKS, lambda a: a.expect(os.getxattr(
          p("docs/made"), "user.sse.status") == b"No", "status")], False),
     ("a default that is none", "UPDATE dflt SET text='AES-512'", {},
      [damage(lambda: put(p("docs/made"), b"x")),
-      damage(os.getxattr, p("docs"), "user.sse.default")], False),
+      damage(os.getxattr, p("docs"), "user.sse.default")], "scrub"),
     ("a default of a megabyte", "UPDATE dflt SET text=hex(zeroblob(1 << 19))",
-     {}, [damage(lambda: put(p("docs/made"), b"x"))], False),
+     {}, [damage(lambda: put(p("docs/made"), b"x"))], "scrub"),
     ("a target changed (THREATS.md)",
      "UPDATE symlink SET target=CAST('to/hell_' AS BLOB)", {},
      [lambda a: a.expect(os.readlink(p("docs/link")) == "to/hell_", "target")],
      False),
     ("a target with a NUL", "UPDATE symlink SET target=x'6100620063006400'",
-     {}, [damage(os.readlink, p("docs/link"))], False),
+     {}, [damage(os.readlink, p("docs/link"))], "scrub"),
     ("a target removed", "DELETE FROM symlink", {},
-     [damage(os.readlink, p("docs/link"))], True),
+     [damage(os.readlink, p("docs/link"))], "scrub"),
     ("a bucket with an impossible name",
      "UPDATE dentry SET name=CAST('A B/' AS BLOB) WHERE name="
      "CAST('plain/' AS BLOB)",
@@ -276,12 +285,19 @@ ROWS = [
 ]
 
 
+# Lists of what is in use, and of what is to be freed: by them the mount itself
+# destroys what is whole.
+LATER = ("bitmap: all free", "a live segment noted as dead",
+         "the end of a live segment noted as dead")
+
+
 def rows(scene):
     for what, sql, wants, checks, told in ROWS:
         with scene.attempt(what) as a:
             s = a.store()
             s.db.executescript(sql)
             a.told, a.more, a.damaged = told, checks, True
+            a.later = what.startswith(LATER)
             if wants is None:
                 a.mounts, a.fatal = "maybe", True
                 for path in scene.new:

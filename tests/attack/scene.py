@@ -6,12 +6,19 @@ behind the back of ssefs, and says what every file may show afterwards:
 
     same    the new content (for every file that was not named)
     old     the old content
-    error   EBADMSG or EUCLEAN; scrub --keys or fsck must name the file
+    error   EBADMSG or EUCLEAN; scrub --keys must name the file
     BYTES   these bytes
 
 Anything else fails: other bytes, other errors, a process that dies or does not
-answer, a file whose damage is told by neither tool, an untouched file that is
-said to be damaged.
+answer, a file with an error that scrub --keys does not name, an untouched file
+that is said to be damaged.
+
+Named is a file by its path, another name of it, its inode, or the path of a
+directory above it that cannot be entered.  The exceptions are those of
+docs/THREATS.md: a store that cannot be opened at all (then the mount fails as
+well), names that stood in damaged pages of meta.db (scrub says so), and damage
+that the mount does itself because the lists of what is in use are false
+(Attempt.later: a scrub after it must name the file).
 """
 import json
 import os
@@ -97,7 +104,7 @@ class Scene:
     def __init__(self, counts, buckets=None, prepare=None):
         """counts: shape -> how many in bucket docs; buckets: name -> method;
         prepare(scene, state) adds files with scene.put()."""
-        self.old, self.new = {}, {}
+        self.old, self.new, self.inos = {}, {}, {}
         self.base, self.before = T + "/base", T + "/before"
         must("init", "--store", S)
         os.makedirs(M, exist_ok=True)
@@ -113,6 +120,8 @@ class Scene:
                                      (state, shape, i)))
             if prepare:
                 prepare(self, state)
+            for path in self.files:
+                self.inos[path] = os.lstat(os.path.join(M, path)).st_ino
             must("umount", M)
             copy_store(S, self.before if state == "old" else self.base)
 
@@ -146,11 +155,14 @@ class Attempt:
         self.mounts = True      # the store can still be mounted
         self.fatal = False      # it need not be
         self.damaged = False    # tools may tell of damage beyond the files
-        self.told = False       # scrub or fsck must tell of something
+        self.told = False       # scrub or fsck must tell of something;
+                                # "scrub": scrub --keys must
+        self.later = False      # the mount may do damage that they cannot see
         self.audit = False      # fsck must tell of the audit log
         self.stores = []
         self.more = []          # checks on the mount: fn(attempt)
         self.notes = []
+        self.scrubbed = None    # what scrub --keys lists; None: it could not
 
     def __enter__(self):
         copy_store(self.scene.base, S)
@@ -179,15 +191,21 @@ class Attempt:
     # ---- Verdict
 
     def judge(self):
-        self.bad = set()
-        named = self.tools()
+        self.bad, self.wrong, self.unnamed = set(), {}, set()
+        inos = self.tools()
         if self.mounts:     # or "maybe"
-            self.read_all(named)
+            self.read_all(inos)
         else:
             rc, out = call("mount", "/", M)
             self.expect(rc in (3, 4), "mount exits with %s: %s" % (rc, out))
             if rc == 0:
                 call("umount", M)
+        if self.unnamed and self.later:
+            self.scrub()
+        for path in self.unnamed:
+            if not self.named(path):
+                self.fault(path, "%s shows an error, scrub --keys does not "
+                           "name it but %r" % (path, self.scrubbed))
         if not self.names:
             self.line(not self.notes and not self.bad, self.what)
             return
@@ -207,41 +225,67 @@ class Attempt:
             self.notes.append(note)
         return good
 
+    def lists(self, *argv):
+        """Exit code and list of a tool; None when it tells none."""
+        rc, out = call(*argv, "--json")
+        if self.audit and argv[0] == "fsck":
+            self.expect(rc is not None and rc & 16,
+                        "fsck does not see the audit log: exit %s" % rc)
+            rc = rc and rc & ~16
+        self.expect(rc in (0, 4) or not self.mounts and rc == 8 or
+                    self.fatal and rc == 8,
+                    "%s: exit %s: %s" % (argv[0], rc, out))
+        try:
+            found = json.loads(out[out.index("{"):])["list"]
+        except (ValueError, KeyError):
+            return rc, None
+        if argv[0] == "scrub":
+            self.expect(rc == (4 if found else 0) or rc == 8,
+                        "scrub: exit %s with %r" % (rc, found))
+        return rc, found
+
+    def scrub(self):
+        rc, self.scrubbed = self.lists("scrub", "--keys")
+        self.paths = {e["path"] for e in self.scrubbed or [] if e["path"]}
+        return rc
+
     def tools(self):
-        """Inodes that scrub --keys and fsck name; None: all of them."""
-        named, said = set(), 0
-        for argv in (("scrub", "--keys", "--json"), ("fsck", "--json")):
-            rc, out = call(*argv)
-            if self.audit and argv[0] == "fsck":
-                self.expect(rc is not None and rc & 16,
-                            "fsck does not see the audit log: exit %s" % rc)
-                rc = rc and rc & ~16
-            self.expect(rc in (0, 4) or not self.mounts and rc == 8 or
-                        self.fatal and rc == 8,
-                        "%s: exit %s: %s" % (argv[0], rc, out))
-            said += rc not in (0, None)
-            try:
-                listed = json.loads(out[out.index("{"):])["list"]
-            except (ValueError, KeyError):
-                continue
-            named |= {e["ino"] for e in listed}
+        """Inodes that scrub --keys and fsck name."""
+        said = self.scrub() not in (0, None)
+        rc, found = self.lists("fsck")
+        said = said or rc not in (0, None)
+        if self.told == "scrub":
+            self.expect(self.scrubbed, "scrub --keys finds nothing")
         if self.told or any("error" in w and len(w) == 1
                             for w in self.wants.values()):
             self.expect(said, "neither scrub nor fsck finds anything")
-        return named
+        return {e["ino"] for e in (self.scrubbed or []) + (found or [])}
 
-    def read_all(self, named):
+    def named(self, path):
+        """Does scrub --keys name what has this path?"""
+        ino = self.scene.inos.get(path)
+        if self.scrubbed is None:
+            return False
+        parts = path.split("/")
+        if self.paths & {"/".join(parts[:n + 1]) for n in range(len(parts))}:
+            return True
+        if any(self.scene.inos.get(p) == ino is not None for p in self.paths):
+            return True
+        return any(e["ino"] in (ino, 0) and
+                   (e["ino"] or e["what"].startswith("meta.db is damaged"))
+                   for e in self.scrubbed)
+
+    def read_all(self, inos):
         rc, out = call("mount", "/", M)
         if rc != 0:
             self.expect(self.fatal and rc in (3, 4),
                         "mount: exit %s: %s" % (rc, out))
             return
         pid = daemon()
-        self.wrong = {}
         try:
             signal.alarm(HANG)
             for path in self.scene.new:
-                self.look(path, named)
+                self.look(path, inos)
             for fn in self.more:
                 fn(self)
             signal.alarm(0)
@@ -267,24 +311,21 @@ class Attempt:
             return "old", got
         return "%d other bytes" % len(got), got
 
-    def look(self, path, named):
+    def look(self, path, inos):
         want = self.wants.get(path, ("same",))
         shown, got = self.show(path)
         if shown not in want and got not in want:
             self.fault(path, "%s shows %s, not %s" % (path, shown, [
                 w if isinstance(w, str) else "bytes" for w in want]))
-        if self.damaged:
+        if shown == "error" and not self.named(path):
+            self.unnamed.add(path)
+        if shown != "same" or path in self.wants:
             return
-        try:
-            ino = os.lstat(os.path.join(M, path)).st_ino
-        except OSError:
-            return
-        if shown == "error" and ino not in named:
-            self.fault(path, "%s (inode %d) is named by neither scrub nor fsck"
-                       % (path, ino))
-        if shown == "same" and path not in self.wants and ino in named:
-            self.fault(path, "%s (inode %d) is whole but said to be damaged" %
-                       (path, ino))
+        if path in self.paths:
+            self.fault(path, "%s is whole but scrub says that it is damaged" %
+                       path)
+        if not self.damaged and self.scene.inos[path] in inos:
+            self.fault(path, "%s is whole but said to be damaged" % path)
 
     def fault(self, path, note):
         self.bad.add(path)
