@@ -234,6 +234,19 @@ heap_install(void)
 }
 
 void
+heap_die(void)
+{
+	struct region *r = regions;
+
+	while (r != NULL) {
+		struct region *const next = r->next;
+
+		secret_forbid(r, REGION_LEN);
+		r = next;
+	}
+}
+
+void
 heap_fork_prepare(void)
 {
 	(void)pthread_mutex_lock(&heap_lock);

@@ -30,6 +30,15 @@ enum err secret_init(void) MUSTCHECK;
 int secret_locked(void);
 
 /*
+ * secret_die():
+ * Give all key memory back to the kernel: for the handler of a signal that ends
+ * the process.  Other threads are still running; one that touches a key from then
+ * on is ended by a fault, rather than going on with a key of zeros.  Of what went
+ * through OpenSSL, single blocks of over 64 KiB, which hold no keys, are left.
+ */
+void secret_die(void);
+
+/*
  * secret_alloc(len):
  * ${len} zeroed bytes of key memory, or NULL when none is left.
  */

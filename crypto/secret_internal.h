@@ -18,6 +18,11 @@ bool secret_protect(void *p, size_t len);
  * this room may be held. */
 void secret_not_locked(void);
 
+/* secret_die(), of the heap; without its lock, which may be held by the thread
+ * that died. */
+void heap_die(void);
+void secret_forbid(void *p, size_t len);
+
 /* Route OpenSSL's allocations into the heap; false when it is too late. */
 bool heap_install(void);
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "crypto/secret.h"
 #include "fs/session.h"
 #include "lib/base/daemon.h"
 #include "lib/base/log.h"
@@ -163,7 +164,7 @@ serve(void *arg, int ready)
 
 	if (o->debug)
 		log_set_level(LOG_LVL_DEBUG);
-	trace_signals();
+	trace_signals(secret_die);
 	session_block_signals();
 	code = session_open(&s, o, job->mp);
 	if (code == FS_EXIT_OK) {

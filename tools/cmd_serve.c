@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+#include "crypto/secret.h"
 #include "crypto/tlspair.h"
 #include "fs/mount.h"
 #include "gateway/gateway.h"
@@ -321,7 +322,7 @@ serve_here(void *arg, int ready)
 	int code = EXIT_DONE;
 
 	block_signals(&set);
-	trace_signals();
+	trace_signals(secret_die);
 	code = open_it(s);
 	if (code == EXIT_DONE)
 		code = start_gateway(s, s->kms, false);

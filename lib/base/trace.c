@@ -45,6 +45,8 @@ put(const char *s)
 		return;
 }
 
+static void (*at_last)(void);
+
 /* Only what may be called in a handler. */
 static void
 on_fatal(int sig)
@@ -56,18 +58,20 @@ on_fatal(int sig)
 	put(number);
 	put("; the calls were:\n");
 	backtrace_symbols_fd(calls, backtrace(calls, CALLS_MAX), STDERR_FILENO);
+	at_last();
 	/* SA_RESETHAND: now it ends the process as it would have. */
 	(void)raise(sig);
 }
 
 void
-trace_signals(void)
+trace_signals(void (*last)(void))
 {
 	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
 	const struct sigaction act = { .sa_handler = on_fatal,
 		.sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
 	void *one[1];
 
+	at_last = last;
 	/* The first call loads a library; not in a handler, please. */
 	(void)backtrace(one, 1);
 	for (unsigned i = 0; i < COUNTOF(fatal); i++)

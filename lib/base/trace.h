@@ -12,7 +12,8 @@
 /* Make stderr of this process the file ${dir}/${name}, begun anew beyond 1 MiB;
  * /dev/null when it cannot be opened. */
 void trace_stderr(const char *dir, const char *name);
-/* Handle SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT. */
-void trace_signals(void);
+/* Handle SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT.  ${last} is called, in the
+ * handler, when all is said and before the process ends. */
+void trace_signals(void (*last)(void));
 
 #endif

@@ -240,6 +240,14 @@ def by_lazy(pid, held):
     os.close(held)
 
 
+def by_death(sig):
+    """A fault, as far as the process can tell."""
+    def end(pid, held):
+        os.kill(pid, sig)
+        os.close(held)
+    return end
+
+
 def commands(secrets):
     passfile = T + "/pass"
     with open(passfile, "wb") as f:
@@ -296,6 +304,12 @@ def main():
     serving(secrets, "SIGTERM", (), by_signal(signal.SIGTERM))
     serving(secrets, "SIGINT", ("-o", "threads=2"), by_signal(signal.SIGINT))
     serving(secrets, "lazy umount with an open file", (), by_lazy)
+    for name in "SIGSEGV", "SIGABRT":
+        serving(secrets, name, (), by_death(getattr(signal, name)))
+        subprocess.run(["umount", "-l", M])
+        with open(os.path.join(S, "mount.log")) as f:
+            ok("died of signal %02d" % getattr(signal, name) in f.read(),
+               name + ": the log says so")
     commands(secrets)
 
 

@@ -164,6 +164,14 @@ touch(uintptr_t at)
 	*(volatile uint8_t *)at = 1;
 }
 
+/* As in the handler of a fault; reading what was given back is the next one. */
+static void
+die_and_touch(uintptr_t at)
+{
+	secret_die();
+	touch(at);
+}
+
 static void
 free_at(uintptr_t at)
 {
@@ -379,6 +387,20 @@ test_wipe_and_cmp(void **state UNUSED)
 
 /* As an ordinary user who may lock ${limit} bytes: everything works, one
  * warning tells of the rest. */
+static void
+test_given_back(void **state UNUSED)
+{
+	struct key *k = key_new();
+	void *bulk = secret_bulk_alloc(100);
+
+	assert_non_null(k);
+	assert_non_null(bulk);
+	assert_int_equal(child_signal(die_and_touch, (uintptr_t)k), SIGSEGV);
+	assert_int_equal(child_signal(die_and_touch, (uintptr_t)bulk), SIGSEGV);
+	key_free(k);
+	secret_bulk_free(bulk);
+}
+
 static int
 work_unlocked(rlim_t limit)
 {
@@ -450,6 +472,7 @@ main(void)
 		cmocka_unit_test(test_init),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_wiped_when_freed),
+		cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_exhaustion),
 		cmocka_unit_test(test_guards),
 		cmocka_unit_test(test_wild_frees_abort),
