@@ -43,12 +43,12 @@ is "no file of the store is open to others" \
 # Space comes back: the store does not grow when files are replaced for ever.
 start_mount docs
 size() { du -sk "$S" | cut -f 1; }
-big() { head -c 20000000 /dev/urandom >"$M/big" && sync -f "$M/big"; }
+big() { head -c 20000000 /dev/urandom >"$M/big" && sync "$M/big"; }
 big
 first=$(size)
 for i in 1 2 3 4 5 6; do
 	rm "$M/big"
-	sync -f "$M"
+	sync "$M"
 	big
 done
 last=$(size)
