@@ -116,6 +116,16 @@ unyield(struct affine *a)
 		a->yielding = !policy_set(0, SCHED_OTHER);
 }
 
+/* It did not go well.  Longer each time, until it has gone well for as long. */
+static void
+resent(struct affine *a, uint64_t now)
+{
+	a->slow = false;
+	a->until = now + a->resent;
+	if (a->resent < RESENT_MAX_NS)
+		a->resent *= 2;
+}
+
 /* Take SCHED_IDLE, or leave it when it makes this thread wait for others. */
 static void
 yield_look(struct affine *a)
@@ -127,11 +137,13 @@ yield_look(struct affine *a)
 		return;
 	if (!a->yielding) {
 		a->yielding = policy_set(0, SCHED_IDLE);
+		a->since = now;
 		return;
 	}
 	/* Once, it may be what the client did between two bursts. */
 	if (a->delay - before <= (uint64_t)DELAY_MAX_NS * a->seen) {
-		a->resent = RESENT_MIN_NS;
+		if (now - a->since >= a->resent)
+			a->resent = RESENT_MIN_NS;
 		a->slow = false;
 		return;
 	}
@@ -139,11 +151,8 @@ yield_look(struct affine *a)
 		a->slow = true;
 		return;
 	}
-	a->slow = false;
 	unyield(a);
-	a->until = now + a->resent;
-	if (a->resent < RESENT_MAX_NS)
-		a->resent *= 2;
+	resent(a, now);
 }
 
 static void
@@ -194,8 +203,9 @@ affine_quick(struct affine *a, pid_t tid)
 		return;
 	a->looked = now;
 	if (atomic_exchange(&a->freed, false)) {
+		if (a->yielding)
+			resent(a, now);
 		a->placed = a->yielding = false;
-		a->until = now + a->resent;
 	}
 	const bool placed = a->placed;
 	const bool yielding = a->yielding;

@@ -41,6 +41,7 @@ struct affine {
 	int cpu;
 	uint64_t delay;  /* ns this thread ever waited to run, last look */
 	uint64_t until;  /* no SCHED_IDLE before; monotonic ns */
+	uint64_t since;  /* it has SCHED_IDLE; monotonic ns */
 	uint64_t resent; /* ns of the next interval without it */
 };
 
