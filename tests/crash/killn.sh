@@ -4,8 +4,8 @@
 # fsync was acknowledged is there, whole.  N counts the calls of each thread.
 # The kinds are those that a run makes, but for $idle.
 # Serves: R30
-# Environment: STEP (default 1), CALLS (the kinds), PART (1/2: every second
-# kind, from the first), SEED (default 1).
+# Environment: STEP (default 1), CALLS (the kinds), ONLY (an expression: those
+# of them whose names match), SEED (default 1).
 . "$(dirname "$0")/../lib.sh"
 require_fuse
 require strace
@@ -61,12 +61,11 @@ run_to_kill() {
 	return 1
 }
 
-# kinds: what a run calls; of PART k/n every nth, from the kth.
+# What the run calls whose calls were counted.
 kinds() {
+	# shellcheck disable=SC2086
 	awk 'NF > 3 && $1 ~ /^[0-9.]+$/ && $NF != "total" { print $NF }' \
-	    "$T/count" | sort | grep -vxF "$(printf '%s\n' $idle)" |
-	    awk -v part="${PART:-1/1}" 'BEGIN { split(part, p, "/") }
-		(NR - p[1]) % p[2] == 0'
+	    "$T/count" | sort | grep -vxF "$(printf '%s\n' $idle)"
 }
 
 fresh() {
@@ -82,12 +81,13 @@ if [ -z "${CALLS:-}" ]; then
 	run_load 1
 	wait "$traced"
 	is "the run whose calls are counted was done to its end" $load_rc 0
-	CALLS=$(kinds)
 	# A list that lacks what every run must do was not read rightly.
-	[ -n "${PART:-}" ] || for call in pwrite64 fdatasync openat; do
-		like "a run calls $call" "$CALLS" "^$call$"
+	for call in pwrite64 fdatasync openat; do
+		like "a run calls $call" "$(kinds)" "^$call\$"
 	done
+	CALLS=$(kinds | grep -E "${ONLY:-.}")
 fi
+# shellcheck disable=SC2086
 note "kinds of calls:" $CALLS
 for call in $CALLS; do
 	fresh
