@@ -14,6 +14,7 @@
 #include "tests/crash/crowd_work.h"
 #include "tests/crash/cut.h"
 #include "tests/crash/seeded.h"
+#include "tests/early.h"
 
 /* Cells: of the small file, of the large one, the names. */
 #define SMALL 24u
@@ -319,7 +320,7 @@ own_content(struct hand *h, const char *name, unsigned kind)
 		e = store_fallocate(
 		    f, STORE_FALLOC_PUNCH | STORE_FALLOC_KEEP_SIZE, off, len);
 	else
-		e = store_write(f, off, h->buf, len, 0);
+		e = early_write(len, f, off, h->buf, len, 0);
 	return (e);
 }
 

@@ -11,6 +11,7 @@
 #include "lib/base/clock.h"
 
 #include "tests/crash/work.h"
+#include "tests/early.h"
 
 #define PIECE 131072u /* sealed and written by one thread */
 
@@ -113,7 +114,7 @@ write_pieces(struct session *s, struct store_file *f, struct node *n,
 		const size_t k = len < PIECE ? (size_t)len : PIECE;
 
 		fill(s, buf, k);
-		TRY(store_write(f, off, buf, k, 0));
+		TRY(early_write(s->nwrites, f, off, buf, k, 0));
 		if (n != NULL)
 			ref_write(n, (size_t)off, buf, k);
 		off += k;

@@ -16,6 +16,7 @@
  */
 #include <errno.h>
 
+#include "tests/early.h"
 #include "tests/model/compare.h"
 
 /* ---- Choosing ------------------------------------------------------------ */
@@ -357,7 +358,7 @@ op_write(void)
 		return;
 	say("write %zu at %zu of %llu%s", len, off,
 	    (unsigned long long)h->n->ino, append ? " (append)" : "");
-	fine(store_write(h->f, append ? 12345 : off, scratch, len,
+	fine(early_write(len, h->f, append ? 12345 : off, scratch, len,
 		 append ? STORE_WRITE_APPEND : 0),
 	    "write");
 	ref_write(h->n, off, scratch, len);

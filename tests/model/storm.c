@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "store/store.h"
+#include "tests/early.h"
 
 #define THREADS 4
 #define FILES 12
@@ -171,7 +172,7 @@ op_write(struct worker *w, struct store_file *f)
 	    rnd(w, 3) == 0 ? 0 : somewhere(w, BLOCKS - RUN_MOST);
 
 	fill(w, len);
-	(void)went(store_write(f, off, w->buf, len, 0), "write");
+	(void)went(early_write(rnd(w, 2), f, off, w->buf, len, 0), "write");
 }
 
 static void
