@@ -5,77 +5,183 @@
  * order, some at a time with st->db held: what a row says, and what the inode
  * says that it leads to, are of one moment then.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "lib/base/buf.h"
 
 #include "store/ns.h"
 #include "store/scrub_internal.h"
 
 /* ---- Walking --------------------------------------------------------------- */
 
-/* The next names of ${dir} after *${after}, which moves on.  ${ret_more}: there
- * may be others. */
-static enum err
-some_names(struct scrub *s, uint64_t dir, sqlite3_value **after,
-    struct visit *v, bool *ret_more)
-{
-	sqlite3_stmt *const q = s->names;
-	enum err e = OK;
-	unsigned n = 0;
+/* A place among the names of a directory: after these bytes. */
+struct spot {
+	uint8_t *b;
+	size_t len, room;
+};
 
-	LOCK_SCOPE(&s->st->db);
-	(void)sqlite3_bind_int64(q, 1, (sqlite3_int64)dir);
-	if (*after == NULL)
-		(void)sqlite3_bind_zeroblob(q, 2, 0);
-	else
-		(void)sqlite3_bind_value(q, 2, *after);
-	(void)sqlite3_bind_int64(q, 3, SCRUB_BATCH);
-	while (e == OK && !v->enough) {
-		e = db_step(s->st, q);
-		if (e != OK)
-			break;
-		n++;
-		sqlite3_value_free(*after);
-		*after = sqlite3_value_dup(sqlite3_column_value(q, 0));
-		e = *after == NULL
-			? ERR_NOMEM
-			: v->name(s, v, dir, sqlite3_value_blob(*after),
-			      (size_t)sqlite3_value_bytes(*after),
-			      (uint64_t)sqlite3_column_int64(q, 1));
+static void
+spot_release(struct spot *p)
+{
+	free(p->b);
+}
+
+static enum err
+spot_set(struct spot *p, const void *name, size_t len)
+{
+	if (len > p->room) {
+		uint8_t *b = realloc(p->b, len);
+
+		if (b == NULL)
+			return (ERR_NOMEM);
+		p->b = b;
+		p->room = len;
 	}
-	(void)sqlite3_reset(q);
-	*ret_more =
-	    !v->enough && (n == SCRUB_BATCH || (n != 0 && e == ERR_CORRUPT));
-	return (e == ERR_NOENT || (e == ERR_CORRUPT && n != 0) ? OK : e);
+	memcpy(p->b, name, len);
+	p->len = len;
+	return (OK);
 }
 
 static void
-value_free(sqlite3_value **v)
+spot_bind(
+    struct scrub *s, uint64_t dir, const void *b, size_t len, unsigned limit)
 {
-	sqlite3_value_free(*v);
+	(void)sqlite3_bind_int64(s->names, 1, (sqlite3_int64)dir);
+	bind_bytes(s->names, 2, b, len);
+	(void)sqlite3_bind_int64(s->names, 3, limit);
+}
+
+/* The row that s->names stands on. */
+static enum err
+one_name(struct scrub *s, uint64_t dir, struct visit *v, struct spot *next)
+{
+	const size_t len = (size_t)sqlite3_column_bytes(s->names, 0);
+	const void *name = sqlite3_column_blob(s->names, 0);
+
+	if (name == NULL)
+		return (db_unread(s->names));
+	TRY(spot_set(next, name, len));
+	return (v->name(
+	    s, v, dir, name, len, (uint64_t)sqlite3_column_int64(s->names, 1)));
+}
+
+/* The next names of ${dir} after ${at}, which moves on to the last that is
+ * whole.  ERR_NOENT: these were the last. */
+static enum err
+some_names(struct scrub *s, uint64_t dir, struct spot *at, struct visit *v)
+{
+	struct spot next CLEANUP(spot_release) = { .b = NULL };
+	unsigned n = 0;
+	enum err e = OK;
+
+	LOCK_SCOPE(&s->st->db);
+	spot_bind(s, dir, at->b, at->len, SCRUB_BATCH);
+	while (e == OK && !v->enough) {
+		e = db_step(s->st, s->names);
+		if (e != OK)
+			break;
+		n++;
+		e = one_name(s, dir, v, &next);
+	}
+	(void)sqlite3_reset(s->names);
+	if (n != 0) {
+		const struct spot last = *at;
+
+		*at = next;
+		next = last;
+	}
+	return (e == ERR_NOENT && n == SCRUB_BATCH ? OK : e);
+}
+
+/* Can the names after these bytes be read, or are there none? */
+static enum err
+probe(struct scrub *s, uint64_t dir, const uint8_t *b, size_t len)
+{
+	enum err e;
+
+	LOCK_SCOPE(&s->st->db);
+	spot_bind(s, dir, b, len, 1);
+	e = db_step(s->st, s->names);
+	(void)sqlite3_reset(s->names);
+	return (e == ERR_NOENT ? OK : e);
+}
+
+/* As pass_over() of numbers, with the 8 bytes of ${at} from the ${k}th on. */
+static enum err
+pass_window(struct scrub *s, uint64_t dir, struct spot *at, size_t k)
+{
+	uint8_t key[STORE_NAME_MAX + 16] = { 0 };
+	uint64_t bad, good, step = 1;
+	enum err e;
+
+	if (at->len != 0)
+		memcpy(key, at->b, at->len < k + 8 ? at->len : k + 8);
+	bad = get_u64(key + k);
+	do {
+		if (step == 0 || bad > UINT64_MAX - step)
+			return (ERR_CORRUPT);
+		good = bad + step;
+		put_u64(key + k, good);
+		e = probe(s, dir, key, k + 8);
+		if (e == ERR_CORRUPT) {
+			bad = good;
+			step *= 2;
+		}
+	} while (e == ERR_CORRUPT);
+	while (e == OK && good - bad > 1) {
+		const uint64_t mid = bad + (good - bad) / 2;
+
+		put_u64(key + k, mid);
+		e = probe(s, dir, key, k + 8);
+		if (e == ERR_CORRUPT)
+			bad = mid;
+		else
+			good = mid;
+		e = e == ERR_CORRUPT ? OK : e;
+	}
+	TRY(e);
+	put_u64(key + k, good);
+	return (spot_set(at, key, k + 8));
+}
+
+/* Go on behind damage of the database's pages: names that begin as the last
+ * one does are left as few as can be.  ERR_CORRUPT: nothing is behind it. */
+static enum err
+pass_names(struct scrub *s, uint64_t dir, struct spot *at)
+{
+	size_t k = at->len < STORE_NAME_MAX ? at->len : STORE_NAME_MAX;
+	enum err e;
+
+	do {
+		k = k > 4 ? k - 4 : 0;
+		e = pass_window(s, dir, at, k);
+	} while (e == ERR_CORRUPT && k != 0);
+	return (e);
 }
 
 enum err
 scrub_names_in(struct scrub *s, uint64_t dir, struct visit *v)
 {
-	sqlite3_value *after CLEANUP(value_free) = NULL;
-	bool more = true;
+	struct spot at CLEANUP(spot_release) = { .b = NULL };
+	bool told = !v->check;
+	enum err e = OK;
 
-	while (more && !s->stopped) {
-		const enum err e = some_names(s, dir, &after, v, &more);
-
+	while (e == OK && !v->enough && !s->stopped) {
+		e = some_names(s, dir, &at, v);
 		if (e == ERR_CORRUPT) {
-			if (v->check)
+			if (!told)
 				scrub_bad(s, dir, 0, e,
 				    "some of its names cannot be read");
-			return (OK);
+			told = true;
+			e = pass_names(s, dir, &at);
 		}
-		TRY(e);
 		scrub_progress(s, false);
-		if (v->check)
-			TRY(scrub_settle(s));
+		if (e == OK && v->check)
+			e = scrub_settle(s);
 	}
-	return (OK);
+	return (e == ERR_NOENT || e == ERR_CORRUPT ? OK : e);
 }
 
 static enum err check_dir(struct scrub *s, uint64_t dir);
