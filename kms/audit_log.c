@@ -116,7 +116,17 @@ say_forged(const struct kms *k)
 	    k->path);
 }
 
-/* Take in what a crash left behind the head.  Inside the write transaction. */
+/* The log that the head names, -1 while its first line is still to come. */
+static enum err
+log_open(struct kms *k, const struct audit_head *h, int *ret_fd)
+{
+	const enum err e = audit_log_open(k, h->n, false, ret_fd);
+
+	return e == ERR_NOENT ? OK : e;
+}
+
+/* Take in what a crash left behind the head.  Inside the write transaction:
+ * until then another process may append, and begin a new segment. */
 static enum err
 recover(struct kms *k)
 {
@@ -128,7 +138,7 @@ recover(struct kms *k)
 
 	TRY(kdb_begin(&k->db, &tx));
 	TRY(audit_head_load(k, &h));
-	TRY(audit_log_open(k, h.n, false, &fd));
+	TRY(log_open(k, &h, &fd));
 	TRY(log_size(fd, &size));
 	if (size <= h.size)
 		return OK;
@@ -148,14 +158,11 @@ audit_recover(struct kms *k)
 	int fd CLEANUP_SYSFD = -1;
 	struct audit_head h;
 	uint64_t size;
-	enum err e;
 
 	TRY(audit_head_load(k, &h));
 	if (h.forged != 0)
 		say_forged(k);
-	e = audit_log_open(k, h.n, false, &fd);
-	if (e != OK && e != ERR_NOENT)
-		return e;
+	TRY(log_open(k, &h, &fd));
 	TRY(log_size(fd, &size));
 	if (size < h.size)
 		say_short(k, h.n);

@@ -396,6 +396,81 @@ test_together(void **state)
 	assert_true(verify(p, NULL).records >= 400 + 20 + 1);
 }
 
+/* Another process begins a new segment, and is killed before it makes the file,
+ * after this one has read where the log ends. */
+static int go[2];
+static pid_t rotator;
+
+static bool
+ends_with(const char *s, const char *tail)
+{
+	const size_t len = strlen(s), n = strlen(tail);
+
+	return len >= n && strcmp(s + len - n, tail) == 0;
+}
+
+static int
+open_killed(const char *path, int flags, mode_t mode)
+{
+	if (ends_with(path, "-audit.log.2"))
+		_exit(0);
+	return sys_linux.open(path, flags, mode);
+}
+
+static int
+open_after(const char *path, int flags, mode_t mode)
+{
+	int status = -1;
+
+	if (rotator != 0 && ends_with(path, "-audit.log")) {
+		assert_int_equal(write(go[1], "", 1), 1);
+		assert_int_equal(waitpid(rotator, &status, 0), rotator);
+		assert_int_equal(status, 0);
+		rotator = 0;
+	}
+	return sys_linux.open(path, flags, mode);
+}
+
+static void
+rotate_and_die(const struct place *p)
+{
+	struct sys_ops ops = sys_linux;
+	struct kms *k = NULL;
+	char c;
+
+	ops.open = open_killed;
+	if (kms_open(p->path, NULL, &k) != OK || read(go[0], &c, 1) != 1)
+		_exit(1);
+	sys_install(&ops);
+	_exit(audit_rotate(k, &root_user) == OK ? 2 : 3);
+}
+
+static void
+test_opened_meanwhile(void **state)
+{
+	const struct place *p = *state;
+	struct sys_ops ops = sys_linux;
+	struct kms *k = place_open(p);
+
+	calls(k, 8);
+	kms_close(k);
+	assert_int_equal(pipe(go), 0);
+	rotator = fork();
+	if (rotator == 0)
+		rotate_and_die(p);
+	ops.open = open_after;
+	sys_install(&ops);
+	k = place_open(p);
+	sys_install(&sys_linux);
+	assert_int_equal(rotator, 0);
+	calls(k, 8);
+	kms_close(k);
+	assert_int_equal(verify(p, NULL).bad, 0);
+	assert_int_equal(verify(p, NULL).segments, 2);
+	(void)close(go[0]);
+	(void)close(go[1]);
+}
+
 /* ---- Tampering ---------------------------------------------------------------- */
 
 /* Each with a fresh copy of one log. */
@@ -610,8 +685,8 @@ main(void)
 	const struct CMUnitTest tests[] = { T(test_outside),
 		T(test_outside_changed), T(test_rotate), T(test_by_size),
 		T(test_keep), T(test_killed), T(test_together),
-		T(test_tampering), T(test_which), T(test_head), T(test_sync),
-		T(test_copy) };
+		T(test_opened_meanwhile), T(test_tampering), T(test_which),
+		T(test_head), T(test_sync), T(test_copy) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
