@@ -350,10 +350,16 @@ wait_main(void *arg)
 {
 	struct waiter *w = arg;
 	const struct step make = { .op = OP_MAKE, .a = w->name };
+	const struct step fill = {
+		.op = OP_WRITE, .a = w->name, .y = 300 << 10, .z = 1
+	};
 	struct store_attr a = { 0 };
 	uint64_t done = 0;
 
 	w->made = step_store(&w->side, &make, &done);
+	/* More than table ring takes: the arena is synced before the WAL. */
+	if (w->made == OK)
+		w->made = step_store(&w->side, &fill, &done);
 	if (w->made == OK)
 		w->made = store_lookup(
 		    w->side.st, w->side.bucket, w->name, strlen(w->name), &a);
@@ -412,7 +418,7 @@ struct counts {
 };
 
 struct job {
-	const struct script *sc; /* NULL: waiters() */
+	const struct script *sc; /* NULL: waiters(), of f.file */
 	bool tight;
 	struct fault f;
 	struct counts *counts; /* of a clean run; filled in when f.nth is 0 */
@@ -424,7 +430,7 @@ job(const void *arg)
 	const struct job *j = arg;
 
 	if (j->sc == NULL) {
-		waiters(FILE_WAL);
+		waiters(j->f.file);
 	} else if (only) {
 		(void)printf(
 		    "# %u calls failed\n", run(j->sc, j->tight, &j->f));
@@ -506,7 +512,8 @@ main(int argc, char **argv)
 	for (unsigned i = 0; i < nscripts; i++)
 		for (int tight = 0; tight < 2; tight++)
 			all_faults(&scripts[i], tight != 0, counts);
-	jobs_start(job, &(struct job){ .sc = NULL });
+	jobs_start(job, &(struct job){ .f.file = FILE_WAL });
+	jobs_start(job, &(struct job){ .f.file = FILE_ARENA });
 	const bool good = jobs_end();
 	(void)printf("1..%u\n", tests + 1);
 	return (good ? 0 : 1);
