@@ -154,7 +154,7 @@ hash_vector(const struct gcm_key *k, struct sum *s, const uint8_t *p, size_t i,
 	const VEC x = reversed(vec_load(p + i * VECTOR));
 
 	multiply(s, i == 0 ? vec_xor(x, vec_first(acc)) : x,
-	    vec_load(k->power[GCM_POWERS - VECTORS * LANES] + i * VECTOR));
+	    vec_load(k->power[GCM_POWERS - (VECTORS - i) * LANES]));
 	vec_pin(s->lo);
 	vec_pin(s->mid);
 	vec_pin(s->hi);
