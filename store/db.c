@@ -24,7 +24,6 @@
 
 #define PAGE SEAL_PAGESIZE
 #define FRAME (PAGE + 24) /* a page in the WAL */
-#define BUSY_MS 5000
 
 /* What a change, a dirty inode and a dirty map node are taken to need in the
  * WAL, and how much is asked for at once. */
@@ -50,143 +49,6 @@ struct db {
 	uint64_t wal_round; /* that these are of */
 	atomic_uint_fast64_t wal_frames, wal_home;
 };
-
-enum err
-db_err(int rc)
-{
-	if (rc == SQLITE_IOERR_NOMEM)
-		return (ERR_NOMEM);
-	if (rc == SQLITE_IOERR_DATA)
-		return (ERR_CORRUPT);
-	switch (rc & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return (OK);
-	case SQLITE_NOMEM:
-		return (ERR_NOMEM);
-	case SQLITE_FULL:
-		return (ERR_NOSPC);
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_CONSTRAINT:
-	case SQLITE_FORMAT:
-	case SQLITE_SCHEMA:
-	case SQLITE_MISMATCH:
-		return (ERR_CORRUPT);
-	case SQLITE_IOERR:
-	case SQLITE_CANTOPEN:
-	case SQLITE_PROTOCOL:
-		return (ERR_IO);
-	case SQLITE_READONLY:
-		return (ERR_ROFS);
-	case SQLITE_PERM:
-	case SQLITE_AUTH:
-		return (ERR_ACCESS);
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return (ERR_BUSY);
-	case SQLITE_TOOBIG:
-		return (ERR_2BIG);
-	default:
-		return (ERR_INTERNAL);
-	}
-}
-
-enum err
-db_unread(sqlite3_stmt *s)
-{
-	return (sqlite3_errcode(sqlite3_db_handle(s)) == SQLITE_NOMEM
-		    ? ERR_NOMEM
-		    : ERR_CORRUPT);
-}
-
-/* ---- Connections -------------------------------------------------------- */
-
-void
-db_conn_close(sqlite3 **c)
-{
-	(void)sqlite3_close_v2(*c);
-	*c = NULL;
-}
-
-void
-db_stmt_close(sqlite3_stmt **s)
-{
-	(void)sqlite3_finalize(*s);
-}
-
-/* What went wrong last. */
-static const char *
-why(sqlite3 *c)
-{
-	if (sqlite3_extended_errcode(c) == SQLITE_IOERR_DATA)
-		return ("it was damaged or altered");
-	return (sqlite3_errmsg(c));
-}
-
-enum err
-db_sql(sqlite3 *c, const char *text)
-{
-	const int rc = sqlite3_exec(c, text, NULL, NULL, NULL);
-
-	if (rc != SQLITE_OK)
-		return (err_fail(db_err(rc), "meta.db: %s", why(c)));
-	return (OK);
-}
-
-enum err
-db_conn_open(const char *path, int flags, size_t cache, sqlite3 **ret)
-{
-	sqlite3 *c CLEANUP(db_conn_close) = NULL;
-	char text[64];
-	int rc;
-
-	TRY(vfs_register());
-	rc = sqlite3_open_v2(path, &c,
-	    flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, VFS_NAME);
-	if (rc != SQLITE_OK)
-		return (err_fail(db_err(rc), "%s: cannot be opened: %s", path,
-		    c != NULL ? why(c) : sqlite3_errstr(rc)));
-	(void)sqlite3_busy_timeout(c, BUSY_MS);
-	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-	(void)sqlite3_db_config(c, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	TRY(db_sql(c,
-	    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
-	    "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
-	    "PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
-	    "PRAGMA secure_delete=FAST; PRAGMA wal_autocheckpoint=0;"));
-	(void)snprintf(
-	    text, sizeof(text), "PRAGMA cache_size=-%zu", cache / 1024);
-	TRY(db_sql(c, text));
-	*ret = steal(c);
-	return (OK);
-}
-
-/* The answer of a query with one row and one column is ${want}. */
-enum err
-db_expect(sqlite3 *c, const char *text, const char *want)
-{
-	sqlite3_stmt *s CLEANUP(db_stmt_close) = NULL;
-	const unsigned char *got;
-	int rc;
-
-	rc = sqlite3_prepare_v2(c, text, -1, &s, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(s);
-	if (rc != SQLITE_ROW)
-		return (err_fail(rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc),
-		    "meta.db: %s", why(c)));
-	got = sqlite3_column_text(s, 0);
-	if (got == NULL && db_unread(s) == ERR_NOMEM)
-		return (ERR_NOMEM);
-	if (got == NULL || strcmp((const char *)got, want) != 0)
-		return (err_fail(
-		    ERR_NOTSTORE, "meta.db: not the database of a store"));
-	return (OK);
-}
 
 /* ---- Opening ------------------------------------------------------------ */
 
@@ -246,12 +108,12 @@ load_super(struct store *st, sqlite3 *c)
 
 	rc = sqlite3_prepare_v2(c, stmt_sql[ST_SUPER_GET], -1, &s, NULL);
 	if (rc == SQLITE_ERROR)
-		return (err_fail(ERR_NOTSTORE, "meta.db: %s", why(c)));
+		return (err_fail(ERR_NOTSTORE, "meta.db: %s", db_why(c)));
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(s);
 	if (rc != SQLITE_ROW)
 		return (err_fail(rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc),
-		    "meta.db: %s", why(c)));
+		    "meta.db: %s", db_why(c)));
 	return (check_super(st, s));
 }
 
@@ -282,10 +144,10 @@ prepare_all(struct db *db)
 		    SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL);
 		if (rc == SQLITE_ERROR)
 			return (err_fail(
-			    ERR_CORRUPT, "meta.db: %s", why(db->main)));
+			    ERR_CORRUPT, "meta.db: %s", db_why(db->main)));
 		if (rc != SQLITE_OK)
-			return (
-			    err_fail(db_err(rc), "meta.db: %s", why(db->main)));
+			return (err_fail(
+			    db_err(rc), "meta.db: %s", db_why(db->main)));
 	}
 	return (OK);
 }
@@ -433,7 +295,7 @@ failed(struct store *st, int rc)
 {
 	const enum err e =
 	    err_fail(rc == SQLITE_ROW ? ERR_INTERNAL : db_err(rc),
-		"meta.db: %s", why(st->sql->main));
+		"meta.db: %s", db_why(st->sql->main));
 
 	undone(st, e);
 	return (e);
@@ -456,7 +318,7 @@ db_run(struct store *st, enum stmt s)
 		return (OK);
 	}
 	e = err_fail(rc == SQLITE_ROW ? ERR_INTERNAL : db_err(rc),
-	    "meta.db: %s", why(st->sql->main));
+	    "meta.db: %s", db_why(st->sql->main));
 	e = epoch_stop(st, e, "a change of the metadata");
 	(void)sqlite3_reset(p);
 	return (e);
@@ -498,7 +360,7 @@ db_prepare(struct store *st, const char *text, sqlite3_stmt **ret)
 
 	if (rc != SQLITE_OK)
 		return (
-		    err_fail(db_err(rc), "meta.db: %s", why(st->sql->main)));
+		    err_fail(db_err(rc), "meta.db: %s", db_why(st->sql->main)));
 	return (OK);
 }
 
@@ -637,7 +499,7 @@ db_checkpoint(struct store *st, bool full)
 		return (OK);
 	if (rc != SQLITE_OK)
 		return (
-		    err_fail(db_err(rc), "meta.db: checkpoint: %s", why(c)));
+		    err_fail(db_err(rc), "meta.db: checkpoint: %s", db_why(c)));
 	if (full && frames >= 0)
 		atomic_store(&db->wal_frames, (uint64_t)frames);
 	if (home >= 0)
@@ -663,7 +525,7 @@ db_shrink(struct store *st)
 	(void)sqlite3_busy_timeout(db->main, 0);
 	rc = sqlite3_wal_checkpoint_v2(
 	    db->main, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	(void)sqlite3_busy_timeout(db->main, BUSY_MS);
+	(void)sqlite3_busy_timeout(db->main, DB_BUSY_MS);
 	if (rc != SQLITE_OK)
 		return;
 	atomic_store(&db->wal_frames, 0);

@@ -114,7 +114,7 @@ test_refuses_what_is_not_ours(void **state UNUSED)
 	meddle(&d, "UPDATE super SET format=7");
 	assert_err(open_db(&st, &d, false), ERR_VERSION);
 	assert_non_null(strstr(err_detail(ERR_VERSION), "format 7"));
-	assert_non_null(strstr(err_detail(ERR_VERSION), "up to 4"));
+	assert_non_null(strstr(err_detail(ERR_VERSION), "up to 6"));
 	meddle(&d, "UPDATE super SET format=1, uuid=x'00'");
 	assert_err(open_db(&st, &d, false), ERR_CORRUPT);
 	meddle(&d, "PRAGMA application_id=1");
