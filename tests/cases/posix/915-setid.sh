@@ -10,7 +10,6 @@ start_mount docs -o allow_other,suid
 chmod 777 "$M"
 
 py <<'PY'
-import mmap
 import struct
 from lib import *
 
@@ -23,11 +22,6 @@ def at(fn, flags=os.O_RDWR):
         try: fn(fd)
         finally: os.close(fd)
     return run
-def mapped(fd):
-    m = mmap.mmap(fd, 4096)
-    m[0] = 1
-    m.flush()
-    m.close()
 def copy(fd):
     s = os.open(p("src"), os.O_RDONLY)
     os.copy_file_range(s, fd, 4096)
