@@ -161,10 +161,11 @@ secret_init(void)
 void
 secret_forbid(void *p, size_t len)
 {
-	/* There is nobody to tell. */
+	/* Refused: they stay, until the process ends in a moment, but nobody
+	 * reaches them either.  There is nobody to tell. */
 	if (mmap(p, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 		0) == MAP_FAILED)
-		explicit_bzero(p, len);
+		(void)mprotect(p, len, PROT_NONE);
 }
 
 void

@@ -1,15 +1,24 @@
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fs/fs.h"
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 
+/* Pages and attributes.  -ENOENT: the kernel has forgotten it meanwhile; -ENODEV
+ * and -ENOTCONN: all of it. */
 static void
-revoke_one(void *arg, uint64_t ino)
+drop_pages(void *arg, uint64_t ino)
 {
 	struct fs *fs = arg;
+	const int rc =
+	    fuse_lowlevel_notify_inval_inode(fs->se, fs_node(fs, ino), 0, 0);
 
-	/* -ENOENT: the kernel has forgotten it meanwhile. */
-	(void)fuse_lowlevel_notify_inval_inode(fs->se, fs_node(fs, ino), 0, 0);
+	if (rc != 0 && rc != -ENOENT && rc != -ENODEV && rc != -ENOTCONN)
+		log_error("fs: inode %llu: its cached pages could not be "
+			  "dropped: %s; unmount and mount again",
+		    (unsigned long long)ino, strerror(-rc));
 }
 
 /* Runs on a thread of the store, not of the loop: dropping a page may wait
@@ -22,7 +31,7 @@ fs_revoke(void *arg, uint32_t keyref)
 	LOCK_SCOPE(&fs->revoke);
 	if (fs->ending)
 		return;
-	if (inodes_each_key(fs->inodes, keyref, revoke_one, fs) != OK)
+	if (inodes_each_key(fs->inodes, keyref, drop_pages, fs) != OK)
 		log_error("fs: a key went out of use, but its files' cached "
 			  "pages could not be dropped: out of memory");
 }
@@ -54,9 +63,7 @@ stale_main(void *arg)
 		const uint64_t ino = s->ino[--s->n];
 
 		lock_drop(&s->lock);
-		/* -ENOENT: the kernel has forgotten it meanwhile. */
-		(void)fuse_lowlevel_notify_inval_inode(
-		    fs->se, fs_node(fs, ino), 0, 0);
+		drop_pages(fs, ino);
 		lock_take(&s->lock);
 	}
 	lock_drop(&s->lock);
@@ -83,8 +90,7 @@ stale_add(struct fs *fs, uint64_t ino)
 		s->ino = p;
 		s->room = room;
 	}
-	if (!s->started &&
-	    pthread_create(&s->thread, NULL, stale_main, fs) != 0)
+	if (!s->started && thread_make(stale_main, fs, &s->thread) != 0)
 		return (false);
 	s->started = true;
 	s->ino[s->n++] = ino;
@@ -101,7 +107,8 @@ fs_stale(struct fs *fs, uint64_t ino)
 	lock_drop(&fs->stale.lock);
 	if (!told)
 		log_error("fs: inode %llu: a write failed, but the cached "
-			  "pages could not be dropped: out of memory",
+			  "pages could not be dropped: out of memory; unmount "
+			  "and mount again",
 		    (unsigned long long)ino);
 }
 

@@ -555,5 +555,6 @@ session_close(struct session *s)
 	uidmap_release(&fs->uidmap);
 	lock_destroy(&fs->revoke);
 	lock_destroy(&fs->stale.lock);
+	(void)pthread_cond_destroy(&fs->stale.cond);
 	return (e == OK);
 }

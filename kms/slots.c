@@ -46,7 +46,8 @@ made_for(const struct slot *s, enum err e)
 		return e;
 	(void)snprintf(why, sizeof(why), "%s", err_detail(e));
 	log_warn("slot %u was not recorded; a key that was made for it stays "
-		 "in the token",
+		 "in the token: remove it there, unless ssefs key slot ls "
+		 "shows the slot after all",
 	    s->n);
 	return err_fail(e, "%s", why);
 }

@@ -418,7 +418,7 @@ late_set(struct store_file *f, enum err e)
 
 	log_error("store: inode %llu: a write that was answered failed: %s; "
 		  "its writer's next write and whoever calls fsync get the "
-		  "error",
+		  "error; look at the disk, then write it again",
 	    (unsigned long long)ip->ino, err_text(e));
 	f->st->late = true;
 	f->late = e;
