@@ -144,7 +144,7 @@ PROG_LIBS := $(foreach r,$(call reverse,$(ROOMS)),$(call archive,$(r)))
 $(O)/ssefs: $(call objects,$(call sources,tools)) $(PROG_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ \
-	    $(PKG_LIBS) -ldl
+	    $(PKG_LIBS) -ldl -lm
 
 # ---- Test programs ----------------------------------------------------------
 
@@ -156,7 +156,7 @@ define unit
 $(O)/tests/unit/$(1): $(O)/tests/unit/$(1).o $(libs_$(call under,$(call room_of,$(1))))
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ \
-	    $$(shell pkg-config --libs cmocka $(pkgs_$(call under,$(call room_of,$(1)))) $(foreach r,$(below_$(call under,$(call room_of,$(1)))),$(pkgs_$(call under,$(r))))) -ldl
+	    $$(shell pkg-config --libs cmocka $(pkgs_$(call under,$(call room_of,$(1)))) $(foreach r,$(below_$(call under,$(call room_of,$(1)))),$(pkgs_$(call under,$(r))))) -ldl -lm
 endef
 $(foreach u,$(UNIT),$(eval $(call unit,$(u))))
 
@@ -178,7 +178,7 @@ define prog
 $(O)/$(1): $(O)/$(1).o $(patsubst %.c,$(O)/%.o,$(filter-out $(PROGS:%=%.c),$(call sources,$(patsubst %/,%,$(dir $(1)))))) $(PROG_LIBS)
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ \
-	    $$(shell pkg-config --libs $(PKGS) cmocka) -ldl
+	    $$(shell pkg-config --libs $(PKGS) cmocka) -ldl -lm
 endef
 $(foreach p,$(PROGS),$(eval $(call prog,$(p))))
 
@@ -199,7 +199,7 @@ $(FUZZ:%=$(O)/%): $(O)/%: $(O)/%.o $(FUZZ_MAIN) $(PROG_LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer) \
 	    -o $@ $(filter %.o,$^) $(filter %.a,$^) \
-	    $(PKG_LIBS) -ldl
+	    $(PKG_LIBS) -ldl -lm
 
 .PHONY: unit model fault crash-progs progs replay
 unit: $(UNIT:%=$(O)/tests/unit/%)

@@ -256,8 +256,8 @@ remove_tx(struct kms *k, void *arg)
 	static const char *const rest[] = {
 		"DELETE FROM access_keys WHERE tenant = ? AND user = ?",
 		"DELETE FROM user_roles WHERE tenant = ? AND user = ?",
-		"DELETE FROM attachments WHERE tenant = ? AND principal = ? "
-		"AND to_role = 0",
+		("DELETE FROM attachments WHERE tenant = ? AND principal = ? "
+		 "AND to_role = 0"),
 		"DELETE FROM users WHERE tenant = ? AND name = ?",
 	};
 	const struct named *a = arg;

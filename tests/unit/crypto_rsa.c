@@ -70,7 +70,7 @@ test_sizes(void **state UNUSED)
 	static const unsigned bits[] = { 2048, 3072, 4096 };
 	uint8_t priv[RSA_PRIVATE_MAX], pub[RSA_PUBLIC_MAX];
 	uint8_t ct[RSA_MESSAGE_MAX];
-	size_t privlen, publen, len, n, m;
+	size_t privlen, publen, len, n = 0, m;
 
 	for (size_t i = 0; i < COUNTOF(bits); i++) {
 		assert_int_equal(

@@ -33,8 +33,7 @@ sql(const struct place *p, const char *text)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-static void
-shell(const char *fmt, ...)
+static void PRINTF(1, 2) shell(const char *fmt, ...)
 {
 	char cmd[600];
 	va_list ap;
@@ -558,8 +557,8 @@ test_head(void **state)
 		"UPDATE meta SET v = zeroblob(168) WHERE k = 'audit'",
 		"UPDATE meta SET v = zeroblob(48) WHERE k = 'audit'",
 		"UPDATE meta SET v = substr(v, 1, 48) WHERE k = 'audit'",
-		"UPDATE meta SET v = CAST(substr(v, 1, 103) || x'02' ||"
-		" substr(v, 105) AS BLOB) WHERE k = 'audit'",
+		("UPDATE meta SET v = CAST(substr(v, 1, 103) || x'02' ||"
+		 " substr(v, 105) AS BLOB) WHERE k = 'audit'"),
 	};
 	const struct place *p = *state;
 	struct kms *k;
