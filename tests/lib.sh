@@ -49,6 +49,8 @@
 #				at least, then it fails); its output is hidden
 #	wait_gone PID		wait until the process has ended (as await)
 #	tampered		this case damages its store: no fsck at the end
+#	alter FILE OFFSET	complements a byte of a file: whatever it was, it
+#			is another one then
 #	new_key [ARG...]	ssefs key create; prints the id only
 #	xa NAME FILE		print the value of an extended attribute
 #	require_fuse, require_root, require CMD...	skip_all when missing
@@ -364,6 +366,13 @@ kill_mount() {
 }
 
 tampered() { : >"$T/tampered"; }
+
+alter() {
+	alter_was=$(od -An -v -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+	# shellcheck disable=SC2059
+	printf "\\$(printf %03o "$((255 - alter_was))")" |
+	    dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
 
 new_key() {
 	"$SSEFS" key create "$@" | grep -oE \

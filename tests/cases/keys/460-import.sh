@@ -119,7 +119,7 @@ y=$(new_key --origin EXTERNAL)
 fails "another key's token" "$SSEFS" key import material "$y" "$T/token" \
     "$T/wrapped"
 like "says so" "$(cat "$T/out")" 'token is for another key'
-printf x | dd of="$T/token" bs=1 seek=100 conv=notrunc 2>"$T/out"
+alter "$T/token" 100
 fails "an altered token" import
 ok "the log is whole" "$SSEFS" audit verify
 is "no material in it" "$(grep -c "$(od -An -v -tx1 "$T/material" |

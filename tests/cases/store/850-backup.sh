@@ -175,7 +175,7 @@ fails "a store that lies elsewhere by now" "$SSEFS" restore "$B"
 last=$(ls "$B" | grep -v lock | sort -n | tail -n 1)
 for f in manifest meta.db index keys.db keys.db-audit.log; do
 	cp "$B/$last/$f" "$T/keep"
-	printf X | dd of="$B/$last/$f" bs=1 seek=50 conv=notrunc 2>/dev/null
+	alter "$B/$last/$f" 50
 	"$SSEFS" backup --verify "$B" >"$T/out" 2>&1
 	is "$f is altered: verify" $? 4
 	like "says which" "$(cat "$T/out")" "$last/$f"
@@ -183,7 +183,7 @@ for f in manifest meta.db index keys.db keys.db-audit.log; do
 	ok "nothing is made" test ! -e "$T/r8"
 	cp "$T/keep" "$B/$last/$f"
 done
-printf X | dd of="$B/$e1/blocks" bs=1 seek=4196 conv=notrunc 2>/dev/null
+alter "$B/$e1/blocks" 4196
 "$SSEFS" backup --verify "$B" >"$T/out" 2>&1
 is "a block of the first: verify" $? 4
 like "says which block" "$(cat "$T/out")" "$e1/blocks: block 1, of slot"
@@ -265,7 +265,9 @@ with open(S + "/arena-0", "r+b") as f:
     while not f.read(4096).strip(b"\0"):
         at += 4096
     f.seek(at)
-    f.write(b"X")
+    was = f.read(1)
+    f.seek(at)
+    f.write(bytes([was[0] ^ 1]))
 PY
 "$SSEFS" backup "$T/hurt" >"$T/out" 2>&1
 is "of a damaged store: exit" $? 4
