@@ -228,6 +228,7 @@ help:
 	@echo 'make check-layers   rooms include only what stands below them'
 	@echo 'make bench          speed beside gocryptfs, securefs, passthrough'
 	@echo 'make fuzz           search with each fuzzer (T=name, SECS=20)'
+	@echo 'make clang          builds with clang, each warning an error'
 	@echo 'make lint           cppcheck and shellcheck'
 	@echo 'make format-check   clang-format on tracked C files'
 	@echo 'make install        to DESTDIR and PREFIX ($(PREFIX)); uninstall'
@@ -253,6 +254,12 @@ check-asan: deps-test
 .PHONY: tsan
 tsan: deps-test
 	+@O='$(O)' JOBS='$(JOBS)' MAKE='$(MAKE)' sh tests/run tsan
+
+# What clang warns about, in everything but the fuzzers, which it builds anyhow.
+.PHONY: clang
+clang: deps-test deps-fuzz
+	+@$(MAKE) --no-print-directory -j$(JOBS) -s O=build-clang CC=clang DEV=1 \
+	    OPT=-O1 all unit progs
 
 # Long ones, outside of check.  Who asks for them wants them run: what cannot run
 # here is a failure.
