@@ -37,7 +37,7 @@ test_round_trip(void **state UNUSED)
 	memset(text, 'n', sizeof(text));
 	for (uint64_t i = 0; i < 1000; i++) {
 		assert_ok(seal_put(s, SEAL_PAGE, i, text, LEN, msg));
-		assert_null(memmem(msg, MSG, "nnnn", 4));
+		assert_null(memmem(msg, MSG, "nnnnnnnn", 8));
 		assert_ok(seal_get(
 		    i % 2 == 0 ? s : again, SEAL_PAGE, i, msg, LEN, got));
 		assert_memory_equal(got, text, LEN);

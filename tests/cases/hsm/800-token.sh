@@ -14,7 +14,7 @@ new_store
 kms() { "$SSEFS" kms provider "$@"; }
 
 # Providers.
-fails "a PIN in the URI" kms add x "pkcs11:token=tok?pin-value=1234"
+fails "a PIN in the URI" kms add x "pkcs11:token=tok?pin-value=$pin"
 like "says what to do" "$(cat "$T/out")" "pin-source"
 fails "no such token" kms add x "pkcs11:token=other?module-path=$module"
 fails "no library" kms add x "pkcs11:token=tok?module-path=/bin/sh"
@@ -27,7 +27,7 @@ chmod 600 "$T/pin"
 echo 9999 >"$T/pin"
 fails "a wrong PIN" kms add hsm "$HSM"
 like "says so, too" "$(cat "$T/out")" "does not take the PIN"
-echo 1234 >"$T/pin"
+echo "$pin" >"$T/pin"
 ok "add" kms add hsm "$HSM"
 ok "add by path" kms add path $module token=tok "pin-source=$T/pin" sessions=2
 fails "twice" kms add hsm "$HSM"
@@ -38,7 +38,8 @@ is "listed" "$("$SSEFS" --json kms provider ls |
 hsm false 0
 path false 0"
 ok "removed" kms rm path
-ok "kept out of the log" sh -c '! grep -q 1234 "$1"' x "$S/keys.db-audit.log"
+ok "kept out of the log" sh -c '! grep -q -e "$1" "$2"' x "$pin" \
+    "$S/keys.db-audit.log"
 
 # A key in it.
 a=$(new_key --provider hsm)
@@ -46,7 +47,7 @@ is "described" "$("$SSEFS" --json key describe "$a" |
     jq -r '"\(.state) \(.provider) \(.version)"')" "Enabled hsm 1"
 fails "a provider with keys stays" kms rm hsm
 objects() {
-	pkcs11-tool --module $module --token-label tok --login --pin 1234 \
+	pkcs11-tool --module $module --token-label tok --login --pin "$pin" \
 	    --list-objects --type secrkey 2>&1
 }
 like "made in the token" "$(objects)" "ssefs:$a"

@@ -10,14 +10,14 @@ new_token
 slot() { "$SSEFS" key slot "$@"; }
 kinds() { slot ls --json "$@" | jq -r '.[] | "\(.slot) \(.kind)"' | tr '\n' ,; }
 root_keys() {
-	pkcs11-tool --module $module --token-label tok --login --pin 1234 \
+	pkcs11-tool --module $module --token-label tok --login --pin "$pin" \
 	    --list-objects --type secrkey 2>&1
 }
 
 # ---- A store made with it ---------------------------------------------------
 
 fails "a PIN in the URI" "$SSEFS" init --root-key \
-    "pkcs11:token=tok?module-path=$module&pin-value=1234"
+    "pkcs11:token=tok?module-path=$module&pin-value=$pin"
 fails "no such token" "$SSEFS" init --root-key \
     "pkcs11:token=other?module-path=$module&pin-source=$T/pin"
 fails "no store was made" test -e "$S/meta.db"
@@ -27,7 +27,7 @@ fails "no key file" test -e "$S.key"
 is "one slot" "$(kinds)" "0 token,"
 like "a key for it in the token" "$(root_keys)" 'ssefs root:'
 like "that cannot leave it" "$(root_keys)" 'never extractable, local'
-is "the PIN is nowhere" "$(grep -rl 1234 "$S")" ""
+is "the PIN is nowhere" "$(grep -rl -e "$pin" "$S")" ""
 bucket docs
 start_mount docs
 echo text >"$M/f"
@@ -48,7 +48,7 @@ token_back
 echo 9999 >"$T/pin"
 fails "a wrong PIN" "$SSEFS" key ls
 like "says so" "$(cat "$T/out")" 'does not take the PIN'
-echo 1234 >"$T/pin"
+echo "$pin" >"$T/pin"
 chmod 644 "$T/pin"
 fails "a PIN that others can read" "$SSEFS" key ls
 chmod 600 "$T/pin"

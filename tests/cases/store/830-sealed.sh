@@ -13,9 +13,11 @@ from lib import *
 NAMES = [b"canary-file-7d1", b"canary-dir-7d1", b"canary-link-7d1",
          b"canary-gone-7d1", b"canary-bucket-7d1", b"canary-target-7d1",
          b"user.canary-7d1", b"canary-value-7d1", b"canary-default-7d1"]
-SIZE = 0x1b2c3d4e5f
+SIZE = 0x1b2c3d4e5f60
 TIME = 0x4a5b6c7d
-NUMBERS = [SIZE.to_bytes(5, "big"), TIME.to_bytes(4, "big")]
+# As they stand in a row and in a record.  Fewer bytes would be found in megabytes
+# of ciphertext by chance.
+NUMBERS = [SIZE.to_bytes(6, "big"), TIME.to_bytes(8, "big")]
 
 def s(i): return NAMES[i].decode()
 
