@@ -2,6 +2,7 @@
 """A key service for tests of the remote provider, which can be made to fail.
 
     farkms.py DIR CERT KEY [PORT]
+    farkms.py --hold DIR
 
 HTTPS on 127.0.0.1; writes its port to DIR/port when it listens.  It speaks as
 much of the API of AWS KMS as the provider uses, checks signatures (access key
@@ -23,10 +24,15 @@ requests it holds for ("-1" or none: until it changes):
     slow MS              answers after that many milliseconds (no number)
     denied               AccessDeniedException
 
+--hold keeps a port, which it writes to DIR/held, from everybody who asks for any,
+until its parent ends: the service, started with that port, can be killed and
+started anew, and it is its own still.
+
 DIR/log has a line per request that came in, what it asked for, and a line
 "connection" for each of these.
 """
 import base64
+import ctypes
 import hashlib
 import hmac
 import http.server
@@ -34,12 +40,28 @@ import json
 import os
 import re
 import secrets
+import signal
+import socket
 import socketserver
 import ssl
 import sys
 import threading
 import time
 
+def hold(at):
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    with open(at + "/held.new", "w") as f:
+        f.write("%d\n" % s.getsockname()[1])
+    os.rename(at + "/held.new", at + "/held")
+    while True:
+        signal.pause()
+
+
+if sys.argv[1] == "--hold":
+    hold(sys.argv[2])
 DIR = sys.argv[1]
 LOCK = threading.Lock()
 ACCOUNT = "arn:aws:kms:us-east-1:111122223333:"

@@ -24,12 +24,16 @@ far_make() {
 }
 
 far_start() {
+	if [ "$far_port" = 0 ]; then
+		"$PY" "$TESTS/farkms.py" --hold "$F" 3<&- &
+		await test -f "$F/held"
+		far_port=$(cat "$F/held")
+	fi
 	rm -f "$F/port"
 	"$PY" "$TESTS/farkms.py" "$F" "$F/ca.pem" "$F/key.pem" "$far_port" \
 	    3<&- &
 	far_pid=$!
 	await test -f "$F/port"
-	far_port=$(cat "$F/port")
 	far_url=https://127.0.0.1:$far_port
 }
 
