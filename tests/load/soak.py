@@ -57,7 +57,7 @@ def put(n, at, data):
 
 
 def op_new():
-    n = "f%d" % rnd.randrange(1 << 30)
+    n = "f%d" % done
     data = rnd.randbytes(size())
     with open(path(n), "xb") as f:
         f.write(data)
@@ -88,7 +88,7 @@ def op_truncate(n):
 
 def op_rename(n):
     to = rnd.choice(list(files)) if rnd.random() < .3 else (
-        "r%d" % rnd.randrange(1 << 30))
+        "r%d" % done)
     if to == n:
         return
     forget(n)
