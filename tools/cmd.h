@@ -158,6 +158,19 @@ int cmd_fail(enum err e, const char *fmt, ...) PRINTF(2, 3);
 /* The end of a command that printed JSON: 0, or what cmd_fail says. */
 int cmd_json_end(struct json *j);
 
+/* What a command lists: an array of JSON, or lines of text. */
+struct cmd_list {
+	struct json array;
+	struct json *j; /* &array; NULL: text */
+};
+
+/* Text stands below ${heading}; NULL: it has none. */
+void cmd_list_begin(
+    struct cmd_list *l, const struct args *a, const char *heading);
+
+/* Also after a failure.  0, or what cmd_fail says. */
+int cmd_list_end(struct cmd_list *l);
+
 /* ${s} with control characters as '?': names go to terminals. */
 void cmd_put_name(FILE *f, const char *s);
 

@@ -146,27 +146,21 @@ show_buckets(const struct buf *list, struct json *j)
 int
 cmd_bucket_ls(const struct args *a)
 {
-	const bool as_json = a->opt[OPT_JSON] != NULL;
 	struct buf list CLEANUP_BUF;
+	struct cmd_list out;
 	struct reach r;
-	struct json j;
-	int code = EXIT_DONE;
 	enum err e;
 
 	buf_init(&list, LIST_MAX);
 	if (!reach_open(a, NULL, &r, NULL))
 		return (EXIT_FAILED);
 	e = r.st != NULL ? list_local(r.st, &list) : list_mounted(&r, &list);
-	json_begin(&j);
-	if (as_json)
-		json_array(&j, NULL);
+	cmd_list_begin(&out, a, NULL);
 	/* What was learnt before a failure may end within a pair. */
 	if (e == OK)
-		show_buckets(&list, as_json ? &j : NULL);
-	if (as_json) {
-		json_close(&j, ']');
-		code = cmd_json_end(&j);
-	}
+		show_buckets(&list, out.j);
+	int code = cmd_list_end(&out);
+
 	if (e != OK)
 		code = cmd_fail(e, "buckets: cannot be listed");
 	return (reach_close(&r, code));

@@ -100,7 +100,7 @@ cmd_grant_create(const struct args *a)
 /* ---- Listing --------------------------------------------------------------*/
 
 struct listing {
-	struct json *j; /* NULL: text */
+	struct cmd_list out;
 	char last[KMS_GRANT_ID_MAX];
 };
 
@@ -141,8 +141,8 @@ show(void *arg, const struct kms_grant *g)
 	char made[CLOCK_ISO_LEN + 1];
 
 	strcpy(l->last, g->id);
-	if (l->j != NULL) {
-		put_json(l->j, g);
+	if (l->out.j != NULL) {
+		put_json(l->out.j, g);
 		return (true);
 	}
 	clock_iso((time_t)g->created, made);
@@ -164,28 +164,19 @@ show(void *arg, const struct kms_grant *g)
 int
 cmd_grant_ls(const struct args *a)
 {
-	const bool as_json = a->opt[OPT_JSON] != NULL;
 	struct kms *k CLEANUP_KMS = NULL;
-	struct listing l = { .j = NULL };
-	int code = EXIT_DONE;
+	struct listing l = { .last = "" };
 	bool more = true;
 	enum err e = OK;
-	struct json j;
 
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	json_begin(&j);
-	if (as_json) {
-		l.j = &j;
-		json_array(&j, NULL);
-	}
+	cmd_list_begin(&l.out, a, NULL);
 	while (more && e == OK)
 		e = kms_grant_page(k, &cmd_who, a->pos[0], NULL, NULL,
 		    l.last[0] == '\0' ? NULL : l.last, 100, show, &l, &more);
-	if (as_json) {
-		json_close(&j, ']');
-		code = cmd_json_end(&j);
-	}
+	const int code = cmd_list_end(&l.out);
+
 	return (e == OK ? code
 			: cmd_fail(e, "key \"%s\": its grants cannot be listed",
 			      a->pos[0]));

@@ -121,14 +121,10 @@ cmd_key_create(const struct args *a)
 			      d.id, alias));
 }
 
-struct listing {
-	struct json *j; /* NULL: text */
-};
-
 static bool
 show_key(void *arg, const struct kms_desc *d)
 {
-	const struct listing *l = arg;
+	const struct cmd_list *l = arg;
 	char made[CLOCK_ISO_LEN + 1];
 
 	if (l->j != NULL) {
@@ -149,34 +145,23 @@ show_key(void *arg, const struct kms_desc *d)
 /* Run ${list} between the brackets of an array, or below a heading. */
 static int
 list(const struct args *a, const char *heading, const char *what,
-    enum err (*each)(struct kms *k, struct listing *l))
+    enum err (*each)(struct kms *k, struct cmd_list *l))
 {
 	struct kms *k CLEANUP_KMS = NULL;
-	const bool as_json = a->opt[OPT_JSON] != NULL;
-	struct listing l = { .j = NULL };
-	struct json j;
-	int code = EXIT_DONE;
+	struct cmd_list l;
 	enum err e;
 
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	json_begin(&j);
-	if (as_json) {
-		json_array(&j, NULL);
-		l.j = &j;
-	} else {
-		(void)printf("%s\n", heading);
-	}
+	cmd_list_begin(&l, a, heading);
 	e = each(k, &l);
-	if (as_json) {
-		json_close(&j, ']');
-		code = cmd_json_end(&j);
-	}
+	const int code = cmd_list_end(&l);
+
 	return (e == OK ? code : cmd_fail(e, "%s: cannot be listed", what));
 }
 
 static enum err
-each_key(struct kms *k, struct listing *l)
+each_key(struct kms *k, struct cmd_list *l)
 {
 	return (kms_key_list(k, &cmd_who, show_key, l));
 }
@@ -353,7 +338,7 @@ cmd_alias_rm(const struct args *a)
 static bool
 show_alias(void *arg, const char *alias, const char *arn)
 {
-	const struct listing *l = arg;
+	const struct cmd_list *l = arg;
 
 	if (l->j == NULL) {
 		(void)printf("%-40s ", alias);
@@ -369,7 +354,7 @@ show_alias(void *arg, const char *alias, const char *arn)
 }
 
 static enum err
-each_alias(struct kms *k, struct listing *l)
+each_alias(struct kms *k, struct cmd_list *l)
 {
 	return (kms_alias_list(k, &cmd_who, show_alias, l));
 }
@@ -455,7 +440,7 @@ show_slot(void *arg, unsigned n, enum kms_root_kind kind, const char *path,
 		[KMS_ROOT_CREDENTIAL] = "credential",
 		[KMS_ROOT_TOKEN] = "token",
 	};
-	const struct listing *l = arg;
+	const struct cmd_list *l = arg;
 	char made[CLOCK_ISO_LEN + 1];
 
 	if (l->j != NULL) {
@@ -474,7 +459,7 @@ show_slot(void *arg, unsigned n, enum kms_root_kind kind, const char *path,
 }
 
 static enum err
-each_slot(struct kms *k, struct listing *l)
+each_slot(struct kms *k, struct cmd_list *l)
 {
 	return (kms_slot_list(k, show_slot, l));
 }

@@ -177,7 +177,7 @@ cmd_key_import_delete(const struct args *a)
 /* ---- Rotations ------------------------------------------------------------*/
 
 struct rotations {
-	struct json *j; /* NULL: text */
+	struct cmd_list out;
 	uint32_t last;
 };
 
@@ -189,49 +189,40 @@ show_rotation(void *arg, const struct kms_rotation *r)
 	char when[CLOCK_ISO_LEN + 1];
 
 	l->last = r->version;
-	if (l->j == NULL) {
+	struct json *const j = l->out.j;
+
+	if (j == NULL) {
 		clock_iso((time_t)r->at, when);
 		(void)printf("%7" PRIu32 "  %s  %-9s  %s\n", r->version, when,
 		    why, r->material);
 		return (true);
 	}
-	json_object(l->j, NULL);
-	json_u64(l->j, "version", r->version);
-	json_time(l->j, "date", r->at);
-	json_str(l->j, "type", why);
-	json_str(l->j, "material", r->material);
-	json_close(l->j, '}');
+	json_object(j, NULL);
+	json_u64(j, "version", r->version);
+	json_time(j, "date", r->at);
+	json_str(j, "type", why);
+	json_str(j, "material", r->material);
+	json_close(j, '}');
 	return (true);
 }
 
 int
 cmd_key_rotations(const struct args *a)
 {
-	const bool as_json = a->opt[OPT_JSON] != NULL;
 	struct kms *k CLEANUP_KMS = NULL;
-	struct rotations l = { 0 };
-	int code = EXIT_DONE;
+	struct rotations l = { .last = 0 };
 	bool more = true;
 	enum err e = OK;
-	struct json j;
 
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	json_begin(&j);
-	if (as_json) {
-		l.j = &j;
-		json_array(&j, NULL);
-	} else {
-		(void)printf("VERSION  DATE                  TYPE       "
-			     "MATERIAL\n");
-	}
+	cmd_list_begin(
+	    &l.out, a, "VERSION  DATE                  TYPE       MATERIAL");
 	while (more && e == OK)
 		e = kms_rotation_page(k, &cmd_who, a->pos[0], l.last, 100,
 		    show_rotation, &l, &more);
-	if (as_json) {
-		json_close(&j, ']');
-		code = cmd_json_end(&j);
-	}
+	const int code = cmd_list_end(&l.out);
+
 	return (e == OK
 		    ? code
 		    : cmd_fail(e, "key \"%s\": its rotations cannot be listed",

@@ -131,23 +131,14 @@ int
 cmd_provider_ls(const struct args *a)
 {
 	struct kms *k CLEANUP_KMS = NULL;
-	const bool as_json = a->opt[OPT_JSON] != NULL;
-	struct json j;
-	int code = EXIT_DONE;
+	struct cmd_list l;
 	enum err e;
 
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	json_begin(&j);
-	if (as_json)
-		json_array(&j, NULL);
-	else
-		(void)printf("PROVIDER                       VERSIONS  "
-			     "WHERE\n");
-	e = kms_provider_list(k, &cmd_who, show, as_json ? &j : NULL);
-	if (as_json) {
-		json_close(&j, ']');
-		code = cmd_json_end(&j);
-	}
+	cmd_list_begin(&l, a, "PROVIDER                       VERSIONS  WHERE");
+	e = kms_provider_list(k, &cmd_who, show, l.j);
+	const int code = cmd_list_end(&l);
+
 	return (e == OK ? code : cmd_fail(e, "providers: cannot be listed"));
 }

@@ -67,13 +67,10 @@ look(const char *path, struct stat *sb, struct sse_view *v)
 int
 cmd_stat(const struct args *a)
 {
-	const bool as_json = a->opt[OPT_JSON] != NULL;
+	struct cmd_list l;
 	int code = EXIT_DONE;
-	struct json j;
 
-	json_begin(&j);
-	if (as_json)
-		json_array(&j, NULL);
+	cmd_list_begin(&l, a, NULL);
 	for (int i = 0; i < a->npos; i++) {
 		struct sse_view v;
 		struct stat sb;
@@ -82,28 +79,25 @@ cmd_stat(const struct args *a)
 			code = EXIT_FAILED;
 			continue;
 		}
-		if (as_json) {
-			json_object(&j, NULL);
-			json_str(&j, "path", a->pos[i]);
-			sse_json(&j, &sb, &v);
-			json_close(&j, '}');
+		if (l.j != NULL) {
+			json_object(l.j, NULL);
+			json_str(l.j, "path", a->pos[i]);
+			sse_json(l.j, &sb, &v);
+			json_close(l.j, '}');
 			continue;
 		}
 		if (i > 0)
 			(void)putchar('\n');
 		show_stat(a->pos[i], &sb, &v);
 	}
-	if (!as_json)
-		return (code);
-	json_close(&j, ']');
-	const int end = cmd_json_end(&j);
+	const int end = cmd_list_end(&l);
 
 	return (code != EXIT_DONE ? code : end);
 }
 
 struct ls {
 	bool sse;
-	struct json *j; /* NULL: text */
+	struct cmd_list out;
 };
 
 static void
@@ -155,7 +149,7 @@ list_one(const struct ls *l, const char *path, const char *name)
 	struct sse_view v = { .status = "" };
 	struct stat sb;
 
-	if (!l->sse && l->j == NULL) {
+	if (!l->sse && l->out.j == NULL) {
 		if (lstat(path, &sb) == 0) {
 			show_entry(l, name, &sb, &v);
 			return (true);
@@ -165,14 +159,14 @@ list_one(const struct ls *l, const char *path, const char *name)
 	}
 	if (!look(path, &sb, &v))
 		return (false);
-	if (l->j == NULL) {
+	if (l->out.j == NULL) {
 		show_entry(l, name, &sb, &v);
 		return (true);
 	}
-	json_object(l->j, NULL);
-	json_str(l->j, "name", name);
-	sse_json(l->j, &sb, &v);
-	json_close(l->j, '}');
+	json_object(l->out.j, NULL);
+	json_str(l->out.j, "name", name);
+	sse_json(l->out.j, &sb, &v);
+	json_close(l->out.j, '}');
 	return (true);
 }
 
@@ -225,31 +219,22 @@ cmd_ls(const struct args *a)
 	const char *const *paths =
 	    a->npos > 0 ? (const char *const *)a->pos : &here;
 	const int npaths = a->npos > 0 ? a->npos : 1;
-	const bool as_json = a->opt[OPT_JSON] != NULL;
 	struct ls l = { .sse = a->opt[OPT_LS_SSE] != NULL };
 	int code = EXIT_DONE;
-	struct json j;
 
-	json_begin(&j);
-	if (as_json) {
-		json_array(&j, NULL);
-		l.j = &j;
-	}
+	cmd_list_begin(&l.out, a, NULL);
 	for (int i = 0; i < npaths; i++) {
 		struct stat sb;
 		const bool dir =
 		    lstat(paths[i], &sb) == 0 && S_ISDIR(sb.st_mode);
 
-		if (dir && npaths > 1 && !as_json)
+		if (dir && npaths > 1 && l.out.j == NULL)
 			(void)printf("%s:\n", paths[i]);
 		if (dir ? !list_dir(&l, paths[i], a->opt[OPT_ALL] != NULL)
 			: !list_one(&l, paths[i], paths[i]))
 			code = EXIT_FAILED;
 	}
-	if (!as_json)
-		return (code);
-	json_close(&j, ']');
-	const int end = cmd_json_end(&j);
+	const int end = cmd_list_end(&l.out);
 
 	return (code != EXIT_DONE ? code : end);
 }

@@ -79,14 +79,10 @@ cmd_user_create(const struct args *a)
 	return (show_secret(a, u.name, &s));
 }
 
-struct listing {
-	struct json *j; /* NULL: text */
-};
-
 static bool
 show_user(void *arg, const struct kms_user *u)
 {
-	const struct listing *l = arg;
+	const struct cmd_list *l = arg;
 	char made[CLOCK_ISO_LEN + 1];
 
 	if (l->j != NULL) {
@@ -112,26 +108,16 @@ cmd_user_ls(const struct args *a)
 {
 	struct kms *k CLEANUP_KMS = NULL;
 	const struct kms_who who = cmd_tenant_who(a);
-	struct listing l = { NULL };
-	struct json j;
+	struct cmd_list l;
 	enum err e;
 
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	if (a->opt[OPT_JSON] != NULL) {
-		l.j = &j;
-		json_begin(&j);
-		json_array(&j, NULL);
-	}
+	cmd_list_begin(&l, a, NULL);
 	e = kms_user_list(k, &who, show_user, &l);
-	if (l.j != NULL) {
-		json_close(&j, ']');
-		const int code = cmd_json_end(&j);
+	const int code = cmd_list_end(&l);
 
-		if (e == OK)
-			return (code);
-	}
-	return (e == OK ? EXIT_DONE : cmd_fail(e, "users: cannot be listed"));
+	return (e == OK ? code : cmd_fail(e, "users: cannot be listed"));
 }
 
 /* The end of a command that prints nothing. */
@@ -211,7 +197,7 @@ cmd_user_key_disable(const struct args *a)
 static void
 show_key(void *arg, const struct kms_secret_desc *d)
 {
-	const struct listing *l = arg;
+	const struct cmd_list *l = arg;
 	char made[CLOCK_ISO_LEN + 1];
 
 	if (l->j != NULL) {
@@ -232,26 +218,18 @@ cmd_user_key_ls(const struct args *a)
 {
 	struct kms *k CLEANUP_KMS = NULL;
 	const struct kms_who who = cmd_tenant_who(a);
-	struct listing l = { NULL };
-	struct json j;
+	struct cmd_list l;
 	enum err e;
 
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	if (a->opt[OPT_JSON] != NULL) {
-		l.j = &j;
-		json_begin(&j);
-		json_array(&j, NULL);
-	}
+	cmd_list_begin(&l, a, NULL);
 	e = kms_secret_list(k, &who, a->pos[0], show_key, &l);
-	if (l.j != NULL) {
-		json_close(&j, ']');
-		const int code = cmd_json_end(&j);
+	const int code = cmd_list_end(&l);
 
-		if (e == OK)
-			return (code);
-	}
-	return (done(e, a->pos[0], "its access keys cannot be listed"));
+	return (e == OK
+		    ? code
+		    : done(e, a->pos[0], "its access keys cannot be listed"));
 }
 
 /* ---- Roles ----------------------------------------------------------------*/
@@ -283,7 +261,7 @@ cmd_user_role_rm(const struct args *a)
 static void
 show_role(void *arg, const char *role)
 {
-	const struct listing *l = arg;
+	const struct cmd_list *l = arg;
 
 	if (l->j != NULL) {
 		json_str(l->j, NULL, role);
@@ -298,26 +276,17 @@ cmd_user_role_ls(const struct args *a)
 {
 	struct kms *k CLEANUP_KMS = NULL;
 	const struct kms_who who = cmd_tenant_who(a);
-	struct listing l = { NULL };
-	struct json j;
+	struct cmd_list l;
 	enum err e;
 
 	if (!cmd_open_kms(a, &k))
 		return (EXIT_FAILED);
-	if (a->opt[OPT_JSON] != NULL) {
-		l.j = &j;
-		json_begin(&j);
-		json_array(&j, NULL);
-	}
+	cmd_list_begin(&l, a, NULL);
 	e = kms_role_list(k, &who, a->pos[0], show_role, &l);
-	if (l.j != NULL) {
-		json_close(&j, ']');
-		const int code = cmd_json_end(&j);
+	const int code = cmd_list_end(&l);
 
-		if (e == OK)
-			return (code);
-	}
-	return (done(e, a->pos[0], "its roles cannot be listed"));
+	return (
+	    e == OK ? code : done(e, a->pos[0], "its roles cannot be listed"));
 }
 
 /* ---- Tenants --------------------------------------------------------------*/

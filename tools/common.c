@@ -128,6 +128,27 @@ cmd_json_end(struct json *j)
 }
 
 void
+cmd_list_begin(struct cmd_list *l, const struct args *a, const char *heading)
+{
+	l->j = a->opt[OPT_JSON] != NULL ? &l->array : NULL;
+	if (l->j != NULL) {
+		json_begin(l->j);
+		json_array(l->j, NULL);
+	} else if (heading != NULL) {
+		(void)printf("%s\n", heading);
+	}
+}
+
+int
+cmd_list_end(struct cmd_list *l)
+{
+	if (l->j == NULL)
+		return (EXIT_DONE);
+	json_close(l->j, ']');
+	return (cmd_json_end(l->j));
+}
+
+void
 cmd_put_name(FILE *f, const char *s)
 {
 	for (; *s != '\0'; s++) {
