@@ -66,24 +66,6 @@ op_alias_create(struct kms *k, struct call *c)
 	return kms_change(k, alias_create_tx, a, true);
 }
 
-enum err
-kms_alias_create(struct kms *k, const struct kms_who *who, const char *alias,
-    const char *keyname)
-{
-	struct alias a = { .text = alias };
-	struct params params;
-	struct call c = { .who = who,
-		.event = "CreateAlias",
-		.keyname = keyname == NULL ? "" : keyname,
-		.params = &params,
-		.key_member = "targetKeyId",
-		.arg = &a };
-
-	params_begin(&params);
-	params_str(&params, "aliasName", alias);
-	return gate_run(k, &c, op_alias_create);
-}
-
 static enum err
 alias_delete_tx(struct kms *k, void *arg)
 {
@@ -163,14 +145,16 @@ op_alias_update(struct kms *k, struct call *c)
 	return kms_change(k, alias_update_tx, a, true);
 }
 
-enum err
-kms_alias_update(struct kms *k, const struct kms_who *who, const char *alias,
-    const char *keyname)
+/* An alias is to stand for a key, from now on or instead of another one. */
+static enum err
+alias_point(struct kms *k, const struct kms_who *who, const char *alias,
+    const char *keyname, const char *event,
+    enum err (*op)(struct kms *k, struct call *c))
 {
 	struct alias a = { .text = alias };
 	struct params params;
 	struct call c = { .who = who,
-		.event = "UpdateAlias",
+		.event = event,
 		.keyname = keyname == NULL ? "" : keyname,
 		.params = &params,
 		.key_member = "targetKeyId",
@@ -178,7 +162,23 @@ kms_alias_update(struct kms *k, const struct kms_who *who, const char *alias,
 
 	params_begin(&params);
 	params_str(&params, "aliasName", alias);
-	return gate_run(k, &c, op_alias_update);
+	return gate_run(k, &c, op);
+}
+
+enum err
+kms_alias_create(struct kms *k, const struct kms_who *who, const char *alias,
+    const char *keyname)
+{
+	return alias_point(
+	    k, who, alias, keyname, "CreateAlias", op_alias_create);
+}
+
+enum err
+kms_alias_update(struct kms *k, const struct kms_who *who, const char *alias,
+    const char *keyname)
+{
+	return alias_point(
+	    k, who, alias, keyname, "UpdateAlias", op_alias_update);
 }
 
 /* ---- Lists -------------------------------------------------------------- */

@@ -246,24 +246,6 @@ op_attach(struct kms *k, struct call *c)
 	return who_change(k, c, attach_tx, a);
 }
 
-enum err
-kms_policy_attach(struct kms *k, const struct kms_who *who, const char *policy,
-    bool to_role, const char *name)
-{
-	struct policy_arg a = {
-		.name = policy, .to_role = to_role, .principal = name
-	};
-	struct params params;
-	struct call c = { .who = who,
-		.event = to_role ? "AttachRolePolicy" : "AttachUserPolicy",
-		.params = &params,
-		.arg = &a };
-
-	who_params(&params, "policyName", policy,
-	    to_role ? "roleName" : "userName", name);
-	return gate_run(k, &c, op_attach);
-}
-
 static enum err
 op_detach(struct kms *k, struct call *c)
 {
@@ -275,22 +257,44 @@ op_detach(struct kms *k, struct call *c)
 	return who_change(k, c, detach_tx, a);
 }
 
-enum err
-kms_policy_detach(struct kms *k, const struct kms_who *who, const char *policy,
-    bool to_role, const char *name)
+/* Between a policy and a user or a role, by ${op}; ${events} are of both. */
+static enum err
+attachment(struct kms *k, const struct kms_who *who, const char *policy,
+    bool to_role, const char *name, const char *const events[2],
+    enum err (*op)(struct kms *k, struct call *c))
 {
 	struct policy_arg a = {
 		.name = policy, .to_role = to_role, .principal = name
 	};
 	struct params params;
 	struct call c = { .who = who,
-		.event = to_role ? "DetachRolePolicy" : "DetachUserPolicy",
+		.event = events[to_role],
 		.params = &params,
 		.arg = &a };
 
 	who_params(&params, "policyName", policy,
 	    to_role ? "roleName" : "userName", name);
-	return gate_run(k, &c, op_detach);
+	return gate_run(k, &c, op);
+}
+
+enum err
+kms_policy_attach(struct kms *k, const struct kms_who *who, const char *policy,
+    bool to_role, const char *name)
+{
+	static const char *const events[] = { "AttachUserPolicy",
+		"AttachRolePolicy" };
+
+	return attachment(k, who, policy, to_role, name, events, op_attach);
+}
+
+enum err
+kms_policy_detach(struct kms *k, const struct kms_who *who, const char *policy,
+    bool to_role, const char *name)
+{
+	static const char *const events[] = { "DetachUserPolicy",
+		"DetachRolePolicy" };
+
+	return attachment(k, who, policy, to_role, name, events, op_detach);
 }
 
 /* ---- Lists -------------------------------------------------------------- */
