@@ -11,6 +11,9 @@
 require_fuse
 require_root
 require jq setfattr
+# A race that ThreadSanitizer sees ends the daemon, and with it the load.
+TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+export TSAN_OPTIONS
 seconds=${SOAK_SECONDS:-1800}
 seed=${SEED:-$(date +%s)}
 note "seed $seed, $seconds seconds"
