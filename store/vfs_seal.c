@@ -129,9 +129,7 @@ mark_write(struct vfs_seal *s, const struct seal_mark *m, bool durable)
 		lock_drop(&s->lock);
 		return (SQLITE_OK);
 	}
-	if (durable)
-		s->mark_at = 1 - s->mark_at;
-	at = durable ? s->mark_at : MARK_LAZY;
+	at = durable ? 1 - s->mark_at : MARK_LAZY;
 	count = ++s->marks;
 	lock_drop(&s->lock);
 	e = mark_seal(s->keys, m, count, at, msg);
@@ -142,7 +140,10 @@ mark_write(struct vfs_seal *s, const struct seal_mark *m, bool durable)
 		rc = vfs_node_sync(s->main);
 	if (rc != SQLITE_OK || !durable)
 		return (rc);
+	/* Not before: what failed is written again in the same place, so that
+	 * the other one stays whole. */
 	LOCK_SCOPE(&s->lock);
+	s->mark_at = at;
 	s->home = *m;
 	return (SQLITE_OK);
 }
@@ -474,6 +475,16 @@ vfs_seal_format(const char *path, const struct key *key,
 	return (format(fd, key, uuid));
 }
 
+/* What is no database is found out when it is opened.  What the disk does not
+ * give now it may give then: a sealed one would be taken for a damaged one. */
+static enum err
+look_failed(enum err e)
+{
+	return (e == ERR_IO || e == ERR_NOSPC || e == ERR_NOMEM
+		    ? err_fail(e, "meta.db: it cannot be read")
+		    : OK);
+}
+
 enum err
 vfs_seal_look(
     const char *path, bool *ret_sealed, uint8_t ret_uuid[static UUID_LEN])
@@ -481,20 +492,29 @@ vfs_seal_look(
 	uint8_t head[100] = { 0 }, rec[SEAL_RECLEN], want[SEAL_RECLEN];
 	int fd CLEANUP(fd_close) =
 	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+	struct stat sb;
+	enum err e;
 
 	*ret_sealed = false;
-	/* What else is wrong with it is found when it is opened. */
-	if (fd < 0 || sys_pread_full(fd, head, sizeof(head), 0) != OK ||
-	    memcmp(head, "SQLite format 3", 16) != 0 ||
+	if (fd < 0 || sys->fstat(fd, &sb) != 0)
+		return (look_failed(err_from_errno(errno)));
+	if (!S_ISREG(sb.st_mode))
+		return (OK);
+	e = sys_pread_full(fd, head, sizeof(head), 0);
+	if (e != OK)
+		return (look_failed(e));
+	if (memcmp(head, "SQLite format 3", 16) != 0 ||
 	    get_u32(head + 60) != STORE_FORMAT_SEALED)
 		return (OK);
 	*ret_sealed = true;
-	if (sys_pread_full(fd, rec, sizeof(rec), SEAL_RECORD) == OK) {
+	e = sys_pread_full(fd, rec, sizeof(rec), SEAL_RECORD);
+	if (e == OK) {
 		record_make(rec + 24, want);
 		if (memcmp(rec, want, sizeof(rec)) == 0) {
 			memcpy(ret_uuid, rec + 24, UUID_LEN);
 			return (OK);
 		}
 	}
+	TRY(look_failed(e));
 	return (err_fail(ERR_CORRUPT, "meta.db: the seal record is damaged"));
 }

@@ -15,7 +15,7 @@
 
 static const char *const call_names[CALL_COUNT_] = { "open", "pread", "pwrite",
 	"fdatasync", "fsync", "ftruncate", "fallocate", "fstat", "stat",
-	"unlink", "statvfs", "lock" };
+	"unlink", "rename", "mkdir", "statvfs", "lock" };
 static const char *const file_names[FILE_COUNT_] = { "arena", "meta.db", "wal",
 	"keys", "lock", "directory" };
 
@@ -55,7 +55,8 @@ file_of(const char *path)
 		return (FILE_ARENA);
 	if (strcmp(name, "meta.db") == 0)
 		return (FILE_META);
-	if (strcmp(name, "meta.db-wal") == 0)
+	if (strcmp(name, "meta.db-wal") == 0 ||
+	    strcmp(name, "meta.db-log") == 0)
 		return (FILE_WAL);
 	if (strncmp(name, "keys.db", 7) == 0 ||
 	    (n > 4 && strcmp(name + n - 4, ".key") == 0))
@@ -236,6 +237,20 @@ d_unlink(const char *path)
 }
 
 static int
+d_rename(const char *from, const char *to)
+{
+	return (
+	    fails(CALL_RENAME, file_of(to)) ? -1 : sys_linux.rename(from, to));
+}
+
+static int
+d_mkdir(const char *path, mode_t mode)
+{
+	return (fails(CALL_MKDIR, file_of(path)) ? -1
+						 : sys_linux.mkdir(path, mode));
+}
+
+static int
 d_statvfs(const char *path, struct statvfs *st)
 {
 	return (fails(CALL_STATVFS, file_of(path))
@@ -265,6 +280,8 @@ disk_install(void)
 	ops.fstat = d_fstat;
 	ops.stat = d_stat;
 	ops.unlink = d_unlink;
+	ops.rename = d_rename;
+	ops.mkdir = d_mkdir;
 	ops.statvfs = d_statvfs;
 	ops.lock = d_lock;
 	sys_install(&ops);

@@ -23,6 +23,8 @@ enum disk_call {
 	CALL_FSTAT,
 	CALL_STAT,
 	CALL_UNLINK,
+	CALL_RENAME, /* of what the new name says */
+	CALL_MKDIR,
 	CALL_STATVFS,
 	CALL_LOCK,
 	CALL_COUNT_
@@ -32,7 +34,7 @@ enum disk_call {
 enum disk_file {
 	FILE_ARENA,
 	FILE_META, /* meta.db */
-	FILE_WAL,  /* meta.db-wal */
+	FILE_WAL,  /* meta.db-wal, or of a sealed one meta.db-log */
 	FILE_KEYS, /* the keystore, its WAL, the audit log, the key file */
 	FILE_LOCK,
 	FILE_DIR,

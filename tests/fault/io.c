@@ -3,7 +3,8 @@
  *
  *	io			some of the points, fast
  *	io all			every point
- *	io SCRIPT TIGHT CALL FILE NTH ERRNO FOREVER	one, by numbers
+ *	io all SCRIPT KIND	of one script and kind of store, by numbers
+ *	io SCRIPT KIND CALL FILE NTH ERRNO FOREVER	one, by numbers
  *
  * For each kind of call, each kind of file, EIO and ENOSPC, once and for ever,
  * and N from 1 until no call fails any more: a script of operations (scripts.c)
@@ -35,6 +36,7 @@
 /* In a hurry: points of a kind that are tried, and of the four ways to fail
  * EIO once, and without a cache ENOSPC for ever. */
 #define QUICK 5u
+#define QUICK_SEALED 2u
 #define STOP_LINE "takes no more changes"
 
 struct fault {
@@ -135,13 +137,15 @@ check_failed(struct rig *r, const struct fault *f, const struct step *s,
     enum err e, unsigned hits, uint64_t done)
 {
 	struct tree *next = tree_copy(r->tree);
+	/* The WAL is not given up after a sync of the database that failed. */
+	const bool stays = s->op == OP_HOME && f->call == CALL_FDATASYNC;
 
 	if (!step_tree(next, s, done)) {
 		tree_free(next);
 		if (hits == 0)
 			return; /* what an earlier failure left undone */
 		next = NULL;
-	} else if (hits == 0 && !fail_closed(f, e)) {
+	} else if (hits == 0 && !stays && !fail_closed(f, e)) {
 		rig_fail(r, "no call failed, and the error is %s (%s)",
 		    err_name(e), err_detail(e));
 	}
@@ -153,7 +157,7 @@ check_failed(struct rig *r, const struct fault *f, const struct step *s,
 		rig_fail(r, "the audit log is not written again");
 	rig_old_or_new(r, next);
 	disk_pause(false);
-	if (f->forever || next == NULL || fail_closed(f, e))
+	if (f->forever || next == NULL || stays || fail_closed(f, e))
 		return;
 	e = step_store(&r->side, s, &done);
 	/* It may have been done in spite of the error. */
@@ -284,16 +288,16 @@ run_steps(struct rig *r, const struct fault *f)
 
 /* One run; returns how many calls failed. */
 static unsigned
-run(const struct script *sc, bool tight, const struct fault *f)
+run(const struct script *sc, unsigned kind, const struct fault *f)
 {
 	struct rig r;
 	unsigned hits;
 	bool last;
 
-	rig_begin(&r, sc, tight);
+	rig_begin(&r, sc, kind);
 	step_hits = 0;
-	(void)snprintf(r.what, sizeof(r.what), "%s%s: %s of %s no. %u, %s %s",
-	    sc->name, tight ? ", no cache" : "", disk_call_name(f->call),
+	(void)snprintf(r.what, sizeof(r.what), "%s: %s of %s no. %u, %s %s",
+	    rig_name(sc, kind), disk_call_name(f->call),
 	    disk_file_name(f->file), f->nth,
 	    f->errnum == EIO ? "EIO" : "ENOSPC",
 	    f->forever ? "from then on" : "once");
@@ -311,16 +315,17 @@ run(const struct script *sc, bool tight, const struct fault *f)
 
 /* All N of one kind of fault, of which a clean run has ${count}. */
 static void
-series(const struct script *sc, bool tight, struct fault f, unsigned count)
+series(const struct script *sc, unsigned kind, struct fault f, unsigned count)
 {
-	const unsigned step = everything || count <= QUICK ? 1 : count / QUICK;
+	const unsigned few = (kind & RIG_SEALED) != 0 ? QUICK_SEALED : QUICK;
+	const unsigned step = everything || count <= few ? 1 : count / few;
 
 	stops = points = 0;
-	for (f.nth = 1; run(sc, tight, &f) != 0; f.nth += step)
+	for (f.nth = 1; run(sc, kind, &f) != 0; f.nth += step)
 		continue;
-	(void)printf("ok - %s%s: %s of %s, %s %s: %u runs, %u stopped\n",
-	    sc->name, tight ? ", no cache" : "", disk_call_name(f.call),
-	    disk_file_name(f.file), f.errnum == EIO ? "EIO" : "ENOSPC",
+	(void)printf("ok - %s: %s of %s, %s %s: %u runs, %u stopped\n",
+	    rig_name(sc, kind), disk_call_name(f.call), disk_file_name(f.file),
+	    f.errnum == EIO ? "EIO" : "ENOSPC",
 	    f.forever ? "from then on" : "once", points, stops);
 	(void)fflush(stdout);
 }
@@ -379,7 +384,7 @@ waiters(enum disk_file file)
 	const struct fault f = { CALL_FDATASYNC, file, 1, EIO, false };
 	struct rig r;
 
-	rig_begin(&r, &scripts[0], false);
+	rig_begin(&r, &scripts[0], 0);
 	(void)snprintf(r.what, sizeof(r.what),
 	    "%u threads wait for a sync of %s, which fails", WAITERS,
 	    disk_file_name(file));
@@ -410,6 +415,43 @@ waiters(enum disk_file file)
 	(void)printf("ok - %s: all get the error\n", r.what);
 }
 
+/* ---- Marks of a sealed store -------------------------------------------- */
+
+/* A durable mark and each later one is torn, tried again, and torn again. */
+static void
+torn_marks(void)
+{
+	static const struct step steps[] = {
+		{ .op = OP_APPEND, .a = "mid", .y = 9000, .z = 1 },
+		{ .op = OP_FSYNC, .a = "mid" },
+		{ .op = OP_HOME },
+		{ .op = OP_HOME },
+		{ .op = OP_APPEND, .a = "mid", .y = 9000, .z = 2 },
+		{ .op = OP_FSYNC, .a = "mid" },
+	};
+	const struct fault f = { CALL_PWRITE, FILE_META, 1, EIO, true };
+	struct rig r;
+
+	rig_begin(&r, &scripts[0], RIG_SEALED);
+	(void)snprintf(
+	    r.what, sizeof(r.what), "sealed: no mark can be written any more");
+	if (rig_open(&r) != OK)
+		rig_fail(&r, "open");
+	for (unsigned i = 0; i < COUNTOF(steps); i++) {
+		if (steps[i].op == OP_HOME && steps[i - 1].op != OP_HOME)
+			disk_fail(
+			    f.call, f.file, f.nth, f.errnum, f.forever, false);
+		if (one_step(&r, &f, &steps[i]) != (i + 1 < COUNTOF(steps)))
+			rig_fail(&r, "step %u: not as it must be", i);
+	}
+	check_stopped(&r, &f);
+	(void)closes(&r, &f);
+	disk_pause(true);
+	rig_judge(&r, false);
+	rig_finish(&r);
+	(void)printf("ok - %s: nothing is lost\n", r.what);
+}
+
 /* ---- Everything --------------------------------------------------------- */
 
 /* Calls of each kind. */
@@ -418,8 +460,8 @@ struct counts {
 };
 
 struct job {
-	const struct script *sc; /* NULL: waiters(), of f.file */
-	bool tight;
+	const struct script *sc; /* NULL: waiters(), of f.file; torn_marks() */
+	unsigned kind;
 	struct fault f;
 	struct counts *counts; /* of a clean run; filled in when f.nth is 0 */
 };
@@ -429,16 +471,17 @@ job(const void *arg)
 {
 	const struct job *j = arg;
 
-	if (j->sc == NULL) {
+	if (j->sc == NULL && j->f.file == FILE_META) {
+		torn_marks();
+	} else if (j->sc == NULL) {
 		waiters(j->f.file);
 	} else if (only) {
-		(void)printf(
-		    "# %u calls failed\n", run(j->sc, j->tight, &j->f));
+		(void)printf("# %u calls failed\n", run(j->sc, j->kind, &j->f));
 	} else if (j->f.nth != 0) {
 		series(
-		    j->sc, j->tight, j->f, j->counts->n[j->f.call][j->f.file]);
+		    j->sc, j->kind, j->f, j->counts->n[j->f.call][j->f.file]);
 	} else {
-		(void)run(j->sc, j->tight, &j->f);
+		(void)run(j->sc, j->kind, &j->f);
 		for (int c = 0; c < CALL_COUNT_; c++)
 			for (int f = 0; f < FILE_COUNT_; f++)
 				j->counts->n[c][f] = disk_seen(
@@ -446,19 +489,27 @@ job(const void *arg)
 	}
 }
 
-/* In a hurry one way to fail is enough. */
+/* In a hurry one way to fail is enough, and of a sealed store the files that
+ * differ. */
 static bool
-skipped(enum disk_call c, bool tight, int way)
+skipped(const struct fault *f, unsigned kind, int way)
 {
-	if (way >= 2 && !takes_space(c))
+	const bool space = takes_space(f->call);
+
+	if (way >= 2 && !space)
 		return (true);
-	return (!everything && way != (tight && takes_space(c) ? 3 : 0));
+	if (everything)
+		return (false);
+	if ((kind & RIG_SEALED) != 0 && f->file != FILE_META &&
+	    f->file != FILE_WAL)
+		return (true);
+	return (way != ((kind & RIG_TIGHT) != 0 && space ? 3 : 0));
 }
 
 static void
-all_faults(const struct script *sc, bool tight, struct counts *counts)
+all_faults(const struct script *sc, unsigned kind, struct counts *counts)
 {
-	struct job j = { sc, tight, { .errnum = EIO }, counts };
+	struct job j = { sc, kind, { .errnum = EIO }, counts };
 
 	jobs_start(job, &j);
 	if (!jobs_end())
@@ -471,7 +522,7 @@ all_faults(const struct script *sc, bool tight, struct counts *counts)
 				j.f.file = (enum disk_file)f;
 				j.f.errnum = k < 2 ? EIO : ENOSPC;
 				j.f.forever = k % 2 == 1;
-				if (skipped(j.f.call, tight, k))
+				if (skipped(&j.f, kind, k))
 					continue;
 				jobs_start(job, &j);
 				tests++;
@@ -483,7 +534,7 @@ static void
 one_run(char **argv)
 {
 	struct counts c;
-	const struct job j = { &scripts[atoi(argv[1])], atoi(argv[2]) != 0,
+	const struct job j = { &scripts[atoi(argv[1])], (unsigned)atoi(argv[2]),
 		{ (enum disk_call)atoi(argv[3]), (enum disk_file)atoi(argv[4]),
 		    (unsigned)atoi(argv[5]), atoi(argv[6]),
 		    atoi(argv[7]) != 0 },
@@ -510,11 +561,14 @@ main(int argc, char **argv)
 		return (jobs_end() ? 0 : 1);
 	}
 	for (unsigned i = 0; i < nscripts; i++)
-		for (int tight = 0; tight < 2; tight++)
-			all_faults(&scripts[i], tight != 0, counts);
+		for (unsigned kind = 0; kind < RIG_KINDS; kind++)
+			if (argc < 4 || (i == (unsigned)atoi(argv[2]) &&
+					    kind == (unsigned)atoi(argv[3])))
+				all_faults(&scripts[i], kind, counts);
 	jobs_start(job, &(struct job){ .f.file = FILE_WAL });
 	jobs_start(job, &(struct job){ .f.file = FILE_ARENA });
+	jobs_start(job, &(struct job){ .f.file = FILE_META });
 	const bool good = jobs_end();
-	(void)printf("1..%u\n", tests + 1);
+	(void)printf("1..%u\n", tests + 3);
 	return (good ? 0 : 1);
 }

@@ -3,6 +3,7 @@
  *
  *	oom			some of the points, fast
  *	oom all			every point
+ *	oom all SCRIPT KIND	of one script and kind of store, by numbers
  *
  * For opening, each step of a script, and closing, and N from 1 until nothing
  * fails any more, once and for as long as the operation lasts: no crash; the
@@ -30,7 +31,8 @@ static unsigned runs, stops, tests;
 
 struct test {
 	struct rig r;
-	bool tight, forever;
+	unsigned kind; /* of the rig */
+	bool forever;
 	bool fresh; /* the rig stands before step ${at}, untouched by faults */
 	unsigned at;
 };
@@ -42,18 +44,20 @@ stopped(void)
 }
 
 static unsigned
-next(unsigned n)
+next(const struct test *t, unsigned n)
 {
-	return (everything ? n + 1 : n + 2 + n / 2);
+	if (everything)
+		return (n + 1);
+	/* Sealed, most is as it is otherwise. */
+	return ((t->kind & RIG_SEALED) != 0 ? 3 * n + 2 : n + 2 + n / 2);
 }
 
 static void
 name_it(struct test *t, const char *what, unsigned nth)
 {
 	(void)snprintf(t->r.what, sizeof(t->r.what),
-	    "%s%s: %s, allocation %u fails%s", t->r.script->name,
-	    t->tight ? ", no cache" : "", what, nth,
-	    t->forever ? ", and all after it" : "");
+	    "%s: %s, allocation %u fails%s", rig_name(t->r.script, t->kind),
+	    what, nth, t->forever ? ", and all after it" : "");
 }
 
 /* Calls that need a key are refused until the audit log was written. */
@@ -104,7 +108,7 @@ stand(struct test *t)
 	if (t->fresh)
 		return;
 	(void)snprintf(last, sizeof(last), "%s", t->r.what);
-	rig_begin(&t->r, sc, t->tight);
+	rig_begin(&t->r, sc, t->kind);
 	(void)snprintf(t->r.what, sizeof(t->r.what), "after %.480s", last);
 	if (rig_open(&t->r) != OK)
 		rig_fail(&t->r, "open");
@@ -209,7 +213,7 @@ open_one(struct test *t, unsigned nth)
 	enum err e;
 
 	if (!t->fresh)
-		rig_begin(&t->r, t->r.script, t->tight);
+		rig_begin(&t->r, t->r.script, t->kind);
 	t->fresh = true;
 	name_it(t, "open", nth);
 	runs++;
@@ -293,34 +297,33 @@ close_one(struct test *t, unsigned nth)
 }
 
 static void
-script_runs(const struct script *sc, bool tight, bool forever)
+script_runs(const struct script *sc, unsigned kind, bool forever)
 {
 	struct test t = {
-		.r = { .script = sc }, .tight = tight, .forever = forever
+		.r = { .script = sc }, .kind = kind, .forever = forever
 	};
 	unsigned n;
 
 	runs = stops = 0;
-	for (n = 1; open_one(&t, n); n = next(n))
+	for (n = 1; open_one(&t, n); n = next(&t, n))
 		continue;
 	for (t.at = 0; t.at < sc->nsteps; t.at++) {
 		const struct step *s = &sc->steps[t.at];
 
 		if (s->op == OP_REOPEN) {
-			for (n = 1; close_one(&t, n); n = next(n))
+			for (n = 1; close_one(&t, n); n = next(&t, n))
 				continue;
 			continue;
 		}
-		for (n = 1; one(&t, s, n); n = next(n))
+		for (n = 1; one(&t, s, n); n = next(&t, n))
 			continue;
 	}
-	for (n = 1; scrub_one(&t, n); n = next(n))
+	for (n = 1; scrub_one(&t, n); n = next(&t, n))
 		continue;
 	if (t.fresh)
 		done_with(&t.r);
-	(void)printf("ok - %s%s, %s: %u runs, %u stopped\n", sc->name,
-	    tight ? ", no cache" : "", forever ? "from then on" : "once", runs,
-	    stops);
+	(void)printf("ok - %s, %s: %u runs, %u stopped\n", rig_name(sc, kind),
+	    forever ? "from then on" : "once", runs, stops);
 	(void)fflush(stdout);
 }
 
@@ -329,13 +332,29 @@ job(const void *arg)
 {
 	const unsigned k = *(const unsigned *)arg;
 
-	script_runs(&scripts[k / 4], k % 2 != 0, k / 2 % 2 != 0);
+	script_runs(
+	    &scripts[k / (2 * RIG_KINDS)], k / 2 % RIG_KINDS, k % 2 != 0);
+}
+
+/* In a hurry without a cache only once, with one for ever; and sealed only one
+ * of these. */
+static bool
+skipped(unsigned k, int argc, char **argv)
+{
+	const unsigned script = k / (2 * RIG_KINDS), kind = k / 2 % RIG_KINDS;
+	const bool tight = (kind & RIG_TIGHT) != 0;
+
+	if (argc > 3)
+		return (script != (unsigned)atoi(argv[2]) ||
+			kind != (unsigned)atoi(argv[3]));
+	return (!everything &&
+		(tight == (k % 2 != 0) ||
+		    ((kind & RIG_SEALED) != 0 && (script != 0 || tight))));
 }
 
 int
 main(int argc, char **argv)
 {
-	(void)argv;
 	if (!memory_works) {
 		(void)printf("1..0 # SKIP a sanitizer owns malloc\n");
 		return (77);
@@ -343,9 +362,8 @@ main(int argc, char **argv)
 	if (vfs_register() != OK)
 		return (1);
 	everything = argc > 1;
-	/* In a hurry without a cache only once, with one for ever. */
-	for (unsigned k = 0; k < 4 * nscripts; k++) {
-		if (!everything && k % 2 == k / 2 % 2)
+	for (unsigned k = 0; k < 2 * RIG_KINDS * nscripts; k++) {
+		if (skipped(k, argc, argv))
 			continue;
 		jobs_start(job, &k);
 		tests++;

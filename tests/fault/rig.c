@@ -283,18 +283,30 @@ steps_done(struct rig *r, const struct step *s, unsigned n)
 	}
 }
 
+const char *
+rig_name(const struct script *script, unsigned kind)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof(name), "%s%s%s", script->name,
+	    (kind & RIG_SEALED) != 0 ? ", sealed" : "",
+	    (kind & RIG_TIGHT) != 0 ? ", no cache" : "");
+	return (name);
+}
+
 /* The store that a script begins with, and its tree. */
 static const char *
-prepared(const struct script *script, struct tree **ret)
+prepared(const struct script *script, bool sealed, struct tree **ret)
 {
-	static struct rig made[8];
-	struct rig *r = &made[script - scripts];
-	struct store_init in = { .dir = r->dir };
+	static struct rig made[2][8];
+	struct rig *r = &made[sealed][script - scripts];
+	struct store_init in = { .dir = r->dir, .seal_metadata = sealed };
 
 	*ret = r->tree;
 	if (r->tree != NULL)
 		return (r->dir);
-	(void)snprintf(r->dir, sizeof(r->dir), "%s/%s", top, script->name);
+	(void)snprintf(r->dir, sizeof(r->dir), "%s/%s%d", top, script->name,
+	    sealed ? 1 : 0);
 	(void)snprintf(r->what, sizeof(r->what), "prepare %s", script->name);
 	r->opts = (struct store_opts){ .dir = r->dir, .commit_secs = 3600 };
 	r->tree = tree_new();
@@ -324,18 +336,18 @@ open_files(void)
 }
 
 void
-rig_begin(struct rig *r, const struct script *script, bool tight)
+rig_begin(struct rig *r, const struct script *script, unsigned kind)
 {
 	struct tree *t;
-	const char *from = prepared(script, &t);
+	const char *from = prepared(script, (kind & RIG_SEALED) != 0, &t);
 
-	*r = (struct rig){ .script = script, .tight = tight };
+	*r = (struct rig){ .script = script, .kind = kind };
 	current = r;
 	(void)snprintf(r->dir, sizeof(r->dir), "%s/run", top);
 	remove_dir(r->dir);
 	copy_store(from, r->dir);
 	r->opts = (struct store_opts){ .dir = r->dir, .commit_secs = 3600 };
-	if (tight) {
+	if ((kind & RIG_TIGHT) != 0) {
 		r->opts.map_cache = 8192;
 		r->opts.db_cache = 65536;
 		r->opts.inode_cache = 4;

@@ -12,6 +12,11 @@
 
 #define STATES 96
 
+/* How a store is made and opened: flags. */
+#define RIG_TIGHT 1u  /* hardly any cache: everything is read again */
+#define RIG_SEALED 2u /* its metadata is sealed */
+#define RIG_KINDS 4u
+
 /* States that a store has had, oldest first. */
 struct past {
 	char *dump[STATES];
@@ -22,7 +27,7 @@ struct past {
 /* One store under test. */
 struct rig {
 	const struct script *script;
-	bool tight; /* hardly any cache: everything is read again */
+	unsigned kind; /* RIG_… */
 	char dir[256];
 	struct store_opts opts;
 	struct side side;
@@ -41,7 +46,9 @@ void jobs_start(void (*fn)(const void *arg), const void *arg);
 bool jobs_end(void);
 
 /* A fresh copy of the script's prepared store, not open. */
-void rig_begin(struct rig *r, const struct script *script, bool tight);
+void rig_begin(struct rig *r, const struct script *script, unsigned kind);
+/* The script and the kind, for people; static storage. */
+const char *rig_name(const struct script *script, unsigned kind);
 /* Open it, and find the bucket. */
 enum err rig_open(struct rig *r) MUSTCHECK;
 enum err rig_close(struct rig *r) MUSTCHECK;

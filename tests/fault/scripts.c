@@ -49,6 +49,8 @@ static const struct step all_steps[] = {
 	{ .op = OP_RENAME, .a = "new", .b = "small" },
 	{ .op = OP_RENAME, .a = "d", .b = "e", .z = X },
 	{ .op = OP_FSYNC, .a = "small" },
+	{ .op = OP_HOME },
+	{ .op = OP_HOME },
 	{ .op = OP_RENAME, .a = "p/plain", .b = "p/other", .z = N },
 	{ .op = OP_LINK, .a = "mid", .b = "p/mid2" },
 	{ .op = OP_SYMLINK, .a = "s", .b = "to/there" },

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "lib/base/attrs.h"
+#include "store/store_internal.h"
 
 #include "tests/fault/tree_internal.h"
 
@@ -276,6 +277,8 @@ step_store(struct side *s, const struct step *step, uint64_t *done)
 		return (s->held == NULL ? ERR_BADF : put(s->held, step));
 	case OP_SYNC:
 		return (store_sync(s->st));
+	case OP_HOME:
+		return (db_checkpoint(s->st, false));
 	case OP_REOPEN:
 		return (OK);
 	case OP_TRUNC:
@@ -423,7 +426,8 @@ step_print(const struct step *s, char *ret, size_t size)
 		"write", "append", "spread", "truncate", "punch", "zero",
 		"fallocate", "copy", "rename", "link", "unlink", "rmdir",
 		"xattr set", "xattr remove", "chmod", "default", "sse", "hold",
-		"write held", "drop", "read", "fsync", "sync", "reopen" };
+		"write held", "drop", "read", "fsync", "sync", "home",
+		"reopen" };
 
 	(void)snprintf(ret, size, "%s %s %s %llu %llu %u", names[s->op],
 	    s->a == NULL ? "" : s->a, s->b == NULL ? "" : s->b,

@@ -489,6 +489,7 @@ step_tree(struct tree *t, const struct step *s, uint64_t done)
 		content(&t->n[t->held], s);
 		return (true);
 	case OP_SYNC:
+	case OP_HOME:
 	case OP_REOPEN:
 		return (true);
 	case OP_XSET:

@@ -43,6 +43,7 @@ enum op {
 	OP_READ,    /* a */
 	OP_FSYNC,   /* a */
 	OP_SYNC,
+	OP_HOME,  /* what is in the WAL goes to its place */
 	OP_REOPEN /* close and open the store: the program's work */
 };
 
