@@ -78,7 +78,9 @@ static const struct {
 
 static char top[64];
 static char dir[sizeof(top) + 8];
-static const char *const kept[] = { "meta.db", "arena-0" };
+/* The keystore too: its log would grow with every input, and fsck reads it. */
+static const char *const kept[] = { "meta.db", "arena-0", "keys.db",
+	"keys.db-audit.log" };
 static uint8_t *good[COUNTOF(kept)];
 static size_t good_len[COUNTOF(kept)];
 static uint8_t *content[FILES];
@@ -210,14 +212,14 @@ wait_blocks(struct store *st)
 	HOLDS(store_fsync(st, ino) == OK);
 }
 
-/* What is committed, in meta.db itself, which nobody has open any more. */
+/* What is committed, in the database itself, which nobody has open any more. */
 static void
-bring_home(void)
+bring_home(const char *name)
 {
 	char path[128];
 	sqlite3 *h = NULL;
 
-	path_of("meta.db", path);
+	path_of(name, path);
 	HOLDS(sqlite3_open(path, &h) == SQLITE_OK);
 	HOLDS(sqlite3_exec(h, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL,
 		  NULL) == SQLITE_OK);
@@ -270,7 +272,8 @@ setup(void)
 	fill(st);
 	wait_blocks(st);
 	close_killed(st);
-	bring_home();
+	bring_home("meta.db");
+	bring_home("keys.db");
 	for (size_t i = 0; i < COUNTOF(kept); i++) {
 		path_of(kept[i], path);
 		HOLDS(sys_read_file(
@@ -306,6 +309,8 @@ restore(void)
 		write_sparse(fd, good[i], good_len[i]);
 	}
 	path_of("meta.db-wal", path);
+	(void)unlink(path);
+	path_of("keys.db-wal", path);
 	(void)unlink(path);
 }
 
