@@ -20,6 +20,7 @@
  * A head that fails its HMAC is used as it is, since keys must not be lost with
  * it, and that it was found is never forgotten: verification tells.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "crypto/kdf.h"
@@ -29,10 +30,12 @@
 #include "kms/audit_log.h"
 #include "kms/gate.h"
 #include "kms/kms_internal.h"
+#include "kms/sysfd.h"
 
 #define HEAD_OLD 48
 #define HEAD_TAGGED 136
 #define OLDER (UINT64_C(1) << 63)
+#define SEQ_MAX (INT64_MAX / 2)
 #define SEGMENTS_MAX 1000000 /* in one copy */
 #define SEGMENT_DEFAULT ((uint64_t)64 << 20)
 
@@ -126,24 +129,57 @@ head_row(struct db *db, uint8_t raw[static AUDIT_HEAD_LEN], size_t *ret_len)
 	return kdb_col_blob(st, 0, raw, *ret_len);
 }
 
+/* The segment ${n} of the log; 0 when there is none. */
+static enum err
+segment_size(struct kms *k, uint64_t n, uint64_t *ret)
+{
+	int fd CLEANUP_SYSFD = -1;
+	struct stat st;
+	const enum err e = audit_log_open(k, n, false, &fd);
+
+	*ret = 0;
+	if (e == ERR_NOENT)
+		return OK;
+	TRY(e);
+	if (sys->fstat(fd, &st) != 0)
+		return err_from_errno(errno);
+	*ret = (uint64_t)st.st_size;
+	return OK;
+}
+
+/* Numbers of a head that nothing vouches for.  What it calls the end of the log
+ * lies in the log: zeros up to anywhere else would be written, and read by who
+ * verifies. */
+static enum err
+head_bound(struct kms *k, struct audit_head *h)
+{
+	uint64_t size;
+
+	TRY(segment_size(k, h->n, &size));
+	if (h->seq > SEQ_MAX)
+		h->seq = h->size = 0;
+	if (h->size > size)
+		h->size = 0;
+	return OK;
+}
+
 /* A head of somebody else's: the segment is the last that there is. */
 static enum err
-head_mend(struct db *db, struct audit_head *h)
+head_mend(struct kms *k, struct audit_head *h)
 {
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	bool row = false;
 	int64_t n = 0;
 
-	TRY(kdb_query(db, &st, "SELECT count(*) FROM audit_segments", ""));
-	TRY(kdb_step(db, st, &row));
+	TRY(kdb_query(&k->db, &st, "SELECT count(*) FROM audit_segments", ""));
+	TRY(kdb_step(&k->db, st, &row));
 	if (row)
 		TRY(kdb_col_int(st, 0, 0, INT64_MAX, &n));
 	/* Their numbers have no gaps. */
 	h->n = n == 0 ? 1 : (uint64_t)n;
 	if (h->oldest < 1 || h->oldest > h->n)
 		h->oldest = 1;
-	if (h->seq > INT64_MAX || h->size > INT64_MAX)
-		h->seq = h->size = 0;
+	TRY(head_bound(k, h));
 	h->forged = h->seq + 1;
 	return OK;
 }
@@ -157,11 +193,10 @@ audit_head_load(struct kms *k, struct audit_head *ret)
 	TRY(head_row(&k->db, raw, &len));
 	if (len == HEAD_OLD) {
 		head_read_old(raw, ret);
-		return head_mend(&k->db, ret);
+		return head_mend(k, ret);
 	}
 	head_read(raw, ret);
-	return head_good(k->audit.head, k->uuid, raw) ? OK
-						      : head_mend(&k->db, ret);
+	return head_good(k->audit.head, k->uuid, raw) ? OK : head_mend(k, ret);
 }
 
 enum err
@@ -239,7 +274,7 @@ upgrade_head(struct kms *k, const uint8_t raw[static AUDIT_HEAD_LEN],
 		head_read(raw, &h);
 	h.older = h.older || h.from > 1;
 	if (!*ret_ours && (len == HEAD_OLD || !head_good(now, k->uuid, raw)))
-		TRY(head_mend(&k->db, &h));
+		TRY(head_mend(k, &h));
 	return head_write(&k->db, now, k->uuid, &h);
 }
 
@@ -247,12 +282,17 @@ enum err
 audit_upgrade(struct kms *k, int64_t format, bool *ret_ours)
 {
 	uint8_t raw[AUDIT_HEAD_LEN];
+	struct audit_head h;
 	size_t len = 0;
 
 	TRY(head_row(&k->db, raw, &len));
 	if (format >= 5)
 		return upgrade_head(k, raw, len, ret_ours);
 	*ret_ours = true;
+	head_read_old(raw, &h);
+	TRY(head_bound(k, &h));
+	put_u64(raw, h.seq);
+	put_u64(raw + 8, h.size);
 	return audit_head_make(&k->db, k->kmk, k->uuid, true,
 	    len == HEAD_OLD ? raw : NULL, clock_wall().tv_sec);
 }

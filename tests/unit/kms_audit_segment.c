@@ -559,6 +559,12 @@ test_head(void **state)
 		"UPDATE meta SET v = substr(v, 1, 48) WHERE k = 'audit'",
 		("UPDATE meta SET v = CAST(substr(v, 1, 103) || x'02' ||"
 		 " substr(v, 105) AS BLOB) WHERE k = 'audit'"),
+		/* An end far behind the log's, and a number at the end of all. */
+		("UPDATE meta SET v = CAST(substr(v, 1, 8) ||"
+		 " x'1000000000000000' || substr(v, 17) AS BLOB)"
+		 " WHERE k = 'audit'"),
+		("UPDATE meta SET v = CAST(x'7fffffffffffffff' ||"
+		 " substr(v, 9) AS BLOB) WHERE k = 'audit'"),
 	};
 	const struct place *p = *state;
 	struct kms *k;
@@ -571,6 +577,7 @@ test_head(void **state)
 		assert_int_not_equal(verify(p, NULL).bad, 0);
 		k = place_open(p);
 		calls(k, 1);
+		assert_ok(kms_flush(k));
 		kms_close(k);
 		assert_int_not_equal(verify(p, NULL).bad, 0);
 		shell("rm %s* && cp %s/good/* %s", p->path, p->dir, p->dir);
