@@ -689,7 +689,33 @@ def policy():
              value=b"hr")])
 
 
+def sealed():
+    """Kinds of edits at places: 2 + 4n a mark, 3 + 4n a header, 16.. pages,
+    128.. frames."""
+    ask = lambda *edits: b"\0" + b"".join(bytes(e) for e in edits)
+    marks, headers, record = (2, 6, 10), (3, 7), 1
+    flips = [(1, at, 0, 9) for at in marks + headers + (
+        record, 0, 16, 17, 20, 30, 128, 129, 133, 140)]
+    every = [sum(((1, m, 0, 3) for m in marks), ()),
+             sum(((1, h, 0, 3) for h in headers), ())]
+    cuts = [(2, at, 0, n) for at in (16, 20, 128, 130, 3) for n in (0, 40)]
+    cuts += [(2, 40, 0, 0), (2, 180, 1, 0)]
+    back = [(3, at, 0, at) for at in marks + headers + (16, 20, 25, 128, 131)]
+    moves = [(3, 129, 1, 128), (3, 17, 1, 18), (3, 16, 1, 128), (3, 7, 1, 3)]
+    told = [(4, m, 0, off, 4) + (255,) * 4 for m in marks
+            for off in (4, 8, 12, 24)]
+    told += [(4, 3, 0, off, 8) + (7,) * 8 for off in (0, 8, 16, 24)]
+    told += [(4, 128, 0, off, 4, 0, 0, 0, 1) for off in (0, 4, 8, 100)]
+    told += [(4, at, 0, off, 4, 255, 0, 255, 0) for at in (16, 17, 22, 26)
+             for off in (0, 3, 8, 100)]
+    put("sealed", [ask(e) for e in flips + every + cuts + back + moves + told] +
+        [b"\1" + ask(e)[1:] for e in flips[:4] + cuts[:2] + told[:3]] +
+        [ask((0, 1, 0, 0, 8) + (0,) * 8), ask((0, 0, 0, 60, 4, 0, 0, 0, 1)),
+         ask((1, 10, 0, 3), (2, 129, 0, 0)), ask((3, 16, 0, 16), (3, 17, 0, 17)),
+         ask((1, 128, 0, 0), (1, 10, 0, 1), (1, 2, 0, 1))])
+
+
 for make in (acl, codec, json, jdoc, sigv4, awscred, remote, obj, node, blob, providers, tokens, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
-             manifest, policy, kmsapi):
+             manifest, policy, kmsapi, sealed):
     make()
