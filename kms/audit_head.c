@@ -160,6 +160,10 @@ head_bound(struct kms *k, struct audit_head *h)
 		h->seq = h->size = 0;
 	if (h->size > size)
 		h->size = 0;
+	if (h->from < 1 || h->from > h->seq + 1)
+		h->from = h->seq + 1;
+	h->marked = 0;
+	h->marked_at = 0;
 	return OK;
 }
 
@@ -299,8 +303,10 @@ audit_upgrade(struct kms *k, int64_t format, bool *ret_ours)
 
 /* ---- Settings ------------------------------------------------------------------ */
 
+/* ERR_CORRUPT: not what audit_settings_set() takes. */
 static enum err
-setting(struct kms *k, const char *name, uint64_t *ret)
+setting(struct kms *k, const char *name, uint64_t least, uint64_t most,
+    uint64_t *ret)
 {
 	sqlite3_stmt *st CLEANUP_STMT = NULL;
 	bool row = false;
@@ -311,7 +317,7 @@ setting(struct kms *k, const char *name, uint64_t *ret)
 	TRY(kdb_step(&k->db, st, &row));
 	if (!row)
 		return OK;
-	TRY(kdb_col_int(st, 0, 0, INT64_MAX, &v));
+	TRY(kdb_col_int(st, 0, (int64_t)least, (int64_t)most, &v));
 	*ret = (uint64_t)v;
 	return OK;
 }
@@ -321,10 +327,11 @@ audit_settings_load(struct kms *k)
 {
 	uint64_t sync = 0, segment = SEGMENT_DEFAULT, days = 0, bytes = 0;
 
-	TRY(setting(k, "audit_sync", &sync));
-	TRY(setting(k, "audit_segment", &segment));
-	TRY(setting(k, "audit_days", &days));
-	TRY(setting(k, "audit_bytes", &bytes));
+	TRY(setting(k, "audit_sync", 0, 1, &sync));
+	TRY(setting(k, "audit_segment", AUDIT_SEGMENT_MIN, AUDIT_SEGMENT_MAX,
+	    &segment));
+	TRY(setting(k, "audit_days", 0, AUDIT_DAYS_MAX, &days));
+	TRY(setting(k, "audit_bytes", 0, INT64_MAX, &bytes));
 	atomic_store(&k->audit.sync, sync != 0);
 	atomic_store(&k->audit.segment, segment);
 	atomic_store(&k->audit.keep_days, days);
