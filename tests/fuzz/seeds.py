@@ -715,7 +715,35 @@ def sealed():
          ask((1, 128, 0, 0), (1, 10, 0, 1), (1, 2, 0, 1))])
 
 
+def audithead():
+    ask = lambda *edits, flags=3: bytes([flags]) + b"".join(
+        bytes(e) for e in edits)
+    u64 = lambda v: tuple(struct.pack(">Q", v))
+    numbers = [0, 1, 5, 1 << 32, 1 << 60, (1 << 62) - 1, (1 << 63) - 1, 1 << 63,
+               (1 << 64) - 1]
+    head = [(0, at, 8) + u64(v) for at in (0, 8, 80, 88, 96, 104, 112, 120, 128)
+            for v in numbers[:1] + numbers[4:8]]
+    head += [(0, at, 1, 255) for at in (16, 48, 136, 167)]
+    whole = [(1, 2, 249), (1, 2, 253), (1, 2, 252), (1, 2, 0), (1, 0, 7),
+             (1, 4, 2, 65, 66), (1, 5), (1, 2, 249) + (0,) * 15 + (9,)]
+    rows = [(2, n, c, 1) + u64(v) for n in (1, 3) for c in (0, 1, 3, 4, 5)
+            for v in (0, 1 << 62, 1 << 63)]
+    rows += [(2, 3, c, 2, 32) + (7,) * 32 for c in (6, 7, 8)]
+    rows += [(3, n) for n in (1, 2, 3)]
+    rows += [(3, 128, 0, n, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2, 248) + (1,) * 32 +
+             (2, 250) + (2,) * 64 + (2, 251) + (3,) * 60 for n in (4, 9)]
+    sets = [(4, k, 1) + u64(v) for k in range(4) for v in numbers[:4] +
+            numbers[6:]]
+    files = [(5, i, 0, 1, 9) for i in range(3)]
+    files += [(5, i, 1, 0, n) for i in range(3) for n in (0, 100)]
+    files += [(5, i, 1, 255, 255) for i in range(3)]
+    files += [(5, i, 2, 3, 120, 121, 10) for i in range(3)]
+    files += [(5, i, 3) for i in range(3)] + [(5, 0, 4, 1), (5, 2, 4, 0)]
+    put("audithead", [ask(e) for e in head + whole + rows + sets + files] +
+        [b"", b"\3", ask((5, 2, 3), whole[0]), ask(head[0], head[6], (5, 2, 3))])
+
+
 for make in (acl, codec, json, jdoc, sigv4, awscred, remote, obj, node, blob, providers, tokens, context, slot, audit, keyname,
              storename, opts, args, control, segrec, epoch, keyrows, rows,
-             manifest, policy, kmsapi, sealed):
+             manifest, policy, kmsapi, sealed, audithead):
     make()
