@@ -38,6 +38,7 @@
 #define QUICK 5u
 #define QUICK_SEALED 2u
 #define STOP_LINE "takes no more changes"
+#define LATE_LINE "a write that was answered failed"
 
 struct fault {
 	enum disk_call call;
@@ -104,7 +105,8 @@ check_stopped(struct rig *r, const struct fault *f)
 
 	if (!may_stop(f))
 		rig_fail(r, "the store has stopped");
-	if (log_count(STOP_LINE) != 1 || log_count("error: ") != 1)
+	if (log_count(STOP_LINE) != 1 ||
+	    log_count("error: ") != 1 + log_count(LATE_LINE))
 		rig_fail(r, "not one line in the log");
 	e = store_sync(r->side.st);
 	if (e != ERR_FAILSTOP)

@@ -2,8 +2,9 @@
  * scripts: what is done to a store while its disk or its memory fails.
  *
  * "all" has every operation on small files: inline, embedded in the record, and
- * with map nodes of their own; encrypted and not.  "large" has what goes other
- * ways with many map nodes: cutting, draining, and writing where it drains.
+ * with map nodes of their own; encrypted and not; and long writes that are
+ * answered before they are done.  "large" has what goes other ways with many
+ * map nodes: cutting, draining, and writing where it drains.
  */
 #include "lib/base/attrs.h"
 
@@ -52,6 +53,8 @@ static const struct step all_steps[] = {
 	{ .op = OP_HOME },
 	{ .op = OP_HOME },
 	{ .op = OP_RENAME, .a = "p/plain", .b = "p/other", .z = N },
+	{ .op = OP_EARLY, .a = "p/other", .x = 100, .y = 140 * K, .z = 23 },
+	{ .op = OP_EARLY, .a = "big", .x = 350 * K + 5, .y = 300 * K, .z = 24 },
 	{ .op = OP_LINK, .a = "mid", .b = "p/mid2" },
 	{ .op = OP_SYMLINK, .a = "s", .b = "to/there" },
 	{ .op = OP_FIFO, .a = "p/f" },

@@ -200,6 +200,32 @@ put(struct store_file *f, const struct step *step)
 	    step->op == OP_APPEND ? STORE_WRITE_APPEND : 0));
 }
 
+static void
+answer(void *arg)
+{
+	(void)arg;
+}
+
+/* Whoever was told that it was done learns from fsync, once, that it was not:
+ * ERR_INTERNAL when that goes wrong. */
+static enum err
+put_early(struct store_file *f, const struct step *step)
+{
+	bool answered = false;
+	enum err e;
+
+	pattern(buf, (size_t)step->y, step->z);
+	e = store_write_early(
+	    f, step->x, buf, (size_t)step->y, 0, answer, NULL, &answered);
+	if (e == OK || !answered)
+		return (e);
+	if (e == ERR_NOMEM)
+		return (err_fail(ERR_INTERNAL, "answered without memory"));
+	if (store_fsync_file(f) == OK)
+		return (err_fail(ERR_INTERNAL, "fsync does not tell"));
+	return (e);
+}
+
 static enum err
 content(struct side *s, const struct step *step)
 {
@@ -221,6 +247,9 @@ content(struct side *s, const struct step *step)
 		break;
 	case OP_FALLOC:
 		e = store_fallocate(f, 0, step->x, step->y);
+		break;
+	case OP_EARLY:
+		e = put_early(f, step);
 		break;
 	default:
 		e = put(f, step);
@@ -290,6 +319,7 @@ step_store(struct side *s, const struct step *step, uint64_t *done)
 	case OP_FSYNC:
 		return (attribute(s, step));
 	case OP_WRITE:
+	case OP_EARLY:
 	case OP_APPEND:
 	case OP_SPREAD:
 	case OP_PUNCH:
@@ -423,10 +453,10 @@ void
 step_print(const struct step *s, char *ret, size_t size)
 {
 	static const char *const names[] = { "mkdir", "make", "symlink", "fifo",
-		"write", "append", "spread", "truncate", "punch", "zero",
-		"fallocate", "copy", "rename", "link", "unlink", "rmdir",
-		"xattr set", "xattr remove", "chmod", "default", "sse", "hold",
-		"write held", "drop", "read", "fsync", "sync", "home",
+		"write", "early", "append", "spread", "truncate", "punch",
+		"zero", "fallocate", "copy", "rename", "link", "unlink",
+		"rmdir", "xattr set", "xattr remove", "chmod", "default", "sse",
+		"hold", "write held", "drop", "read", "fsync", "sync", "home",
 		"reopen" };
 
 	(void)snprintf(ret, size, "%s %s %s %llu %llu %u", names[s->op],

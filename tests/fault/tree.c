@@ -395,6 +395,7 @@ content(struct tnode *n, const struct step *s)
 
 	switch ((int)s->op) {
 	case OP_WRITE:
+	case OP_EARLY:
 	case OP_HWRITE:
 		put(n, s->x, (size_t)s->y, s->z);
 		break;
@@ -501,6 +502,7 @@ step_tree(struct tree *t, const struct step *s, uint64_t done)
 	case OP_FSYNC:
 		return (n != NULL && attribute(n, s));
 	case OP_WRITE:
+	case OP_EARLY:
 	case OP_APPEND:
 	case OP_SPREAD:
 	case OP_TRUNC:

@@ -21,6 +21,7 @@ enum op {
 	OP_SYMLINK, /* a -> b */
 	OP_FIFO,    /* a */
 	OP_WRITE,   /* y bytes at x of a, seed z */
+	OP_EARLY,   /* the same, answered before it is done */
 	OP_APPEND,  /* y bytes to a, seed z */
 	OP_SPREAD,  /* y blocks to a, one each 256 KiB, seed z */
 	OP_TRUNC,   /* a to x bytes */
