@@ -59,8 +59,11 @@ def keystore(path, root, found):
     ks = db.execute("SELECT v FROM meta WHERE k='uuid'").fetchone()[0]
     salt, sealed = db.execute("SELECT salt, sealed FROM slots WHERE n=0"
                               ).fetchone()
+    even = db.execute("SELECT v % 2 = 0 FROM meta WHERE k='format'"
+                      ).fetchone()[0]
     kek = expand(digest(salt, root, "sha256"), b"ssefs slot key v1", 32)
-    kmk = message(kek, sealed, b"ssefs-slot-v1".ljust(16, b"\0") + ks +
+    kmk = message(kek, sealed, (b"ssefs-slot-v2" if even else
+                                b"ssefs-slot-v1").ljust(16, b"\0") + ks +
                   struct.pack(">II", 0, 1) + salt + bytes(12))
     seal = expand(kmk, b"ssefs keystore material v1\0", 32)
     found.update({"root key": root, "slot key": kek, "keystore key": kmk,
@@ -74,7 +77,7 @@ def keystore(path, root, found):
             seal, sealed, b"ssefs-cmk-v1".ljust(16, b"\0") + ks + key +
             struct.pack(">IIQ", v, kind, made) +
             tenant.encode().ljust(64, b"\0"))
-        found["master key " + key.hex()[:8]] = out[key, v]
+        found["master key %s/%d" % (key.hex(), v)] = out[key, v]
     db.close()
     return out
 
@@ -120,4 +123,23 @@ def all_keys(path, names):
     with open(path + ".key", "rb") as f:
         root = f.read()
     objects(path, keystore(path, root, found), found, names)
+    return found
+
+
+def sealed_keys(path):
+    """The same of a store with sealed metadata, without what only that tells."""
+    found = {}
+    with open(path + ".key", "rb") as f:
+        keystore(path, f.read(), found)
+    with open(path + "/meta.db", "rb") as f:
+        data = f.read()
+    found["metadata key"] = expand(
+        found["keystore key"], b"ssefs metadata v1\0" +
+        data[16384 + 24:16384 + 40], 32)
+    # Each page ends with the salt of its key, nonce and tag.
+    salts = {data[at - 40:at - 28] for at in range(65536 + 8192, len(data) + 1,
+                                                   8192)}
+    for i, salt in enumerate(sorted(salts - {bytes(12)})):
+        found["message key %d" % i] = expand(
+            found["metadata key"], b"ssefs metadata message 1\0" + salt, 32)
     return found

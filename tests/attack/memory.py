@@ -4,17 +4,21 @@ serves, and once more when it has done all it does and is about to end.
 A process is stopped at its end by ptrace(2) (PTRACE_O_TRACEEXIT): its threads
 are gone, its memory still there.
 """
+import array
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
 import time
 
-from lib import M, S, SSEFS, T, get, libc, ok, pattern, put
-from attack.keys import all_keys
-from attack.scene import call, must
+from kmsapi import local
+from lib import (M, S, SSEFS, T, eq, err, errno, get, libc, ok, pattern, put,
+                 until)
+from attack.keys import all_keys, sealed_keys
+from attack.scene import alive, call, must
 
 CONT, SEIZE, LISTEN = 7, 0x4206, 0x4208
 O_FORKS, O_EXIT = 0x2 | 0x4 | 0x8, 0x40
@@ -49,31 +53,52 @@ def mappings(pid):
     return out
 
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PIECE = 4096    # pages that are read at once
+
+
+def resident(pid, a, b):
+    """(from, to) of what of a mapping is in memory or in swap: nothing else of it
+    was ever touched."""
+    out = []
+    with open("/proc/%d/pagemap" % pid, "rb", buffering=0) as f:
+        for at in range(a, b, PIECE * PAGE):
+            n = min(PIECE, (b - at) // PAGE)
+            f.seek(at // PAGE * 8)
+            pages = array.array("Q", f.read(8 * n))
+            if not any(pages):
+                continue
+            for i, p in enumerate(pages):
+                if p >> 62 == 0:
+                    continue
+                page = at + i * PAGE
+                if out and out[-1][1] == page and \
+                        page - out[-1][0] < PIECE * PAGE:
+                    out[-1][1] += PAGE
+                else:
+                    out.append([page, page + PAGE])
+    return out
+
+
 def scan(pid, secrets):
     """Where each secret stands: label -> list of (mapping, protected)."""
     found = {}
-    want = re.compile(b"|".join(re.escape(v) for v in
-                                sorted(set(secrets.values()))))
-    labels = {}
-    for k, v in secrets.items():
-        labels.setdefault(v, []).append(k)
     with open("/proc/%d/mem" % pid, "rb", buffering=0) as f:
         for a, b, name, flags in mappings(pid):
             safe = "lo" in flags and "dd" in flags
-            data = b""
-            while a < b:
+            data, end = b"", 0
+            for at, to in resident(pid, a, b):
                 # Pieces, with what may lie across their edges.
-                n = min(b - a, 1 << 24)
+                data = data[-64:] if at == end else b""
                 try:
-                    f.seek(a)
-                    piece = f.read(n)
+                    f.seek(at)
+                    data += f.read(to - at)
                 except OSError:
-                    break
-                for m in want.finditer(data + piece):
-                    for label in labels[m[0]]:
+                    continue
+                end = to
+                for label, v in secrets.items():
+                    if v in data:
                         found.setdefault(label, []).append((name, safe))
-                data = piece[-64:]
-                a += n
     return found
 
 
@@ -83,12 +108,17 @@ def show(found):
                      for k, v in sorted(found.items()))
 
 
+ALWAYS = "the store's path"
+
+
 class Watch:
     """Lets a process, and what it starts, run to its end; done() gives what
     each of them still holds then."""
 
     def __init__(self, secrets):
-        self.secrets, self.left, self.ends = secrets, {}, 0
+        # Its environment names the store: that is found at every end.
+        self.secrets = dict(secrets, **{ALWAYS: S.encode()})
+        self.left, self.ends, self.blind = {}, 0, 0
         self.status = {}
 
     def seize(self, pid):
@@ -147,7 +177,9 @@ class Watch:
                 leader = re.search(r"^Tgid:\s*(\d+)", f.read(), re.M)[1]
             if int(leader) == tid:
                 self.ends += 1
-                self.left.update(scan(tid, self.secrets))
+                found = scan(tid, self.secrets)
+                self.blind += found.pop(ALWAYS, None) is None
+                self.left.update(found)
         if event == EVENT_STOP and sig in (signal.SIGSTOP, signal.SIGTSTP):
             ptrace(LISTEN, tid)
             return
@@ -155,12 +187,15 @@ class Watch:
         ptrace(CONT, tid, sig if event == 0 else 0)
 
 
-def control(pid, secrets, what):
+FILE_KEYS = ("docs/tree: content key", "docs/tree: block key",
+             "docs/emb: record key")
+
+
+def control(pid, secrets, what, need=FILE_KEYS):
     """While it serves: what must be there is found, and only where it is
     locked and left out of dumps."""
     found = scan(pid, secrets)
-    need = ("keystore key", "docs/tree: content key", "docs/tree: block key",
-            "docs/emb: record key")
+    need = ("keystore key",) + need
     missing = [n for n in need if n not in found]
     if not ok(not missing, what + ": the search finds keys that are in use"):
         print("#   not found: %s; found: %s" % (missing, show(found)))
@@ -178,16 +213,17 @@ def control(pid, secrets, what):
 
 
 def nothing_left(watch, what, ends=1):
-    if not ok(watch.ends >= ends and not watch.left,
+    if not ok(watch.ends >= ends and not watch.blind and not watch.left,
               what + ": no key is left at its end"):
-        print("#   %d ends seen; %s" % (watch.ends, show(watch.left)))
+        print("#   %d ends seen, %d of them blindly; %s" % (
+            watch.ends, watch.blind, show(watch.left)))
 
 
 NAMES = ("docs/inl", "docs/emb", "docs/tree", "aes/a")
 
 
-def prepare():
-    must("init", "--store", S)
+def prepare(*args):
+    must("init", "--store", S, *args)
     os.makedirs(M, exist_ok=True)
     must("bucket", "create", "docs")
     must("bucket", "create", "aes", "--sse", "AES256")
@@ -207,14 +243,16 @@ def daemon():
         return int(f.read().split()[0])
 
 
-def serving(secrets, what, args, end):
+def serving(secrets, what, args, end, before=None, **kw):
     """Mount, use, look, end it, look again."""
     w = Watch(secrets)
     must("mount", "/", M, *args)
     pid = daemon()
-    held = os.open(os.path.join(M, "docs/tree"), os.O_RDONLY)
+    held = os.open(os.path.join(M, "docs/tree"), os.O_RDWR)
     use()
-    control(pid, secrets, what)
+    control(pid, secrets, what, **kw)
+    if before is not None:
+        before(pid, held)
     w.seize(pid)
     thread = threading.Thread(target=end, args=(pid, held))
     thread.start()
@@ -233,6 +271,34 @@ def by_signal(sig):
         os.close(held)
         os.kill(pid, sig)
     return end
+
+
+def by_two(pid, held):
+    """The second one cuts off who has a file open."""
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: not os.path.ismount(M))
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: not alive(pid))
+    os.close(held)
+
+
+def failed_sync(pid, held):
+    """It stops, as far as changes are concerned."""
+    s = subprocess.Popen(["strace", "-qqq", "-f", "-p", str(pid), "-o",
+                          T + "/trace", "-e", "trace=fdatasync", "-e",
+                          "inject=fdatasync:error=EIO"])
+
+    def traced():
+        at = "/proc/%d/task" % pid
+        return all("TracerPid:\t0" not in open("%s/%s/status" % (at, i)).read()
+                   for i in os.listdir(at))
+    until(traced)
+    os.pwrite(held, b"x" * 9000, 0)
+    err(errno.EIO, "a sync that fails", os.fsync, held)
+    s.send_signal(signal.SIGINT)
+    s.wait()
+    err(errno.EROFS, "is the end of all changes", os.truncate,
+        os.path.join(M, "docs/inl"), 5)
 
 
 def by_lazy(pid, held):
@@ -258,6 +324,15 @@ def commands(secrets):
         f.write(bytes(range(32)))
     os.chmod(wrong, 0o600)
     secrets = dict(secrets, passphrase=PASS)
+
+    def run(what, code, argv):
+        w = Watch(secrets)
+        pid = w.start((SSEFS,) + argv)
+        w.run()
+        nothing_left(w, what)
+        ok(w.status[pid] == code << 8, "%s: exit %d (%#x)" % (
+            what, code, w.status[pid]))
+
     for what, code, argv in (
             ("fsck", 0, ("fsck",)), ("scrub", 0, ("scrub", "--keys")),
             ("key create", 0, ("key", "create")),
@@ -271,12 +346,17 @@ def commands(secrets):
              ("key", "ls", "--passphrase-file", passfile)),
             ("a wrong root key", 8, ("fsck", "--root-key", wrong)),
             ("a wrong passphrase", 8, ("fsck", "--passphrase-file", wrong))):
-        w = Watch(secrets)
-        pid = w.start((SSEFS,) + argv)
-        w.run()
-        nothing_left(w, what)
-        ok(w.status[pid] == code << 8, "%s: exit %d (%#x)" % (
-            what, code, w.status[pid]))
+        run(what, code, argv)
+    # The key was rotated above.
+    old = all_keys(S, NAMES)
+    secrets.update(old)
+    run("rekey", 0, ("rekey",))
+    new = all_keys(S, NAMES)
+    secrets.update(new)
+    ok(new["docs/emb: wrapping key"] != old["docs/emb: wrapping key"],
+       "rekey: it is wrapped anew")
+    run("backup", 0, ("backup", T + "/backup"))
+    run("restore", 0, ("restore", T + "/backup", "--store", T + "/restored"))
     # The starter, and its child, which serves on.
     w = Watch(secrets)
     thread = threading.Thread(target=when_mounted)
@@ -296,6 +376,52 @@ def when_mounted():
     call("umount", M)
 
 
+def serve(secrets):
+    """A server, which owns the store, uses its keys and is told to end."""
+    w = Watch(secrets)
+    pid = w.start((SSEFS, "serve", "-f", "--listen", "127.0.0.1:0"))
+
+    def answers():
+        # What was killed above left its socket there.
+        try:
+            return local("ListKeys", {})[0] == 200
+        except OSError:
+            return False
+
+    def ask():
+        if until(answers):
+            key = {"KeyId": "alias/ssefs/default"}
+            st, a = local("Encrypt", dict(key, Plaintext="AAEC"))
+            eq((st, local("Decrypt", {"CiphertextBlob": a["CiphertextBlob"]})[1]
+                ["Plaintext"]), (200, "AAEC"), "serve: it encrypts")
+            ok(call("scrub", "--keys")[0] == 0, "serve: it scrubs")
+            control(pid, secrets, "serve", ())
+        os.kill(pid, signal.SIGTERM)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    w.run()
+    thread.join()
+    nothing_left(w, "serve")
+    ok(w.status[pid] == 0, "serve: exit 0")
+
+
+def sealed():
+    """Another store, whose metadata is sealed."""
+    for tail in "", ".key":
+        os.rename(S + tail, T + "/first" + tail)
+    prepare("--seal-metadata")
+    secrets = sealed_keys(S)
+    ok("metadata key" in secrets and "message key 0" in secrets,
+       "sealed metadata: its keys are known")
+    serving(secrets, "sealed metadata", (), by_umount, need=("metadata key",))
+    w = Watch(secrets)
+    pid = w.start((SSEFS, "fsck"))
+    w.run()
+    nothing_left(w, "sealed metadata: fsck")
+    ok(w.status[pid] == 0, "sealed metadata: exit 0")
+
+
 def main():
     prepare()
     secrets = all_keys(S, NAMES)
@@ -303,14 +429,19 @@ def main():
     serving(secrets, "umount", (), by_umount)
     serving(secrets, "SIGTERM", (), by_signal(signal.SIGTERM))
     serving(secrets, "SIGINT", ("-o", "threads=2"), by_signal(signal.SIGINT))
+    serving(secrets, "a second SIGTERM", (), by_two)
     serving(secrets, "lazy umount with an open file", (), by_lazy)
+    if shutil.which("strace"):
+        serving(secrets, "a failed sync", (), by_umount, failed_sync)
     for name in "SIGSEGV", "SIGABRT":
         serving(secrets, name, (), by_death(getattr(signal, name)))
         subprocess.run(["umount", "-l", M])
         with open(os.path.join(S, "mount.log")) as f:
             ok("died of signal %02d" % getattr(signal, name) in f.read(),
                name + ": the log says so")
+    serve(secrets)
     commands(secrets)
+    sealed()
 
 
 def possible():
