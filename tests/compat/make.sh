@@ -1,5 +1,6 @@
 #!/bin/sh
-# make.sh NAME: make the store of today's format that later versions must open:
+# make.sh NAME [INIT-ARG...]: make the store of today's format that later versions
+# must open:
 # tests/compat/NAME.tar.gz (the store "s" and its root key "s.key") and what a
 # mount of it shows, NAME.list.  Run once for each format that is released, with
 # the program of that release (SSEFS, default build/ssefs); never again.
@@ -13,6 +14,7 @@
 set -eu
 here=$(CDPATH="" cd -- "$(dirname "$0")" && pwd)
 name=$1
+shift
 SSEFS=${SSEFS:-$here/../../build/ssefs}
 W=$(mktemp -d)
 trap 'umount -l "$W/m" 2>/dev/null || :; rm -rf "$W"' EXIT
@@ -20,7 +22,7 @@ export SSEFS_STORE="$W/s"
 umask 022
 [ ! -e "$here/$name.tar.gz" ] || { echo "$name exists" >&2; exit 1; }
 
-"$SSEFS" init >/dev/null
+"$SSEFS" init "$@" >/dev/null
 "$SSEFS" bucket create docs
 "$SSEFS" bucket create open --sse None
 key=$("$SSEFS" key create --alias made | head -n 1)
@@ -63,11 +65,12 @@ setfattr -n user.note -v 'a value' docs/inline
 chmod 640 docs/two
 cd /
 "$SSEFS" umount "$W/m"
-# All of it is home: what is left in it are old frames.
-rm "$W/s/meta.db-wal"
+# All of it is home: what is left in it are old frames.  (That of sealed metadata
+# has another name, and must be there.)
+rm -f "$W/s/meta.db-wal"
 "$SSEFS" mount / "$W/m"
-python3 - "$W/m/docs" <<'PY'
-import os, sys
+python3 - "$W/m/docs" "$W/arena" <<'PY'
+import os, shutil, sys
 os.chdir(sys.argv[1])
 gone = os.open("gone", os.O_RDWR | os.O_CREAT)
 os.write(gone, b"unlinked and open")
@@ -75,6 +78,7 @@ os.unlink("gone")
 f = os.open("last", os.O_RDWR | os.O_CREAT, 0o644)
 os.write(f, b"synced, then killed\n")
 os.fsync(f)
+shutil.copy(os.environ["SSEFS_STORE"] + "/arena-0", sys.argv[2])
 f = os.open("waits", os.O_RDWR | os.O_CREAT, 0o644)
 os.write(f, b"of two blocks " * 400)
 os.fsync(f)
@@ -83,32 +87,13 @@ PY
 sleep 0.5
 umount -l "$W/m"
 # What waits in the metadata for its place: a power cut keeps it from there.
-python3 - "$W" <<'PY'
-import os, shutil, sqlite3, struct, sys
-os.chdir(sys.argv[1])
-for tail in "", "-wal":
-    shutil.copy("s/meta.db" + tail, "look" + tail)
-db = sqlite3.connect("look")
-tables = [r[0] for r in db.execute("SELECT name FROM sqlite_schema")]
-slots = [r[0] for r in db.execute("SELECT slot FROM redo")] \
-    if "redo" in tables else []
-if "ring" in tables:
-    slots += [struct.unpack(">Q", r[0][4096:4104])[0] for r in
-              db.execute("SELECT data FROM ring WHERE place > 0")]
-slots = [s for s in slots if s > 0]
-db.close()
-print(len(slots), "blocks wait")
-assert slots
-with open("s/arena-0", "r+b") as a:
-    for s in slots:
-        os.pwrite(a.fileno(), bytes(4096), s * 4096)
-PY
-rm -f "$W"/look*
+cp --sparse=always "$W/arena" "$W/s/arena-0"
 rm -f "$W/s/control" "$W/s/kms.sock" "$W/s/lock" "$W/s/mount.log" "$W/s/keys.db-epoch" \
     "$W/s/keys.db-shm"
 tar -C "$W" -S --sort=name --owner=0 --group=0 --numeric-owner -cf - s s.key |
     gzip -9n >"$here/$name.tar.gz"
-"$SSEFS" mount / "$W/m"
+"$SSEFS" mount / "$W/m" 2>"$W/said"
+grep 'blocks of the last commits put in place' "$W/said"
 sh "$here/list.sh" "$W/m" >"$here/$name.list"
 sh "$here/who.sh" "$SSEFS" >"$here/$name.who"
 "$SSEFS" umount "$W/m"

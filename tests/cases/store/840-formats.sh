@@ -41,7 +41,7 @@ for tar in "$TESTS"/compat/*.tar.gz; do
 		ok "$v: scrub" "$SSEFS" scrub --keys $K
 		ok "$v: fsck --repair" "$SSEFS" fsck --repair $K
 		ok "$v: audit verify" "$SSEFS" audit verify $K
-		ok "$v: backup" "$SSEFS" backup "$T/$v/bk"
+		ok "$v: backup" "$SSEFS" backup $K "$T/$v/bk"
 		ok "$v: restore" "$SSEFS" restore "$T/$v/bk" --store "$T/$v/r"
 		ok "$v: fsck of that" "$SSEFS" fsck $K --store "$T/$v/r"
 		start_mount / $K
