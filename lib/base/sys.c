@@ -45,10 +45,17 @@ linux_stat(const char *path, struct stat *st)
 	return stat(path, st);
 }
 
+static off_t
+linux_seek_data(int fd, off_t off)
+{
+	return lseek(fd, off, SEEK_DATA);
+}
+
 const struct sys_ops sys_linux = {
 	.open = linux_open,
 	.close = close,
 	.pread = pread,
+	.seek_data = linux_seek_data,
 	.pwrite = pwrite,
 	.pwritev = pwritev,
 	.fdatasync = fdatasync,
@@ -119,6 +126,7 @@ FAULTY(
     open, int, (const char *path, int flags, mode_t mode), (path, flags, mode))
 FAULTY(pread, ssize_t, (int fd, void *buf, size_t len, off_t off),
     (fd, buf, len, off))
+FAULTY(seek_data, off_t, (int fd, off_t off), (fd, off))
 FAULTY(pwrite, ssize_t, (int fd, const void *buf, size_t len, off_t off),
     (fd, buf, len, off))
 FAULTY(pwritev, ssize_t, (int fd, const struct iovec *iov, int n, off_t off),
@@ -154,6 +162,7 @@ static const struct sys_ops sys_faulty = {
 	.open = faulty_open,
 	.close = faulty_close,
 	.pread = faulty_pread,
+	.seek_data = faulty_seek_data,
 	.pwrite = faulty_pwrite,
 	.pwritev = faulty_pwritev,
 	.fdatasync = faulty_fdatasync,

@@ -27,6 +27,8 @@ struct sys_ops {
 	int (*open)(const char *path, int flags, mode_t mode);
 	int (*close)(int fd);
 	ssize_t (*pread)(int fd, void *buf, size_t len, off_t off);
+	/* The next byte from ${off} on that is not of a hole; ENXIO: none. */
+	off_t (*seek_data)(int fd, off_t off);
 	ssize_t (*pwrite)(int fd, const void *buf, size_t len, off_t off);
 	ssize_t (*pwritev)(int fd, const struct iovec *iov, int n, off_t off);
 	int (*fdatasync)(int fd);

@@ -264,6 +264,13 @@ sim_pread(int fd, void *buf, size_t len, off_t off)
 	return ((ssize_t)len);
 }
 
+static off_t
+sim_seek_data(int fd, off_t off)
+{
+	SIM_SCOPE;
+	return (image_of(fd) == NULL ? fails(EBADF) : off);
+}
+
 static ssize_t
 sim_pwrite(int fd, const void *buf, size_t len, off_t off)
 {
@@ -486,6 +493,7 @@ static const struct sys_ops sim_ops = {
 	.open = sim_open,
 	.close = sim_close,
 	.pread = sim_pread,
+	.seek_data = sim_seek_data,
 	.pwrite = sim_pwrite,
 	.pwritev = sim_pwritev,
 	.fdatasync = sim_fdatasync,

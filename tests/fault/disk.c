@@ -272,6 +272,7 @@ disk_install(void)
 	ops = sys_linux;
 	ops.open = d_open;
 	ops.pread = d_pread;
+	ops.seek_data = sys_linux.seek_data;
 	ops.pwrite = d_pwrite;
 	ops.fdatasync = d_fdatasync;
 	ops.fsync = d_fsync;

@@ -501,6 +501,8 @@ test_tampering(void **state)
 		    "sed -i 1d keys.db-audit.log.2", ".2" },
 		{ "a line appended to one that has ended",
 		    "tail -n 1 keys.db-audit.log >>keys.db-audit.log", "" },
+		{ "terabytes of nothing at the end of one that has ended",
+		    "truncate -s 4T keys.db-audit.log", "" },
 		{ "zeros at the end", "echo >>keys.db-audit.log.2", ".2" },
 	};
 	const struct place *p = *state;
