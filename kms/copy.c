@@ -108,7 +108,7 @@ copy_file(const char *from, int to)
 {
 	uint8_t buf[CHUNK];
 	int fd CLEANUP(fd_cleanup) =
-	    sys->open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+	    sys->open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
 	struct stat st;
 
 	/* A keystore that was never used has no log. */
@@ -116,6 +116,8 @@ copy_file(const char *from, int to)
 		return OK;
 	if (fd < 0 || sys->fstat(fd, &st) != 0)
 		return fail(from);
+	if (!S_ISREG(st.st_mode))
+		return err_fail(ERR_IO, "%s is not a regular file", from);
 	for (uint64_t at = 0; at < (uint64_t)st.st_size;) {
 		const uint64_t left = (uint64_t)st.st_size - at;
 		const size_t n = left < CHUNK ? (size_t)left : CHUNK;

@@ -105,7 +105,7 @@ blocks_check(struct verify *v)
 
 	TRY(backup_path_of(
 	    path, v->p->dir, v->m->epoch, backup_names[BF_BLOCKS]));
-	fd = sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	fd = sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (fd < 0)
 		return (OK);
 	e = index_open(v->p->dir, v->m->epoch, &in);

@@ -77,7 +77,7 @@ backup_sum(const char *path, bool (*tick)(void *arg, uint64_t bytes), void *arg,
     uint64_t *ret_size, uint8_t ret[static SHA256_LEN])
 {
 	int fd CLEANUP_SYS =
-	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 	uint8_t *buf CLEANUP_FREE = malloc(CHUNK);
 	struct sha256_ctx c;
 	uint64_t at = 0;
@@ -207,7 +207,8 @@ index_open(const char *place, uint64_t epoch, struct index_in *in)
 	in->buf = malloc((size_t)INDEX_RECS * INDEX_REC);
 	if (in->buf == NULL)
 		return (ERR_NOMEM);
-	in->fd = sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	in->fd =
+	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (in->fd < 0 || sys->fstat(in->fd, &sb) != 0)
 		return (backup_fail(path));
 	in->size = (uint64_t)sb.st_size / INDEX_REC;

@@ -97,7 +97,7 @@ static enum err
 part_pass(const char *path, int to, struct backup_log *l, uint8_t *buf)
 {
 	int fd CLEANUP_SYS =
-	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 	uint64_t at = 0;
 	ssize_t n;
 

@@ -115,7 +115,8 @@ blocks_from(struct restore *s, uint64_t epoch)
 		return (OK);
 	close_it(&s->from);
 	TRY(backup_path_of(path, s->p->dir, epoch, backup_names[BF_BLOCKS]));
-	s->from = sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	s->from =
+	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 	s->from_epoch = epoch;
 	return (s->from < 0 ? backup_fail(path) : OK);
 }
@@ -204,7 +205,8 @@ copy_file(struct restore *s, int i, const char *name)
 	enum err e;
 
 	TRY(backup_path_of(path, s->p->dir, s->m.epoch, backup_names[i]));
-	from = sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	from =
+	    sys->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (from < 0)
 		return (backup_fail(path));
 	e = backup_path(path, s->to, name, NULL);

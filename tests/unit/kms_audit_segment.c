@@ -682,6 +682,12 @@ test_copy(void **state)
 	assert_ok(kms_copy(p->path, to.path));
 	assert_int_equal(verify(&to, NULL).bad, 0);
 	assert_int_equal(verify(&to, NULL).segments, 3);
+	/* Nobody waits for somebody to write to what stands in its place. */
+	shell("rm %s-audit.log && mkfifo %s-audit.log", p->path, p->path);
+	(void)snprintf(to.path, sizeof(to.path), "%s/more.db", p->dir);
+	(void)alarm(60);
+	assert_int_equal(kms_copy(p->path, to.path), ERR_IO);
+	(void)alarm(0);
 }
 
 #define T(name) \

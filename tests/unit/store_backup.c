@@ -341,6 +341,39 @@ test_altered(void **state UNUSED)
 	assert_ok(try_restore(place, epoch[0], to));
 }
 
+/* What stands in the place of a file: nobody waits for somebody to write to it. */
+static void
+test_fifos(void **state UNUSED)
+{
+	static const char *const files[] = { "manifest", "meta.db", "index",
+		"blocks", "keys.db", "keys.db-audit.log" };
+	FIXTURE(f, true);
+	const uint64_t a = mkfile(st, f->bkt, "a");
+	const struct backup_opts o = { .bad = NULL };
+	struct backup_result r;
+	char path[256], kept[256];
+	PATHS(f);
+
+	fill(st, a, 'a', 100000);
+	const uint64_t epoch = backup(st, place).epoch;
+	(void)snprintf(kept, sizeof(kept), "%s/kept", f->d.path);
+	(void)alarm(120);
+	for (size_t i = 0; i < COUNTOF(files); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%llu/%s", place,
+		    (unsigned long long)epoch, files[i]);
+		assert_int_equal(rename(path, kept), 0);
+		assert_int_equal(mkfifo(path, 0600), 0);
+		r.bad = 0;
+		if (backup_verify(place, &o, &r) == OK && r.bad == 0)
+			fail_msg("%s is a fifo", files[i]);
+		assert_true(try_restore(place, 0, to) != OK);
+		assert_int_equal(access(to, F_OK), -1);
+		assert_int_equal(rename(kept, path), 0);
+	}
+	(void)alarm(0);
+	assert_int_equal(damage(place), 0);
+}
+
 /* ---- Places that are refused --------------------------------------------------- */
 
 static void
@@ -390,6 +423,7 @@ main(void)
 		cmocka_unit_test(test_new_only),
 		cmocka_unit_test(test_damaged_store),
 		cmocka_unit_test(test_altered),
+		cmocka_unit_test(test_fifos),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_moment),
 	};
