@@ -7,7 +7,8 @@ Reporting: each call prints one TAP line.
     works(desc, fn, *a)           fn(*a) raises nothing; its result is returned
 System calls Python lacks: renameat2, fallocate, utimensat, linkat_tmp.
 acl(...) makes the value of an ACL's attribute.
-until(fn) waits until fn() is true, 60 s at most; returns what it was at last.
+until(fn) waits until fn() is true, trying again and again (60 s at least, on a
+machine that does not stand still); returns what it was at last.
 as_user(uid, gid, fn, *a) runs fn in a child with that identity and returns 0
 or the errno it failed with.
 M, S, T, SSEFS as in lib.sh; p(name) is a path below M.
@@ -133,12 +134,12 @@ def acl(*entries):
 
 
 def until(fn):
-    end = time.monotonic() + 60
-    while True:
+    for _ in range(600):
         r = fn()
-        if r or time.monotonic() > end:
-            return r
+        if r:
+            break
         time.sleep(0.1)
+    return r
 
 
 def as_user(uid, gid, fn, *a, groups=()):

@@ -152,8 +152,9 @@ class Watch:
         """Handle stops until the processes in the set have ended; without one,
         until all have."""
         until = {0} if until is None else set(until)
-        end = time.monotonic() + 120
-        while until and time.monotonic() < end:
+        left = 60000
+        while until and left > 0:
+            left -= 1
             try:
                 tid, status = os.waitpid(-1, WALL | os.WNOHANG)
             except ChildProcessError:

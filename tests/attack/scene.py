@@ -29,7 +29,7 @@ import subprocess
 from lib import M, S, SSEFS, T, errno, get, name, ok, pattern
 from attack.fmt import Store
 
-HANG = 90           # seconds after which an answer does not count any more
+HANG = 240          # seconds after which an answer does not count any more
 DAMAGE = (errno.EBADMSG, errno.EUCLEAN)
 
 # Shape of a file -> size.  Where its map stands: none (inline content), in the

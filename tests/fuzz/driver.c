@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "lib/base/sys.h"
@@ -15,7 +16,18 @@
 #include "tests/fuzz/fuzz.h"
 
 #define INPUT_MAX ((size_t)1 << 20)
-#define SECONDS_MAX 60 /* for one input */
+/* For one input: of the processor, and for one that waits; a machine may stand
+ * still for a minute. */
+#define SECONDS_MAX 60
+#define WAIT_MAX 600
+
+static void
+limit(time_t seconds)
+{
+	const struct itimerval t = { .it_value.tv_sec = seconds };
+
+	(void)setitimer(ITIMER_PROF, &t, NULL);
+}
 
 static int
 replay_file(const char *path)
@@ -32,10 +44,12 @@ replay_file(const char *path)
 	(void)printf("%s\n", path);
 	(void)fflush(stdout);
 	input = exact(p, len);
-	/* What takes for ever ends here, by SIGALRM. */
-	(void)alarm(SECONDS_MAX);
+	/* What takes for ever ends here, by SIGPROF or SIGALRM. */
+	limit(SECONDS_MAX);
+	(void)alarm(WAIT_MAX);
 	(void)LLVMFuzzerTestOneInput(input, len);
 	(void)alarm(0);
+	limit(0);
 	return (1);
 }
 

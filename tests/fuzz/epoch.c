@@ -15,7 +15,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #define HEAD_LEN 16u
-#define LONG_NS ((uint64_t)20 * 1000000000)
+#define LONG_NS ((uint64_t)300 * 1000000000)
 
 static char dir[] = "/tmp/ssefs-fuzz-epoch-XXXXXX";
 static char path[sizeof(dir) + 8];
