@@ -395,17 +395,22 @@ alloc_write(struct store *st, uint64_t slot, uint32_t n, const void *data)
 	return (e);
 }
 
-bool
-alloc_slot_ok(struct store *st, uint64_t slot)
+enum err
+alloc_slot_ok(struct store *st, uint64_t slot, bool *ret)
 {
 	struct stat sb;
+	enum err e;
 	int fd;
 
 	/* The file is asked, not the bitmap, which may be what is damaged. */
-	if (redo_shown(st, slot, NULL))
-		return (true);
-	if (slot == 0 || arena_fd(st, slot / ARENA_SLOTS, false, &fd) != OK ||
-	    sys->fstat(fd, &sb) != 0)
-		return (false);
-	return (slot % ARENA_SLOTS * BLOCK + BLOCK <= (uint64_t)sb.st_size);
+	*ret = redo_shown(st, slot, NULL);
+	if (*ret || slot == 0)
+		return (OK);
+	e = arena_fd(st, slot / ARENA_SLOTS, false, &fd);
+	if (e != OK)
+		return (e == ERR_CORRUPT ? OK : e);
+	if (sys->fstat(fd, &sb) != 0)
+		return (err_from_errno(errno));
+	*ret = slot % ARENA_SLOTS * BLOCK + BLOCK <= (uint64_t)sb.st_size;
+	return (OK);
 }

@@ -173,6 +173,7 @@ check_counters(struct check *ck)
 static enum err
 check_sqlite(struct check *ck)
 {
+	const unsigned long failed = vfs_read_failures();
 	sqlite3_stmt *s CLEANUP_STMT = NULL;
 	const char *text;
 	enum err e;
@@ -180,6 +181,11 @@ check_sqlite(struct check *ck)
 	TRY(db_prepare(ck->st, "PRAGMA quick_check(20)", &s));
 	while ((e = check_row(ck, s)) == OK) {
 		text = (const char *)sqlite3_column_text(s, 0);
+		/* What the disk did not give is not damaged for that. */
+		if (vfs_read_failures() != failed)
+			return (err_fail(ERR_IO,
+			    "meta.db: a page cannot be read: input/output "
+			    "error"));
 		if (text == NULL || strcmp(text, "ok") != 0)
 			check_say(ck, "I0", 0, false, "meta.db: %s",
 			    text == NULL ? "damaged" : text);

@@ -99,12 +99,21 @@ scrub_found(struct scrub *s, const struct place *p)
 
 /* ---- Blocks -------------------------------------------------------------------- */
 
+/* Where the disk does not say, reading them tells its error. */
 static bool
 slots_ok(struct store *st, uint64_t slot, uint32_t n)
 {
+	bool first = true, last = true;
+
 	/* Asked first, since looking for a file may make it. */
-	return ((slot + n - 1) / GROUP_SLOTS < alloc_groups(st) &&
-		alloc_slot_ok(st, slot) && alloc_slot_ok(st, slot + n - 1));
+	if ((slot + n - 1) / GROUP_SLOTS >= alloc_groups(st))
+		return (false);
+	if (alloc_slot_ok(st, slot, &first) != OK ||
+	    alloc_slot_ok(st, slot + n - 1, &last) != OK) {
+		err_clear();
+		return (true);
+	}
+	return (first && last);
 }
 
 static uint32_t

@@ -286,6 +286,8 @@ enum err db_err(int rc);
  * anew after a sync of it failed.
  */
 enum err vfs_register(void) MUSTCHECK;
+/* Reads that the disk has refused, ever: SQLite's checks call that damage. */
+unsigned long vfs_read_failures(void);
 /* fdatasync the WAL that belongs to the open database ${path}. */
 enum err vfs_wal_sync(const char *path) MUSTCHECK;
 /*
@@ -374,7 +376,8 @@ bool alloc_known(struct store *st, uint64_t grp); /* it has a row */
 uint64_t alloc_used(struct store *st);            /* slots */
 /* Do the maps of the open epoch refer to it? */
 bool alloc_in_use(struct store *st, uint64_t slot);
-bool alloc_slot_ok(struct store *st, uint64_t slot); /* I4 */
+/* I4: does it lie in its arena?  ERR_IO …: the disk does not say. */
+enum err alloc_slot_ok(struct store *st, uint64_t slot, bool *ret) MUSTCHECK;
 
 /* ---- Inodes in core (store/inode.c) ------------------------------------------ */
 

@@ -28,6 +28,7 @@
 struct lock vfs_lock;
 
 static struct vfs_node *nodes;
+static atomic_ulong read_failures;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_rc = SQLITE_ERROR;
 
@@ -184,8 +185,10 @@ vfs_node_read(const struct vfs_node *n, void *buf, size_t len, uint64_t off)
 
 		if (r < 0 && errno == EINTR)
 			continue;
-		if (r < 0)
+		if (r < 0) {
+			atomic_fetch_add(&read_failures, 1);
 			return (SQLITE_IOERR_READ);
+		}
 		if (r == 0)
 			break;
 		done += (size_t)r;
@@ -194,6 +197,12 @@ vfs_node_read(const struct vfs_node *n, void *buf, size_t len, uint64_t off)
 		return (SQLITE_OK);
 	memset(p + done, 0, len - done);
 	return (SQLITE_IOERR_SHORT_READ);
+}
+
+unsigned long
+vfs_read_failures(void)
+{
+	return (atomic_load(&read_failures));
 }
 
 static int

@@ -2,8 +2,10 @@
  * number; what can be mended is. */
 #include "store_util.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 
+#include "lib/base/sys.h"
 #include "store/store.h"
 
 static const struct kms_who who = { .user = "root", .agent = "test" };
@@ -389,6 +391,37 @@ test_arena(void **state UNUSED)
 	assert_ok(store_close_dir(st));
 }
 
+/* A repair while an arena is away, or cannot be read, gives nothing of it away. */
+static void
+test_arena_back(void **state UNUSED)
+{
+	struct tmpdir d CLEANUP_TMPDIR = tmpdir_make();
+	char dir[80], path[128], away[128];
+	struct store_check_result r;
+	struct found f = { "" };
+	struct store *st;
+
+	(void)snprintf(dir, sizeof(dir), "%s/s", d.path);
+	fill_copy(dir);
+	(void)snprintf(path, sizeof(path), "%s/arena-0", dir);
+	(void)snprintf(away, sizeof(away), "%s/away", dir);
+	assert_int_equal(rename(path, away), 0);
+	st = open_check(dir, true);
+	assert_ok(store_check(st, true, on_problem, &f, &r));
+	assert_non_null(strstr(f.list, "I4"));
+	assert_int_equal(r.repaired, 0);
+	assert_ok(store_close_dir(st));
+	assert_int_equal(rename(away, path), 0);
+	check(dir, false, true, "", "the arena is back");
+	st = open_check(dir, true);
+	sys_fault_set("open", 1, EIO, 1);
+	assert_err(store_check(st, true, on_problem, &f, &r), ERR_IO);
+	(void)sys_fault_clear();
+	assert_ok(store_close_dir(st));
+	check(dir, false, true, "", "the arena can be read");
+	intact(dir, 0, "the arena is back");
+}
+
 int
 main(void)
 {
@@ -397,6 +430,7 @@ main(void)
 		cmocka_unit_test(test_breaches),
 		cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_arena),
+		cmocka_unit_test(test_arena_back),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, forget_template));
