@@ -202,6 +202,13 @@ same(struct backup_job *j)
 		    "put back since; give the backup a directory of its own",
 		    j->place));
 	j->r->same = true;
+	/* They may be good by now: the next state's backup has them. */
+	if (j->base.damaged != 0 && j->o->bad != NULL)
+		j->o->bad(j->o->arg,
+		    "the backup of this state, which is there already, was "
+		    "made when blocks were damaged or could not be read: "
+		    "change something in the store and back it up again");
+	j->r->bad = j->base.damaged;
 	hex_encode(j->base.digest, SHA256_LEN, j->r->digest);
 	return (OK);
 }

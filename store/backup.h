@@ -34,6 +34,7 @@ struct backup_result {
 	uint64_t copied; /* of these, copied now */
 	uint64_t bytes;  /* written, or read */
 	uint64_t bad;
+	uint64_t unread;  /* of these, files that the disk did not give */
 	uint64_t backups; /* in the place (verify) */
 	bool same;        /* the place has this epoch already: nothing done */
 	char digest[65];  /* of the backup's manifest */

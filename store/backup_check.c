@@ -80,6 +80,7 @@ file_check(struct verify *v, int i, bool *ret)
 	e = i == BF_AUDIT ? log_sum(v, &size, sum)
 			  : backup_sum(path, tick, v, &size, sum);
 	if (e == ERR_NOENT || e == ERR_IO) {
+		v->r->unread += e == ERR_IO;
 		tell_bad(v, "%s", err_detail(e));
 		return (OK);
 	}

@@ -349,10 +349,12 @@ count(struct copy *c, uint64_t *ret_groups)
 {
 	sqlite3_stmt *s CLEANUP_STMT = NULL;
 	uint64_t n;
+	int rc;
 
 	TRY(prepare(c, groups_sql, &s));
-	if (sqlite3_step(s) != SQLITE_ROW)
-		return (ERR_CORRUPT);
+	rc = sqlite3_step(s);
+	if (rc != SQLITE_ROW)
+		return (rc == SQLITE_DONE ? ERR_CORRUPT : db_err(rc));
 	n = (uint64_t)sqlite3_column_int64(s, 0);
 	if (n * GROUP_SLOTS < c->nstamps)
 		n = (c->nstamps + GROUP_SLOTS - 1) / GROUP_SLOTS;

@@ -105,10 +105,12 @@ lock_place(struct backup_place *p, bool make)
 	    sys->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (p->lockfd < 0)
 		return (make ? backup_fail(path) : OK);
-	if (sys->lock(p->lockfd) != 0)
-		return (err_fail(ERR_BUSY,
-		    "%s is in use by another backup or restore", p->dir));
-	return (OK);
+	if (sys->lock(p->lockfd) == 0)
+		return (OK);
+	if (errno != EAGAIN)
+		return (backup_fail(path));
+	return (err_fail(
+	    ERR_BUSY, "%s is in use by another backup or restore", p->dir));
 }
 
 static enum err

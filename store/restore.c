@@ -271,6 +271,9 @@ verify(struct restore *s)
 		if (need[i] && s->p->epoch[i] != s->m.epoch)
 			TRY(place_verify(s->p, s->p->epoch[i], s->o, s->r));
 	TRY(place_verify(s->p, s->m.epoch, s->o, s->r));
+	if (s->r->unread != 0)
+		return (err_fail(
+		    ERR_IO, "the backup cannot be read: nothing was restored"));
 	/* What was damaged in the store already is restored as it was. */
 	if (s->r->bad > (s->m.damaged != 0 ? 1u : 0u))
 		return (err_fail(ERR_CORRUPT,

@@ -145,14 +145,19 @@ sys_read_file(const char *path, size_t max, uint8_t **ret, size_t *ret_len)
 	return OK;
 }
 
-/* True when ${fd} is still the file at ${path}. */
-static bool
-is_at(int fd, const char *path)
+/* Is ${fd} still the file at ${path}? */
+static enum err
+is_at(int fd, const char *path, bool *ret)
 {
 	struct stat a, b;
 
-	return sys->fstat(fd, &a) == 0 && sys->stat(path, &b) == 0 &&
-	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	*ret = false;
+	if (sys->fstat(fd, &a) != 0)
+		return fail_path("cannot stat", path);
+	if (sys->stat(path, &b) != 0)
+		return errno == ENOENT ? OK : fail_path("cannot stat", path);
+	*ret = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return OK;
 }
 
 /* Remove the temporary file ${tmp} unless a living writer has it locked. */
@@ -161,15 +166,17 @@ drop_stale(const char *tmp)
 {
 	int fd CLEANUP_SYS_CLOSE =
 	    sys->open(tmp, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0);
+	bool there;
 
 	if (fd < 0)
 		return errno == ENOENT ? OK : fail_path("cannot open", tmp);
 	if (sys->lock(fd) != 0)
-		return err_fail(ERR_BUSY,
-		    "%s: being written by another "
-		    "process",
-		    tmp);
-	if (is_at(fd, tmp) && sys->unlink(tmp) != 0 && errno != ENOENT)
+		return errno != EAGAIN
+			   ? fail_path("cannot lock", tmp)
+			   : err_fail(ERR_BUSY,
+				 "%s: being written by another process", tmp);
+	TRY(is_at(fd, tmp, &there));
+	if (there && sys->unlink(tmp) != 0 && errno != ENOENT)
 		return fail_path("cannot remove", tmp);
 	return OK;
 }
@@ -199,7 +206,13 @@ open_tmp(const char *tmp, mode_t mode, int *ret_fd)
 			(void)sys->unlink(tmp);
 			return e;
 		}
-		if (is_at(fd, tmp)) {
+		bool ours;
+		const enum err e = is_at(fd, tmp, &ours);
+		if (e != OK) {
+			(void)sys->unlink(tmp);
+			return e;
+		}
+		if (ours) {
 			*ret_fd = fd;
 			fd = -1;
 			return OK;

@@ -268,6 +268,11 @@ test_damaged_store(void **state UNUSED)
 	assert_int_equal(r.bad, 1);
 	assert_int_equal(t.n, 1);
 	assert_int_equal(damage(place), 1);
+	/* The same state once more is not called good for that. */
+	assert_ok(backup_make(st, place, &o, &r));
+	assert_true(r.same);
+	assert_int_equal(r.bad, 1);
+	assert_int_equal(t.n, 2);
 	assert_ok(try_restore(place, 0, to));
 	block[5] ^= 1;
 	assert_ok(alloc_write(st, s[7], 1, block));
