@@ -130,6 +130,13 @@ remove_dir(const char *dir)
 	(void)rmdir(dir);
 }
 
+void
+rig_remove(const char *path)
+{
+	if (unlink(path) != 0)
+		remove_dir(path);
+}
+
 /* Say where it was. */
 static void
 died(int sig)
@@ -269,8 +276,8 @@ fine(struct rig *r, enum err e, const char *what)
 		rig_fail(r, "%s: %s (%s)", what, err_name(e), err_detail(e));
 }
 
-static void
-steps_done(struct rig *r, const struct step *s, unsigned n)
+void
+rig_steps(struct rig *r, const struct step *s, unsigned n)
 {
 	char name[128];
 	uint64_t done;
@@ -316,7 +323,7 @@ prepared(const struct script *script, bool sealed, struct tree **ret)
 	    "make the bucket");
 	fine(
 	    r, store_bucket_find(r->side.st, "bkt", &r->side.bucket), "bucket");
-	steps_done(r, script->before, script->nbefore);
+	rig_steps(r, script->before, script->nbefore);
 	fine(r, store_close_dir(r->side.st), "close the store");
 	*ret = r->tree;
 	return (r->dir);

@@ -55,6 +55,11 @@ enum err rig_close(struct rig *r) MUSTCHECK;
 /* Forget it, which left no descriptor open, and remove the copy. */
 void rig_finish(struct rig *r);
 
+/* Do these, in the tree as well, or the end. */
+void rig_steps(struct rig *r, const struct step *s, unsigned n);
+/* Remove what may be a file or a directory. */
+void rig_remove(const char *path);
+
 /* ${t} is a state that the store may be in. */
 void past_add(struct rig *r, const struct tree *t);
 /* The store holds what is in ${r->tree}, or, when ${next} is not NULL, that:
