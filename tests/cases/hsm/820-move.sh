@@ -38,6 +38,7 @@ for ms in 05 15 30; do
 	sleep 0.$ms
 	kill -9 $pid 2>/dev/null
 	wait $pid 2>/dev/null
+	token_mend
 done
 # The mount notices within a second that nobody waits for the last one.
 rekey() {
