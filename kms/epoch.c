@@ -11,7 +11,7 @@
  *	24  8  zero
  *	32 16 * 64  watchers: owner (pid << 32 | start time), epoch answered
  *
- * The file is mapped, so it is opened with open(2) rather than through sys.
+ * The file is mapped: sys_map_open().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -162,9 +162,14 @@ mapping_finish(int fd, struct mapping *m)
 {
 	void *p;
 
-	p = mmap(NULL, sizeof(struct page), PROT_READ | PROT_WRITE,
-	    fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
+	if (fd >= 0) {
+		p = sys_map(fd, 0, sizeof(struct page));
+	} else {
+		p = mmap(NULL, sizeof(struct page), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		p = p == MAP_FAILED ? NULL : p;
+	}
+	if (p == NULL)
 		return err_from_errno(errno);
 	m->page = p;
 	/* Damaged or new: only the magic is wrong, every other value does. */
@@ -181,7 +186,7 @@ mapping_make(const char *path, struct mapping **ret)
 
 	if (m == NULL)
 		return ERR_NOMEM;
-	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = sys_map_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0 && errno == ENOENT) {
 		/* A directory that only a simulated disk knows: no other
 		 * process can be there either. */
@@ -190,18 +195,19 @@ mapping_make(const char *path, struct mapping **ret)
 		*ret = steal(m);
 		return OK;
 	}
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return err_fail(ERR_IO, "%s: %s", path, strerror(errno));
+	if (fd < 0 || sys_map_fstat(fd, &st) != 0)
+		return err_fail(
+		    err_from_errno(errno), "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return err_fail(ERR_IO, "%s is not a regular file", path);
 	/* Never shortened: another process may have it mapped. */
 	if (st.st_size == 0)
 		sys_in_place(fd);
 	if (st.st_size < (off_t)sizeof(struct page) &&
-	    ftruncate(fd, (off_t)sizeof(struct page)) != 0)
+	    sys_map_ftruncate(fd, (off_t)sizeof(struct page)) != 0)
 		return err_from_errno(errno);
 	/* Touching a page that the disk has no room for would be a SIGBUS. */
-	if (fallocate(fd, 0, 0, (off_t)sizeof(struct page)) != 0 &&
+	if (sys_map_fallocate(fd, 0, (off_t)sizeof(struct page)) != 0 &&
 	    errno != EOPNOTSUPP && errno != ENOSYS)
 		return err_from_errno(errno);
 	m->dev = st.st_dev;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,7 +32,7 @@ os_lock(int fd, int op, short type, off_t at, off_t len)
 		.l_start = at,
 		.l_len = len };
 
-	if (fcntl(fd, op, &l) == 0) {
+	if (sys_map_lock(fd, op, &l) == 0) {
 		/* F_OFD_GETLK: is there such a lock in the way? */
 		return (op == F_OFD_GETLK && l.l_type != F_UNLCK ? SQLITE_BUSY
 								 : SQLITE_OK);
@@ -115,7 +114,7 @@ first_empties(const struct vfs_node *n)
 
 	if (rc == SQLITE_OK) {
 		rc = take(fd, F_WRLCK, SHM_ALIVE, 1);
-		if (rc == SQLITE_OK && ftruncate(fd, 0) != 0)
+		if (rc == SQLITE_OK && sys_map_ftruncate(fd, 0) != 0)
 			rc = SQLITE_IOERR_SHMOPEN;
 		if (rc == SQLITE_OK)
 			sys_in_place(fd);
@@ -143,12 +142,11 @@ vfs_share_shm_open(struct vfs_node *n)
 
 	if (!shm_name(n, path))
 		return (SQLITE_CANTOPEN);
-	/* Mapped, so it is a file of Linux whatever ${sys} is. */
-	n->shm_fd = open(
-	    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	n->shm_fd = sys_map_open(
+	    path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (n->shm_fd < 0)
 		return (vfs_rc(errno, SQLITE_CANTOPEN));
-	rc = fstat(n->shm_fd, &sb) != 0 || !S_ISREG(sb.st_mode)
+	rc = sys_map_fstat(n->shm_fd, &sb) != 0 || !S_ISREG(sb.st_mode)
 		 ? SQLITE_CANTOPEN
 		 : first_empties(n);
 	if (rc != SQLITE_OK) {
@@ -164,7 +162,7 @@ shm_own(int fd, off_t have, off_t end)
 {
 	static const uint8_t zero[4096];
 
-	if (fallocate(fd, 0, have, end - have) == 0)
+	if (sys_map_fallocate(fd, have, end - have) == 0)
 		return (SQLITE_OK);
 	if (errno != EOPNOTSUPP && errno != ENOSYS)
 		return (vfs_rc(errno, SQLITE_IOERR_SHMSIZE));
@@ -190,7 +188,7 @@ vfs_share_shm_map(
 	int rc;
 
 	*ret = NULL;
-	if (fstat(n->shm_fd, &sb) != 0)
+	if (sys_map_fstat(n->shm_fd, &sb) != 0)
 		return (SQLITE_IOERR_SHMSIZE);
 	if (sb.st_size < end) {
 		if (!extend)
@@ -199,8 +197,8 @@ vfs_share_shm_map(
 		if (rc != SQLITE_OK)
 			return (rc);
 	}
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, n->shm_fd, at);
-	if (p == MAP_FAILED)
+	p = sys_map(n->shm_fd, at, size);
+	if (p == NULL)
 		return (SQLITE_IOERR_SHMMAP);
 	n->region_size = size;
 	*ret = p;

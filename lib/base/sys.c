@@ -51,6 +51,12 @@ linux_seek_data(int fd, off_t off)
 	return lseek(fd, off, SEEK_DATA);
 }
 
+static int
+linux_mapped(const char *call UNUSED)
+{
+	return 0;
+}
+
 const struct sys_ops sys_linux = {
 	.open = linux_open,
 	.close = close,
@@ -69,6 +75,7 @@ const struct sys_ops sys_linux = {
 	.mkdir = mkdir,
 	.statvfs = statvfs,
 	.lock = linux_lock,
+	.mapped = linux_mapped,
 };
 
 /* ---- Faults -------------------------------------------------------------- */
@@ -143,6 +150,7 @@ FAULTY(rename, int, (const char *from, const char *to), (from, to))
 FAULTY(mkdir, int, (const char *path, mode_t mode), (path, mode))
 FAULTY(statvfs, int, (const char *path, struct statvfs *st), (path, st))
 FAULTY(lock, int, (int fd), (fd))
+FAULTY(mapped, int, (const char *call), (call))
 
 /* As on Linux, the descriptor is gone also when close reports an error. */
 static int
@@ -176,6 +184,7 @@ static const struct sys_ops sys_faulty = {
 	.mkdir = faulty_mkdir,
 	.statvfs = faulty_statvfs,
 	.lock = faulty_lock,
+	.mapped = faulty_mapped,
 };
 
 void

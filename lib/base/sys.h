@@ -15,6 +15,7 @@
 #ifndef LIB_BASE_SYS_H
 #define LIB_BASE_SYS_H
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -44,6 +45,9 @@ struct sys_ops {
 	/* Exclusive advisory lock of the whole file, held by the description
 	 * (OFD lock); EAGAIN when another holds it. */
 	int (*lock)(int fd);
+	/* Asked before a ${call} ("open", "mmap", …) of a file that is mapped
+	 * (sys_map_open() and what follows it): 0, or -1 and errno: it fails. */
+	int (*mapped)(const char *call);
 };
 
 /* The table in force: Linux's own unless replaced. */
@@ -72,6 +76,18 @@ enum err sys_pwrite_full(
  * ${fd} of Linux's own, which is still empty.  Others do not mind.
  */
 void sys_in_place(int fd);
+
+/*
+ * Files that several processes map, and so files of Linux whatever the table is,
+ * which is only asked whether the call shall fail.  As their namesakes: fcntl
+ * for locks, and mmap of all of it, to be read and written by all: NULL and errno.
+ */
+int sys_map_open(const char *path, int flags, mode_t mode) MUSTCHECK;
+int sys_map_fstat(int fd, struct stat *st) MUSTCHECK;
+int sys_map_ftruncate(int fd, off_t len) MUSTCHECK;
+int sys_map_fallocate(int fd, off_t off, off_t len) MUSTCHECK;
+int sys_map_lock(int fd, int op, struct flock *l) MUSTCHECK;
+void *sys_map(int fd, off_t off, size_t len) MUSTCHECK;
 
 /* fsync the directory ${path}. */
 enum err sys_sync_dir(const char *path) MUSTCHECK;

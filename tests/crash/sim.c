@@ -489,7 +489,14 @@ sim_lock(int fd)
 	return (get(fd) == NULL ? fails(EBADF) : 0);
 }
 
+static int
+sim_mapped(const char *call UNUSED)
+{
+	return (0);
+}
+
 static const struct sys_ops sim_ops = {
+	.mapped = sim_mapped,
 	.open = sim_open,
 	.close = sim_close,
 	.pread = sim_pread,

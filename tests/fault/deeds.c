@@ -253,7 +253,8 @@ skipped(const struct job *j, unsigned way)
 	const enum disk_call c = j->f.call;
 	const bool space = c == CALL_OPEN || c == CALL_PWRITE ||
 			   c == CALL_FALLOCATE || c == CALL_FDATASYNC ||
-			   c == CALL_FTRUNCATE || c == CALL_MKDIR;
+			   c == CALL_FTRUNCATE || c == CALL_MKDIR ||
+			   c == CALL_MAPPED;
 
 	if (way >= 2 && !space)
 		return (true);

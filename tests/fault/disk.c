@@ -15,7 +15,7 @@
 
 static const char *const call_names[CALL_COUNT_] = { "open", "pread", "pwrite",
 	"fdatasync", "fsync", "ftruncate", "fallocate", "fstat", "stat",
-	"unlink", "rename", "mkdir", "statvfs", "lock" };
+	"unlink", "rename", "mkdir", "statvfs", "lock", "mapped" };
 static const char *const file_names[FILE_COUNT_] = { "arena", "meta.db", "wal",
 	"keys", "lock", "directory" };
 
@@ -264,6 +264,16 @@ d_lock(int fd)
 	return (fails(CALL_LOCK, file_at(fd)) ? -1 : sys_linux.lock(fd));
 }
 
+/* The keystore's index and its epoch are all there are. */
+static int
+d_mapped(const char *call)
+{
+	const bool space =
+	    strcmp(call, "open") == 0 || strcmp(call, "fallocate") == 0;
+
+	return (fails(space ? CALL_MAPPED : CALL_LOCK, FILE_KEYS) ? -1 : 0);
+}
+
 void
 disk_install(void)
 {
@@ -285,5 +295,6 @@ disk_install(void)
 	ops.mkdir = d_mkdir;
 	ops.statvfs = d_statvfs;
 	ops.lock = d_lock;
+	ops.mapped = d_mapped;
 	sys_install(&ops);
 }

@@ -26,7 +26,8 @@ enum disk_call {
 	CALL_RENAME, /* of what the new name says */
 	CALL_MKDIR,
 	CALL_STATVFS,
-	CALL_LOCK,
+	CALL_LOCK,   /* also what takes no space, of a file that is mapped, */
+	CALL_MAPPED, /* and what does */
 	CALL_COUNT_
 };
 

@@ -359,7 +359,7 @@ main(int argc, char **argv)
 		(void)printf("1..0 # SKIP a sanitizer owns malloc\n");
 		return (77);
 	}
-	if (vfs_register() != OK)
+	if (store_prepare() != OK)
 		return (1);
 	everything = argc > 1;
 	for (unsigned k = 0; k < 2 * RIG_KINDS * nscripts; k++) {
