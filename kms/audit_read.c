@@ -149,9 +149,10 @@ audit_follow(struct kms *k, uint64_t skip,
 struct verify {
 	struct kms *k;
 	struct audit_check c;
-	struct audit_head last; /* as the keystore says */
-	uint64_t n, off;        /* read so far: segment, and bytes of it */
-	bool locked;            /* conn is held */
+	struct audit_head last;    /* as the keystore says */
+	uint64_t n, off;           /* read so far: segment, and bytes of it */
+	bool locked;               /* conn is held */
+	char path[AUDIT_PATH_MAX]; /* what c.file says */
 };
 
 static enum err
@@ -181,13 +182,12 @@ static enum err
 verify_segment(struct verify *y, uint64_t n)
 {
 	int fd CLEANUP_SYSFD = -1;
-	char path[AUDIT_PATH_MAX];
 	struct stat st;
 	uint64_t end;
 	enum err e;
 
-	audit_segment_path(y->k->path, n, path);
-	y->c.file = path;
+	audit_segment_path(y->k->path, n, y->path);
+	y->c.file = y->path;
 	e = audit_log_open(y->k, n, false, &fd);
 	if (e == ERR_NOENT && n == y->last.n && y->last.size == 0)
 		return OK;
@@ -247,7 +247,6 @@ verify_tail(struct verify *y)
 {
 	int fd CLEANUP_SYSFD = -1;
 	const uint64_t before = y->c.h.seq;
-	char path[AUDIT_PATH_MAX];
 	bool foreign = false;
 	struct stat st;
 	enum err e = audit_log_open(y->k, y->n, false, &fd);
@@ -260,8 +259,8 @@ verify_tail(struct verify *y)
 	y->c.h.size = y->last.size;
 	TRY(audit_take_in(y->k, fd, (uint64_t)st.st_size, &y->c.h, &foreign));
 	y->c.v->records += y->c.h.seq - before;
-	audit_segment_path(y->k->path, y->n, path);
-	y->c.file = path;
+	audit_segment_path(y->k->path, y->n, y->path);
+	y->c.file = y->path;
 	if (foreign)
 		audit_check_bad(&y->c, y->c.h.seq + 1,
 		    "it was appended by somebody without the keystore");
