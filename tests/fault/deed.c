@@ -116,7 +116,15 @@ key_cancel(struct rig *r)
 static enum err
 key_due(struct rig *r)
 {
-	return (kms_timer(kms(r)));
+	struct kms_desc d;
+	enum err e;
+
+	TRY(kms_timer(kms(r)));
+	/* What goes wrong with one key is told and tried again. */
+	e = kms_key_describe(kms(r), &who, KEY, &d);
+	return (e == OK          ? err_fail(ERR_NOMEM, "it is not deleted")
+		: e == ERR_NOKEY ? OK
+				 : e);
 }
 
 static enum err
@@ -159,6 +167,62 @@ grant_create(struct rig *r)
 	char id[KMS_GRANT_ID_MAX], token[KMS_GRANT_TOKEN_MAX];
 
 	return (kms_grant_create(kms(r), &who, KEY, &g, id, token));
+}
+
+/* A data key, and that one again. */
+static enum err
+use_as(struct rig *r, const struct kms_who *me)
+{
+	static const struct kms_pair ctx[] = { { "a", "b" }, { "c", "d" } };
+	struct key *dek CLEANUP_KEY = key_new(), *same CLEANUP_KEY = key_new();
+	uint8_t blob[KMS_BLOB_MAX];
+	char arn[KMS_ARN_MAX];
+	size_t len;
+
+	if (dek == NULL || same == NULL)
+		return (ERR_NOMEM);
+	TRY(kms_data_key(
+	    kms(r), me, KEY, ctx, COUNTOF(ctx), dek, blob, &len, arn));
+	TRY(kms_unwrap(kms(r), me, blob, len, ctx, COUNTOF(ctx), same));
+	return (memcmp(dek->b, same->b, KEY_LEN) == 0
+		    ? OK
+		    : err_fail(ERR_INTERNAL, "another data key"));
+}
+
+/* Nothing is known of a key, a user or a policy yet. */
+static enum err
+key_cold(struct rig *r)
+{
+	TRY(key_made(r));
+	TRY(rig_close(r));
+	return (rig_open(r));
+}
+
+static enum err
+key_use(struct rig *r)
+{
+	return (use_as(r, &who));
+}
+
+/* The key's policy lets everybody use it. */
+static enum err
+user_made(struct rig *r)
+{
+	struct kms_user u;
+
+	TRY(key_made(r));
+	TRY(policy_put(r));
+	TRY(kms_user_create(kms(r), &who, "bob", false, &u, NULL));
+	TRY(rig_close(r));
+	return (rig_open(r));
+}
+
+static enum err
+user_use(struct rig *r)
+{
+	static const struct kms_who bob = { .user = "bob", .agent = "fault" };
+
+	return (use_as(r, &bob));
 }
 
 static enum err
@@ -420,6 +484,8 @@ const struct deed deeds[] = {
 	{ "delete an alias", 0, key_made, alias_delete, NULL },
 	{ "put a policy", 0, key_made, policy_put, NULL },
 	{ "grant", 0, key_made, grant_create, NULL },
+	{ "use a key", 0, key_cold, key_use, NULL },
+	{ "use a key by its policy", 0, user_made, user_use, NULL },
 	{ "create a user", 0, NULL, user_create, NULL },
 	{ "set the window", 0, NULL, window_set, NULL },
 	{ "rotate the audit log", 0, key_made, log_rotate, NULL },
