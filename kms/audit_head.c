@@ -211,6 +211,21 @@ audit_head_store(struct kms *k, const struct audit_head *h)
 }
 
 enum err
+audit_begin(struct kms *k, struct kdb_tx *ret)
+{
+	struct kdb_tx tx CLEANUP_TX = { NULL };
+	struct audit_head h;
+
+	if (k->audit.torn) {
+		TRY(kdb_begin(&k->db, &tx));
+		TRY(audit_head_load(k, &h));
+		TRY(audit_head_store(k, &h));
+		TRY(kdb_commit(&tx));
+	}
+	return kdb_begin(&k->db, ret);
+}
+
+enum err
 audit_head_span(struct db *db, uint64_t *ret_oldest, uint64_t *ret_n)
 {
 	uint8_t raw[AUDIT_HEAD_LEN];

@@ -446,7 +446,7 @@ write_out(struct kms *k, uint64_t *ret_size)
 	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 
-	TRY(kdb_begin(&k->db, &tx));
+	TRY(audit_begin(k, &tx));
 	TRY(audit_head_load(k, &h));
 	TRY(audit_ready_at(k, &h, &fd));
 	k->audit.torn = true;
@@ -535,7 +535,7 @@ sign_out(struct kms *k, uint64_t *ret_size UNUSED)
 	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 
-	TRY(kdb_begin(&k->db, &tx));
+	TRY(audit_begin(k, &tx));
 	TRY(audit_head_load(k, &h));
 	return h.marked == h.seq ? OK : mark_out(k, &tx, &h);
 }
@@ -558,7 +558,7 @@ start_out(struct kms *k, uint64_t *ret_size UNUSED)
 	struct kdb_tx tx CLEANUP_TX = { NULL };
 	struct audit_head h;
 
-	TRY(kdb_begin(&k->db, &tx));
+	TRY(audit_begin(k, &tx));
 	TRY(audit_head_load(k, &h));
 	return h.size != 0 ? OK : mark_out(k, &tx, &h);
 }

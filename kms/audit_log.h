@@ -160,6 +160,12 @@ enum err audit_head_make(struct db *db, const struct key *kmk,
 enum err audit_upgrade(struct kms *k, int64_t format, bool *ret_ours) MUSTCHECK;
 enum err audit_head_load(struct kms *k, struct audit_head *ret) MUSTCHECK;
 enum err audit_head_store(struct kms *k, const struct audit_head *h) MUSTCHECK;
+/*
+ * Begin to write to the log.  A commit of ours that failed may stand in the WAL
+ * all the same, and be there after the next opening: the head as it is takes its
+ * place, before the lines that it was for are cut off.
+ */
+enum err audit_begin(struct kms *k, struct kdb_tx *ret) MUSTCHECK;
 /* The first and the last segment, without any check: for a copy. */
 enum err audit_head_span(
     struct db *db, uint64_t *ret_oldest, uint64_t *ret_n) MUSTCHECK;

@@ -259,7 +259,7 @@ audit_segment_end(struct kms *k, uint64_t least)
 	struct audit_head h;
 
 	TRY(kdb_settle(&k->db));
-	TRY(kdb_begin(&k->db, &tx));
+	TRY(audit_begin(k, &tx));
 	TRY(audit_head_load(k, &h));
 	/* Another process may have been faster; an empty one stays. */
 	if (h.size < least || h.size == 0)

@@ -488,7 +488,7 @@ const struct deed deeds[] = {
 	{ "use a key by its policy", 0, user_made, user_use, NULL },
 	{ "create a user", 0, NULL, user_create, NULL },
 	{ "set the window", 0, NULL, window_set, NULL },
-	{ "rotate the audit log", 0, key_made, log_rotate, NULL },
+	{ "rotate the audit log", DEED_SYNCS, key_made, log_rotate, NULL },
 	{ "set up the audit log", 0, NULL, log_settings, NULL },
 	{ "add a root key", 0, NULL, root_add, NULL },
 	{ "change the root key", 0, NULL, root_change, NULL },

@@ -14,6 +14,9 @@
 #define DEED_CLOSED 1u /* the store is closed meanwhile */
 #define DEED_PARTS 2u  /* it may be done in part, and is then gone on with */
 
+/* In a hurry, too, the keystore's syncs fail from each one on. */
+#define DEED_SYNCS 4u
+
 struct deed {
 	const char *name;
 	unsigned flags;                    /* DEED_… */

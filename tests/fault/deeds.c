@@ -265,15 +265,23 @@ skipped(const struct job *j, unsigned way)
 	return (turn % 5 != 0 || way != turn / 5 % (space ? 4 : 2));
 }
 
+static bool
+each_sync(const struct job *j, unsigned way)
+{
+	return ((j->d->flags & DEED_SYNCS) != 0 && way == 1 &&
+		j->f.call == CALL_FDATASYNC && j->f.file == FILE_KEYS);
+}
+
 /* All N of one kind of fault. */
 static unsigned
 series(struct job *j, unsigned way)
 {
 	const unsigned count = j->clean->n[j->f.call][j->f.file];
-	const unsigned step = everything || count <= QUICK ? 1 : count / QUICK;
+	const bool all = everything || each_sync(j, way);
+	const unsigned step = all || count <= QUICK ? 1 : count / QUICK;
 	unsigned points = 0;
 
-	if (count == 0 || skipped(j, way))
+	if (count == 0 || (!each_sync(j, way) && skipped(j, way)))
 		return (0);
 	j->f.errnum = way < 2 ? EIO : ENOSPC;
 	j->f.forever = way % 2 == 1;
