@@ -125,14 +125,15 @@ load_policy(sqlite3_stmt *st, int col, struct policy **ret)
 {
 	const char *text = (const char *)sqlite3_column_text(st, col);
 	const int len = sqlite3_column_bytes(st, col);
+	enum err e = ERR_CORRUPT;
 
 	if (text != NULL && len == 0)
 		return OK;
-	if (text == NULL ||
-	    policy_parse(text, (size_t)len, POLICY_RESOURCE, ret, NULL) != OK)
-		return err_fail(
-		    ERR_CORRUPT, "keystore: malformed policy of a key");
-	return OK;
+	if (text != NULL)
+		e = policy_parse(text, (size_t)len, POLICY_RESOURCE, ret, NULL);
+	if (e == OK || e == ERR_NOMEM)
+		return e;
+	return err_fail(ERR_CORRUPT, "keystore: malformed policy of a key");
 }
 
 static enum err
