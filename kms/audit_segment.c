@@ -83,7 +83,9 @@ audit_log_open(struct kms *k, uint64_t n, bool make, int *ret_fd)
 	if (sys->fstat(*ret_fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		(void)sys->close(*ret_fd);
 		*ret_fd = -1;
-		return err_fail(ERR_IO, "%s is not a regular file", path);
+		return err_fail(ERR_IO,
+		    "%s is not a regular file; put back the one that was there",
+		    path);
 	}
 	return OK;
 }

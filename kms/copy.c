@@ -117,7 +117,9 @@ copy_file(const char *from, int to)
 	if (fd < 0 || sys->fstat(fd, &st) != 0)
 		return fail(from);
 	if (!S_ISREG(st.st_mode))
-		return err_fail(ERR_IO, "%s is not a regular file", from);
+		return err_fail(ERR_IO,
+		    "%s is not a regular file; put back the one that was there",
+		    from);
 	for (uint64_t at = 0; at < (uint64_t)st.st_size;) {
 		const uint64_t left = (uint64_t)st.st_size - at;
 		const size_t n = left < CHUNK ? (size_t)left : CHUNK;

@@ -199,7 +199,8 @@ mapping_make(const char *path, struct mapping **ret)
 		return err_fail(
 		    err_from_errno(errno), "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return err_fail(ERR_IO, "%s is not a regular file", path);
+		return err_fail(ERR_IO,
+		    "%s is not a regular file; remove it and try again", path);
 	/* Never shortened: another process may have it mapped. */
 	if (st.st_size == 0)
 		sys_in_place(fd);
