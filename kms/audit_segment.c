@@ -80,14 +80,19 @@ audit_log_open(struct kms *k, uint64_t n, bool make, int *ret_fd)
 	if (*ret_fd < 0)
 		return err_fail(
 		    err_from_errno(errno), "%s: %s", path, strerror(errno));
-	if (sys->fstat(*ret_fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		(void)sys->close(*ret_fd);
-		*ret_fd = -1;
-		return err_fail(ERR_IO,
+	enum err e = OK;
+	if (sys->fstat(*ret_fd, &st) != 0)
+		e = err_fail(
+		    err_from_errno(errno), "%s: %s", path, strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		e = err_fail(ERR_IO,
 		    "%s is not a regular file; put back the one that was there",
 		    path);
+	if (e != OK) {
+		(void)sys->close(*ret_fd);
+		*ret_fd = -1;
 	}
-	return OK;
+	return e;
 }
 
 /* ---- Keys --------------------------------------------------------------------- */
